@@ -1,0 +1,1 @@
+"""Images in physical space: reading, writing, resampling, intensity windows. Imports nothing of the other rooms."""

@@ -1,0 +1,87 @@
+"""A 3D image in physical space, with everything in the array's own [z, y, x] order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Vector = NDArray[np.float64]
+
+GEOMETRY_TOLERANCE_MM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An array with its place in the patient, all in [z, y, x] order.
+
+    Attributes:
+        array: Voxels, shape (D, H, W).
+        spacing: Voxel size in mm, shape (3,).
+        origin: Position of voxel (0, 0, 0) in LPS mm, written z, y, x; shape (3,).
+        direction: 3x3 matrix; column ``k`` is the unit vector (z, y, x) along which array axis ``k`` runs.
+    """
+
+    array: NDArray
+    spacing: Vector
+    origin: Vector
+    direction: Vector
+
+    @classmethod
+    def create(
+        cls,
+        array: NDArray,
+        spacing: ArrayLike = (1.0, 1.0, 1.0),
+        origin: ArrayLike = (0.0, 0.0, 0.0),
+        direction: ArrayLike | None = None,
+    ) -> Volume:
+        """Build a volume from plain sequences; the direction defaults to the identity (LPS, axis-aligned)."""
+        if array.ndim != 3:
+            raise ValueError(f"A volume has 3 axes [z, y, x]; got an array of shape {array.shape}.")
+        matrix = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
+        return cls(array, np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64), matrix)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along z, y, x."""
+        return self.array.shape  # type: ignore[return-value]
+
+    @property
+    def size_mm(self) -> Vector:
+        """Extent along the array's axes in mm, voxel edges included; shape (3,)."""
+        return np.asarray(self.shape) * self.spacing
+
+    def with_array(self, array: NDArray) -> Volume:
+        """The same grid with other voxels; the shape must be the same."""
+        if array.shape != self.shape:
+            raise ValueError(f"Expected an array of the grid's shape {self.shape}; got {array.shape}.")
+        return replace(self, array=array)
+
+    def to_world(self, index: ArrayLike) -> Vector:
+        """Voxel indices (..., 3) to LPS mm positions (..., 3)."""
+        return np.asarray(index, dtype=np.float64) * self.spacing @ self.direction.T + self.origin
+
+    def to_index(self, world: ArrayLike) -> Vector:
+        """LPS mm positions (..., 3) to continuous voxel indices (..., 3)."""
+        inverse = np.linalg.inv(self.direction)
+        return (np.asarray(world, dtype=np.float64) - self.origin) @ inverse.T / self.spacing
+
+    def contains(self, world: ArrayLike) -> NDArray[np.bool_]:
+        """Whether LPS mm positions (..., 3) lie within the voxels' edges; shape (...)."""
+        index = self.to_index(world)
+        return np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
+
+    def same_grid(self, other: Volume) -> bool:
+        """Whether two volumes have their voxels at the same places, to a thousandth of a mm at every corner."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n) for n in self.shape], indexing="ij")).reshape(3, -1).T
+        return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= GEOMETRY_TOLERANCE_MM)
+
+    def describe_grid(self) -> str:
+        """The grid in words, for messages: voxels x, y, z and spacing."""
+        size = " x ".join(str(n) for n in self.shape[::-1])
+        spacing = " x ".join(f"{s:.4g}" for s in self.spacing[::-1])
+        origin = ", ".join(f"{o:.4g}" for o in self.origin[::-1])
+        return f"{size} voxels of {spacing} mm at ({origin})"

@@ -1,0 +1,1 @@
+"""PRNet, the networks' checkpoints and the shipped weights."""

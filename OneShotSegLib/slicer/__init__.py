@@ -1,0 +1,1 @@
+"""What needs MRML: nodes <-> volumes, the worker process client, the review table's model."""

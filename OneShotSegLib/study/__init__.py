@@ -1,0 +1,1 @@
+"""A batch on disk: cases, runner, quality, review ledger, report."""
