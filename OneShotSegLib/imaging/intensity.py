@@ -1,0 +1,42 @@
+"""Hounsfield units to the 0-1 range of the networks, and what can be told from the values alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.errors import InputError
+
+AIR_HU = -1000.0
+BODY_HU = -300.0
+
+
+@dataclass(frozen=True)
+class HUWindow:
+    """A piecewise linear map from HU to 0-1; values beyond the ends are clipped."""
+
+    hu: tuple[float, ...] = (-500.0, -100.0, 200.0, 1500.0)
+    level: tuple[float, ...] = (0.0, 0.2, 0.8, 1.0)
+
+    def apply(self, array: NDArray) -> NDArray[np.float32]:
+        """HU of any shape to float32 in [0, 1] of the same shape."""
+        return np.interp(array, self.hu, self.level).astype(np.float32)
+
+
+def check_ct(array: NDArray, name: str) -> None:
+    """Refuse what cannot be a CT in Hounsfield units.
+
+    Raises:
+        InputError: For values that are not numbers, a constant image, or an image without air and tissue.
+    """
+    if not np.isfinite(array).all():
+        raise InputError(f"{name}: expected a CT in HU, found values that are not numbers (NaN or infinite).")
+    low, high = float(array.min()), float(array.max())
+    if low == high:
+        raise InputError(f"{name}: expected a CT in HU, found one constant value ({low:g}) in all voxels.")
+    if low > -500 or high < 0:
+        raise InputError(
+            f"{name}: expected a CT in HU (air near -1000, tissue near 0), found values from {low:g} to {high:g}."
+        )

@@ -1,0 +1,33 @@
+"""Volume <-> SimpleITK image: the only place that knows x, y, z order."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813  (the name under which everybody knows it)
+
+from OneShotSegLib.imaging.volume import Vector, Volume
+
+
+def from_itk(image: sitk.Image) -> Volume:
+    """A scalar 3D SimpleITK image as a Volume on the same grid (the voxels are copied)."""
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)
+    return Volume.create(
+        sitk.GetArrayFromImage(image),
+        image.GetSpacing()[::-1],
+        image.GetOrigin()[::-1],
+        direction[::-1, ::-1],
+    )
+
+
+def to_itk(volume: Volume) -> sitk.Image:
+    """A Volume as a SimpleITK image on the same grid."""
+    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    image.SetSpacing(_floats(volume.spacing))
+    image.SetOrigin(_floats(volume.origin))
+    image.SetDirection(_floats(volume.direction.ravel()))
+    return image
+
+
+def _floats(values: Vector) -> list[float]:
+    return [float(value) for value in values[::-1]]

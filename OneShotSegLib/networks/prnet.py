@@ -1,0 +1,127 @@
+"""PRNet: where in the body is this patch, and what does it look like? (Lei et al., section III-A)."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = (5, 6, 7, 8)
+STRIDE = 16
+
+
+class ConvBlock(nn.Module):
+    """Conv3d 3x3x3, InstanceNorm3d without affine, ReLU; named as the official code names them."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        convolution = nn.Sequential()
+        convolution.add_module("Conv", nn.Conv3d(channels_in, channels_out, 3, padding=1))
+        self.model = nn.Sequential(
+            OrderedDict(conv1_1=convolution, norm1_1=nn.InstanceNorm3d(channels_out), relu1_1=nn.ReLU())
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels_in, D, H, W) to (N, channels_out, D, H, W)."""
+        return self.model(x)
+
+
+class PRNet(nn.Module):
+    """Propagation-reconstruction network in the official layout, so that official weights load.
+
+    Args:
+        base_channels: Width C of the first level; the bottleneck has 16 C channels.
+        patch_size: Voxels of a patch [z, y, x], each a multiple of 16.
+    """
+
+    def __init__(self, base_channels: int, patch_size: Sequence[int]) -> None:
+        super().__init__()
+        if any(n % STRIDE or n < STRIDE for n in patch_size):
+            raise ValueError(f"Expected a patch size in multiples of {STRIDE}; got {tuple(patch_size)}.")
+        c = base_channels
+        self.base_channels = base_channels
+        self.patch_size = tuple(int(n) for n in patch_size)
+        self.downsample = nn.MaxPool3d(2, 2)
+        self.upsample = nn.Upsample(scale_factor=2, mode="trilinear")
+        widths = {
+            0: (1, c, c),
+            1: (c, c, 2 * c),
+            2: (2 * c, 2 * c, 4 * c),
+            3: (4 * c, 4 * c, 8 * c),
+            4: (8 * c, 8 * c, 16 * c),
+            5: (24 * c, 8 * c, 8 * c),
+            6: (12 * c, 4 * c, 4 * c),
+            7: (6 * c, 2 * c, c),
+            8: (2 * c, c, c),
+        }
+        for level, (first, middle, last) in widths.items():
+            self.add_module(f"conv{level}_1", ConvBlock(first, middle))
+            self.add_module(f"conv{level}_2", ConvBlock(middle, last))
+        self.classification = nn.Sequential(nn.Conv3d(c, 1, 1))
+        bottleneck_voxels = math.prod(n // STRIDE for n in self.patch_size)
+        self.fc1 = nn.Linear(bottleneck_voxels * 16 * c, 8 * c)
+        self.fc2 = nn.Linear(8 * c, 4 * c)
+        self.fc3 = nn.Linear(4 * c, 3)
+
+    def encode(self, patches: Tensor) -> list[Tensor]:
+        """The five encoder maps, full resolution first, of patches (N, 1, D, H, W)."""
+        maps = [self._block(0, patches)]
+        for level in (1, 2, 3, 4):
+            maps.append(self._block(level, self.downsample(maps[-1])))
+        return maps
+
+    def position(self, bottleneck: Tensor) -> Tensor:
+        """The latent position (N, 3) read off the bottleneck; differences of it, not itself, have a meaning."""
+        return self.fc3(self.fc2(self.fc1(bottleneck.flatten(1))))
+
+    def decode(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The four decoder maps, coarsest (conv5) first, from the encoder's maps."""
+        out, decoded = maps[4], []
+        for level, skip in zip(LEVELS, (maps[3], maps[2], maps[1], maps[0]), strict=True):
+            out = self._block(level, torch.cat((self.upsample(out), skip), dim=1))
+            decoded.append(out)
+        return decoded
+
+    def reconstruct(self, finest: Tensor) -> Tensor:
+        """The reconstructed patch in 0-1 (N, 1, D, H, W) from the finest decoder map."""
+        return torch.sigmoid(self.classification(finest))
+
+    def locate(self, patches: Tensor) -> Tensor:
+        """Latent positions (N, 3) of patches (N, 1, D, H, W) by encoder and head alone: a fifth of a full pass."""
+        return self.position(self.encode(patches)[-1])
+
+    def level_features(self, patches: Tensor) -> list[Tensor]:
+        """Decoder features at the patches' centre voxel, one (N, channels) tensor for each of the levels 5 to 8."""
+        return [centre_voxel(level) for level in self.decode(self.encode(patches))]
+
+    def feature_map(self, patches: Tensor) -> Tensor:
+        """The finest decoder map (N, C, D, H, W), from which prototypes are taken (section III-D)."""
+        return self.decode(self.encode(patches))[-1]
+
+    def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Latent positions (N, 3) and reconstructions (N, 1, D, H, W)."""
+        maps = self.encode(patches)
+        return self.position(maps[-1]), self.reconstruct(self.decode(maps)[-1])
+
+    def _block(self, level: int, x: Tensor) -> Tensor:
+        return self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
+
+
+def centre_voxel(features: Tensor) -> Tensor:
+    """(N, C, D, H, W) to the (N, C) vectors at voxel (D//2, H//2, W//2)."""
+    d, h, w = (n // 2 for n in features.shape[2:])
+    return features[:, :, d, h, w]
+
+
+def relative_position(support: Tensor, query: Tensor, position_range: Tensor) -> Tensor:
+    """Offset in mm [z, y, x] that leads from a query patch to a support patch: r * tanh(f(s) - f(q)).
+
+    Args:
+        support: Latent positions, (..., 3).
+        query: Latent positions, (..., 3).
+        position_range: The range r in mm, (3,).
+    """
+    return position_range * torch.tanh(support - query)
