@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -184,6 +183,6 @@ def whole_file(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{uuid.uuid4().hex}{suffix}")
     try:
         yield beside
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

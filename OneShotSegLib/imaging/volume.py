@@ -45,7 +45,7 @@ class Volume:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of voxels along z, y, x."""
-        return self.array.shape  # type: ignore[return-value]
+        return self.array.shape
 
     @property
     def size_mm(self) -> Vector:

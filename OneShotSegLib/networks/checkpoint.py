@@ -80,7 +80,7 @@ def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, P
 def _info(path: Path, description: dict[str, Any]) -> PRNetInfo:
     try:
         window = description.pop("window")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in description.items()}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in description.items()}
         return PRNetInfo(**values, window=HUWindow(tuple(window["hu"]), tuple(window["level"])))
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a full description of the network in the file, found gaps.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -57,7 +56,9 @@ class Augmentation:
         """
         if torch.rand(1, generator=generator).item() >= self.cut_probability:
             return patches
-        axis = 0 if torch.rand(1, generator=generator).item() < 0.8 else int(torch.randint(1, 3, (1,), generator=generator))
+        axis = 0
+        if torch.rand(1, generator=generator).item() > 0.8:
+            axis = int(torch.randint(1, 3, (1,), generator=generator))
         along = points[..., axis]
         low, high = along.min(), along.max()
         at = low + (high - low) * torch.rand(1, generator=generator).to(points.device)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from OneShotSegLib.networks.checkpoint import PRNetInfo, load_tensors, save_prnet, save_tensors
 from OneShotSegLib.networks.patches import PatchSource
-from OneShotSegLib.networks.prnet import PRNet, relative_position
+from OneShotSegLib.networks.prnet import relative_position
 from OneShotSegLib.training.augmentation import Augmentation, mask_boxes
 
 COARSE = PRNetInfo("coarse", 8, (32, 32, 32), (6.0, 6.0, 6.0), (700.0, 500.0, 500.0))
@@ -39,7 +39,7 @@ class TrainingSettings:
         reconstruction_weight: Weight of the reconstruction's mean squared error.
         reach_mm: Patches of a volume lie within this distance, per axis, of an anchor; None for anywhere.
         validate_every: Steps between two checks on the volumes kept out.
-        bfloat16: Mixed precision, for CUDA; the CPU kernels of bfloat16 training gave NaN gradients when this was written.
+        bfloat16: Mixed precision, for CUDA: on a CPU the gradients of bfloat16 convolutions came out as NaN.
         seed: Seed of everything random.
         augmentation: Random changes of the volumes.
     """
@@ -115,7 +115,7 @@ class PRNetTrainer:
         self.training, self.held_out = training, held_out
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
-        self.network = info.build().to(self.device, memory_format=torch.channels_last_3d)
+        self.network = info.build().to(self.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
         self.range = torch.tensor(info.position_range, device=self.device)
         self.step = 0

@@ -1,0 +1,138 @@
+"""Where everything in a study folder lies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+
+STUDY_FORMAT = "OneShotSeg study"
+STUDY_VERSION = 1
+UNSAFE = re.compile(r"[^\w.\- ]+")
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class CasePaths:
+    """The files of one case.
+
+    Attributes:
+        folder: ``STUDY/cases/<case>``; its name is the case's name.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The case's name."""
+        return self.folder.name
+
+    @property
+    def pseudo_mask(self) -> Path:
+        """The pseudo mask on the query's own grid."""
+        return self.folder / "pseudo.seg.nrrd"
+
+    @property
+    def scribbles(self) -> Path:
+        """The propagated scribbles after denoising, on the query's own grid."""
+        return self.folder / "scribbles.seg.nrrd"
+
+    @property
+    def quality(self) -> Path:
+        """Measures without a reference; written last, so that its presence says that the case is done."""
+        return self.folder / "quality.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the case failed, if it did: ``{"error": sentence}``."""
+        return self.folder / "failed.json"
+
+    @property
+    def edited_mask(self) -> Path:
+        """The reviewer's corrected mask, if there is one."""
+        return self.folder / "edited.seg.nrrd"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the case has all its results."""
+        return self.quality.is_file()
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """The files of a study.
+
+    Attributes:
+        root: The study folder.
+    """
+
+    root: Path
+
+    @property
+    def description(self) -> Path:
+        """Settings, supports, label table, weights, versions, cases."""
+        return self.root / "study.json"
+
+    @property
+    def review(self) -> Path:
+        """The review ledger."""
+        return self.root / "review.csv"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.root / "report.html"
+
+    def support_scribbles(self, number: int = 0) -> Path:
+        """The scribbles of a support, on its own grid."""
+        return self.root / ("scribbles.seg.nrrd" if number == 0 else f"scribbles-{number + 1}.seg.nrrd")
+
+    @property
+    def cases_folder(self) -> Path:
+        """The folder of the cases."""
+        return self.root / "cases"
+
+    def case(self, name: str) -> CasePaths:
+        """The files of a case, there or not."""
+        return CasePaths(self.cases_folder / name)
+
+
+def safe_name(text: str) -> str:
+    """A case name that is a valid file name on every system: no path, no reserved name, at most 80 characters."""
+    name = UNSAFE.sub("_", text).strip(" .")[:80].rstrip(" .") or "case"
+    return f"_{name}" if RESERVED.fullmatch(name) else name
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people and machines; the file appears whole or not at all."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text; the file appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(text, encoding="utf-8", newline="")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        InputError: If the file is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a JSON file, found something that cannot be read as one.") from error

@@ -1,0 +1,90 @@
+"""What is known of a result without a reference: the content of a case's quality.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.layout import read_json, write_json
+
+State = Literal["found", "partial", "absent"]
+
+
+@dataclass(frozen=True)
+class StructureQuality:
+    """Measures of one structure in one case.
+
+    Attributes:
+        value: Label value.
+        name: Name.
+        state: "found", "partial" (cut by the field of view) or "absent".
+        score: 0 (worthless) to 1 (as good as can be); 0 for an absent structure.
+        similarity: Mean feature similarity of its scribbles to the support's, 0-1.
+        kept: Share of its scribbles that denoising kept, 0-1.
+        cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
+        volume_ml: Volume of the pseudo mask, ml.
+        volume_ratio: Volume over the support's own expansion, corrected for the body's size.
+        in_view: Share of its propagated scribbles within the field of view, 0-1.
+        compactness: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
+        certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
+    """
+
+    value: int
+    name: str
+    state: State
+    score: float
+    similarity: float = 0.0
+    kept: float = 0.0
+    cycle_mm: float | None = None
+    volume_ml: float = 0.0
+    volume_ratio: float | None = None
+    in_view: float = 0.0
+    compactness: float = 0.0
+    certainty: float = 0.0
+
+
+@dataclass(frozen=True)
+class CaseQuality:
+    """Measures of one case.
+
+    Attributes:
+        case: Name.
+        score: Mean score of its structures that are not absent, 0-1; 0 if all are absent.
+        structures: In the label table's order.
+        seconds: Time each step took.
+        warnings: Sentences for the reviewer.
+    """
+
+    case: str
+    score: float
+    structures: tuple[StructureQuality, ...]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def worst(self) -> StructureQuality | None:
+        """The structure to look at first."""
+        return min(self.structures, key=lambda structure: structure.score, default=None)
+
+
+def write_quality(quality: CaseQuality, path: Path) -> None:
+    """Write quality.json."""
+    write_json(path, asdict(quality))
+
+
+def read_quality(path: Path) -> CaseQuality:
+    """Read quality.json.
+
+    Raises:
+        InputError: If it is missing or not what we write.
+    """
+    content: dict[str, Any] = read_json(path)
+    try:
+        structures = tuple(StructureQuality(**entry) for entry in content.pop("structures"))
+        warnings = tuple(content.pop("warnings"))
+        return CaseQuality(**content, structures=structures, warnings=warnings)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the quality of a case, found other content.") from error
