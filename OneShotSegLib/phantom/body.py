@@ -1,0 +1,87 @@
+"""The body's outline, its fat, the trunk, the shoulders and the lungs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from OneShotSegLib.phantom.canvas import Part
+from OneShotSegLib.phantom.landmarks import SIDES, canal_y
+from OneShotSegLib.phantom.shapes import Shape, block, ellipsoid, inset, intersection, placed, tube, union
+from OneShotSegLib.phantom.tissues import FAT, bone, layered, lung, muscle, plain
+from OneShotSegLib.phantom.traits import Traits
+
+
+def _trunk() -> Shape:
+    """Chest and shoulders, wider than any field of view here."""
+    chest = ellipsoid((-290, 22, 0), (140, 82, 185), squareness=4)
+    slope = tube([(-128, 30, -45), (-165, 28, -150)], [38, 48])
+    other = tube([(-128, 30, 45), (-165, 28, 150)], [38, 48])
+    return union(chest, slope, other, smooth_mm=45)
+
+
+def _head_and_neck() -> Shape:
+    skull = ellipsoid((58, -14, 0), (88, 101, 83))
+    face = tube([(45, -42, 0), (-20, -48, 0), (-52, -56, 0), (-68, -78, 0)], [66, 63, 47, 25])
+    neck = tube([(-10, 8, 0), (-60, 6, 0), (-100, 4, 0), (-135, 10, 0), (-200, 22, 0)], [60, 55, 53, 58, 72])
+    nose = tube([(34, -101, 0), (8, -119, 0), (0, -114, 0)], [8, 8, 11])
+    lips = ellipsoid((-36, -100, 0), (18, 9, 24))
+    return union(skull, face, neck, nose, lips, smooth_mm=16)
+
+
+def _ear(side: int) -> Shape:
+    return placed(ellipsoid((0, 0, 0), (28, 15, 4.5)), (4, 4, 80 * side), yaw=-25.0 * side)
+
+
+def outline(traits: Traits) -> Shape:
+    """The skin's surface; more fat makes a thicker neck and fuller cheeks."""
+    whole = union(union(_head_and_neck(), _trunk(), smooth_mm=50), _ear(-1), _ear(1), smooth_mm=3)
+    return inset(whole, 0.45 * (4.0 - traits.fat_mm))
+
+
+def body_parts(traits: Traits) -> Iterator[Part]:
+    """Skin, fat, the trunk's muscle, lungs and shoulder girdle."""
+    yield Part(outline(traits), layered(15.0, FAT, 2.2, inner_fine=9.0))
+    yield Part(inset(_trunk(), 3 + 1.5 * traits.fat_mm), muscle(traits.muscle_fat + 0.06))
+    yield from _chest_parts(traits)
+    yield from _shoulder_parts(traits)
+
+
+def _chest_parts(traits: Traits) -> Iterator[Part]:
+    yield Part(ellipsoid((-225, 5, 0), (78, 38, 30), squareness=4), plain(-60, fine=45, coarse=25))
+    for side in SIDES:
+        yield Part(ellipsoid((-262, 22, 74 * side), (112, 66, 66)), muscle(traits.muscle_fat))
+        for rib in range(5):
+            yield Part(_rib(rib, side), bone(traits.bone_density, 1.6))
+        yield Part(ellipsoid((-262, 22, 72 * side), (106, 60, 59)), lung())
+    aorta = tube([(-240, 22, 18), (-212, 5, 12), (-212, -18, -8), (-245, -25, -14)], 13)
+    yield Part(aorta, plain(42 + traits.contrast_hu, fine=4))
+
+
+def _rib(number: int, side: int) -> Shape:
+    """A rib as a hoop around the lung's top, lower and wider with its number, falling to the front."""
+    back, width, front = -150 - 21 * number, 38 + 15 * number, -175 - 20 * number
+    spine_y = canal_y(back)
+    path = [
+        (back, spine_y - 4, 18 * side),
+        (back - 2, spine_y + 12, (22 + width * 0.35) * side),
+        (back - 12, 22, (30 + width) * side),
+        (front, -28, (18 + 0.8 * width) * side),
+        (front - 10, -44, 30 * side),
+    ]
+    return tube(path, 4.4, stretch=(1.5, 1, 1))
+
+
+def _shoulder_parts(traits: Traits) -> Iterator[Part]:
+    compact = bone(traits.bone_density, 2.0, 260)
+    for side in SIDES:
+        clavicle = [(-178, -42, 14 * side), (-163, -46, 50 * side), (-150, -8, 105 * side), (-150, 14, 150 * side)]
+        yield Part(tube(clavicle, 6.5), compact)
+        blade = placed(block((0, 0, 0), (60, 4, 42), 3.5), (-215, 82, 98 * side), yaw=-22.0 * side, pitch=8)
+        yield Part(blade, compact)
+        spine = tube([(-176, 72, 70 * side), (-160, 52, 130 * side), (-150, 22, 160 * side)], 6.0)
+        yield Part(spine, compact)
+        yield Part(ellipsoid((-182, 22, 165 * side), (25, 24, 24)), bone(traits.bone_density, 2.5, 240))
+        trapezius = tube([(-20, 52, 10 * side), (-90, 50, 34 * side), (-132, 48, 70 * side), (-150, 36, 130 * side)], 9)
+        yield Part(intersection(trapezius, inset(outline(traits), 4.0)), muscle(traits.muscle_fat))
+    sternum = block((-215, -49, 0), (36, 6, 20), 4)
+    yield Part(sternum, compact)

@@ -1,0 +1,79 @@
+"""Scribbles as a clinician would paint them, from a full label map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+
+BoolMask = NDArray[np.bool_]
+
+MIN_SLICES = 3
+ONE_MORE_PER_MM = 25.0
+GAP_MM = 5.0
+"""Distance of a background stroke from the organs: a hand keeps clear of the edge."""
+
+
+def strokes_from_mask(
+    labels: NDArray[np.integer], spacing: ArrayLike, background: int, inside_body: BoolMask | None = None
+) -> NDArray[np.uint8]:
+    """Strokes for every structure of a label map and background strokes around them; deterministic.
+
+    Each structure gets one medial stroke on each of at least three axial slices, one more for every 25 mm of length. On
+    the same slices a background stroke goes around the structures.
+
+    Args:
+        labels: Label map, shape (D, H, W), 0 outside the structures.
+        spacing: In mm, z, y, x.
+        background: Value of the background strokes.
+        inside_body: Where background strokes may lie; everywhere if None. Shape (D, H, W).
+
+    Returns:
+        Label map of the strokes, shape (D, H, W).
+    """
+    size = np.asarray(spacing, dtype=np.float64)
+    strokes = np.zeros(labels.shape, dtype=np.uint8)
+    values = [int(value) for value in np.unique(labels) if value not in (0, background)]
+    chosen: set[int] = set()
+    for value in values:
+        mask = labels == value
+        for z in slices_to_paint(mask, float(size[0])):
+            strokes[z][medial_stroke(mask[z], size[1:])] = value
+            chosen.add(z)
+    for z in sorted(chosen):
+        allowed = None if inside_body is None else inside_body[z]
+        strokes[z][background_stroke(labels[z] > 0, size[1:], allowed)] = background
+    return strokes
+
+
+def slices_to_paint(mask: BoolMask, slice_mm: float) -> list[int]:
+    """Slices spread over a structure, away from its thin ends."""
+    occupied = np.flatnonzero(mask.any(axis=(1, 2)))
+    if len(occupied) == 0:
+        return []
+    count = MIN_SLICES + int(len(occupied) * slice_mm // ONE_MORE_PER_MM)
+    fractions = (np.arange(count) + 0.5) / count
+    return sorted({int(occupied[int(fraction * len(occupied))]) for fraction in fractions})
+
+
+def medial_stroke(mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
+    """A thin stroke along the middle of a region's largest piece, shape (H, W)."""
+    pieces, count = ndimage.label(mask)
+    if count == 0:
+        return np.zeros_like(mask)
+    largest = pieces == 1 + int(np.argmax(ndimage.sum_labels(mask, pieces, np.arange(1, count + 1))))
+    depth = ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing)[1:-1, 1:-1]
+    ridge = largest & (depth >= ndimage.maximum_filter(depth, size=3) - 0.25 * spacing.min())
+    # The ends of a hand-drawn stroke stay off the border, and stray specks of the ridge are not painted.
+    ridge &= depth >= 0.5 * depth.max()
+    joined, _ = ndimage.label(ridge, structure=np.ones((3, 3)))
+    sizes = np.bincount(joined.ravel())
+    sizes[0] = 0
+    return joined == int(sizes.argmax())
+
+
+def background_stroke(structures: BoolMask, spacing: NDArray[np.float64], allowed: BoolMask | None = None) -> BoolMask:
+    """A thin line around the structures of a slice at a hand's distance, shape (H, W)."""
+    distance = ndimage.distance_transform_edt(~structures, sampling=spacing)
+    line = (distance >= GAP_MM) & (distance < GAP_MM + 1.1 * spacing.max())
+    return line if allowed is None else line & allowed
