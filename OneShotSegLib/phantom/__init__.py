@@ -2,16 +2,18 @@
 
 from OneShotSegLib.phantom.cohort import DEFAULT_SEED, PhantomCase, make_cohort, make_patient, scribbles
 from OneShotSegLib.phantom.strokes import strokes_from_mask
-from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES, Structure
+from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES
+from OneShotSegLib.phantom.writing import CohortFiles, write_cohort
 
 __all__ = [
     "BACKGROUND",
     "DEFAULT_SEED",
     "STRUCTURES",
+    "CohortFiles",
     "PhantomCase",
-    "Structure",
     "make_cohort",
     "make_patient",
     "scribbles",
     "strokes_from_mask",
+    "write_cohort",
 ]

@@ -29,3 +29,4 @@ def anatomy_parts(traits: Traits) -> Iterator[Part]:
     yield from face.mandible_parts(traits)
     yield from spine.canal_parts(traits)
     yield from spine.brainstem_parts(traits)
+    yield body.skin_part(traits)

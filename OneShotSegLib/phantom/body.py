@@ -3,47 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
 
 from OneShotSegLib.phantom.canvas import Part
 from OneShotSegLib.phantom.landmarks import SIDES, canal_y
-from OneShotSegLib.phantom.shapes import Shape, block, ellipsoid, inset, intersection, placed, tube, union
-from OneShotSegLib.phantom.tissues import FAT, bone, layered, lung, muscle, plain
+from OneShotSegLib.phantom.shapes import Shape, block, ellipsoid, inset, intersection, placed, tube, union, vector
+from OneShotSegLib.phantom.tissues import AIR, FAT, bone, layered, lung, muscle, plain
 from OneShotSegLib.phantom.traits import Traits
+
+SKIN_MM = 2.2
 
 
 def _trunk() -> Shape:
     """Chest and shoulders, wider than any field of view here."""
-    chest = ellipsoid((-290, 22, 0), (140, 82, 185), squareness=4)
-    slope = tube([(-128, 30, -45), (-165, 28, -150)], [38, 48])
-    other = tube([(-128, 30, 45), (-165, 28, 150)], [38, 48])
-    return union(chest, slope, other, smooth_mm=45)
+    chest = ellipsoid((-300, 22, 0), (140, 82, 185), squareness=4)
+    slopes = [tube([(-132, 32, 38 * side), (-178, 26, 150 * side)], [28, 46]) for side in SIDES]
+    return union(chest, *slopes, smooth_mm=40)
+
+
+def _everywhere() -> Shape:
+    """All of space, deep inside: what fills the body until ``skin_part`` takes away what lies outside."""
+    far = vector([np.inf] * 3)
+    return Shape(lambda points: np.full(points.shape[1:], -100, dtype=np.float32), -far, far)
 
 
 def _head_and_neck() -> Shape:
-    skull = ellipsoid((58, -14, 0), (88, 101, 83))
+    skull = ellipsoid((57, -14, 0), (86, 99, 80))
     face = tube([(45, -42, 0), (-20, -48, 0), (-52, -56, 0), (-68, -78, 0)], [66, 63, 47, 25])
-    neck = tube([(-10, 8, 0), (-60, 6, 0), (-100, 4, 0), (-135, 10, 0), (-200, 22, 0)], [60, 55, 53, 58, 72])
+    cheeks = ellipsoid((-22, -24, 0), (40, 40, 69))
+    path = [(-10, 8, 0), (-60, 4, 0), (-100, -1, 0), (-135, 8, 0), (-200, 22, 0)]
+    neck = tube(path, [58, 54, 53, 58, 72], stretch=(1, 1.1, 1.08))
     nose = tube([(34, -101, 0), (8, -119, 0), (0, -114, 0)], [8, 8, 11])
     lips = ellipsoid((-36, -100, 0), (18, 9, 24))
-    return union(skull, face, neck, nose, lips, smooth_mm=16)
+    return union(skull, face, cheeks, neck, nose, lips, smooth_mm=16)
 
 
 def _ear(side: int) -> Shape:
-    return placed(ellipsoid((0, 0, 0), (28, 15, 4.5)), (4, 4, 80 * side), yaw=-25.0 * side)
+    return placed(ellipsoid((0, 0, 0), (28, 15, 4.5)), (2, 2, 75 * side), yaw=-20.0 * side)
 
 
 def outline(traits: Traits) -> Shape:
     """The skin's surface; more fat makes a thicker neck and fuller cheeks."""
-    whole = union(union(_head_and_neck(), _trunk(), smooth_mm=50), _ear(-1), _ear(1), smooth_mm=3)
+    whole = union(union(_head_and_neck(), _trunk(), smooth_mm=36), _ear(-1), _ear(1), smooth_mm=3)
     return inset(whole, 0.45 * (4.0 - traits.fat_mm))
 
 
 def body_parts(traits: Traits) -> Iterator[Part]:
-    """Skin, fat, the trunk's muscle, lungs and shoulder girdle."""
-    yield Part(outline(traits), layered(15.0, FAT, 2.2, inner_fine=9.0))
-    yield Part(inset(_trunk(), 3 + 1.5 * traits.fat_mm), muscle(traits.muscle_fat + 0.06))
+    """Fat, the trunk's muscle, lungs and shoulder girdle."""
+    yield Part(_everywhere(), plain(FAT, fine=9.0))
+    base = ellipsoid((-330, 25, 0), (203, 220, 330))
+    yield Part(intersection(inset(outline(traits), 3 + 1.4 * traits.fat_mm), base), muscle(traits.muscle_fat + 0.08))
+    yield Part(tube([(30, -102, 0), (10, -116, 0), (2, -114, 0)], [5, 6, 9]), plain(25, fine=15))
     yield from _chest_parts(traits)
     yield from _shoulder_parts(traits)
+
+
+def skin_part(traits: Traits) -> Part:
+    """Skin over everything and air outside it: muscles and glands that bulge out are cut off here."""
+    body = outline(traits)
+    outside = replace(_everywhere(), distance=lambda points: -body.distance(points) - np.float32(SKIN_MM))
+    return Part(outside, layered(10.0, AIR, SKIN_MM), clears_label=True)
 
 
 def _chest_parts(traits: Traits) -> Iterator[Part]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.phantom.anatomy import anatomy_parts
 from OneShotSegLib.phantom.canvas import Canvas
@@ -15,7 +16,7 @@ from OneShotSegLib.phantom.deformation import Deformation
 from OneShotSegLib.phantom.scanner import Scan, acquire
 from OneShotSegLib.phantom.shapes import Points, vector
 from OneShotSegLib.phantom.strokes import strokes_from_mask
-from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES, Structure
+from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES
 from OneShotSegLib.phantom.tissues import Texture
 from OneShotSegLib.phantom.traits import Traits
 
@@ -83,13 +84,13 @@ class PhantomCase:
     reference_point: Vector
 
     @property
-    def present(self) -> tuple[Structure, ...]:
+    def present(self) -> tuple[Segment, ...]:
         """The structures that the reference has."""
         values = set(np.unique(self.reference.array).tolist())
         return tuple(structure for structure in STRUCTURES if structure.value in values)
 
     @property
-    def absent(self) -> tuple[Structure, ...]:
+    def absent(self) -> tuple[Segment, ...]:
         """The structures that surgery or the field of view took away."""
         return tuple(structure for structure in STRUCTURES if structure not in self.present)
 

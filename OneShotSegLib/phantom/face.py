@@ -20,7 +20,7 @@ def midface_parts(traits: Traits) -> Iterator[Part]:
     thin = bone(traits.bone_density, 1.5, 300)
     yield Part(tube([(47, -98, -38), (42, -104, -14), (42, -104, 14), (47, -98, 38)], 6.5), thin)
     for side in SIDES:
-        yield Part(ellipsoid((6, -74, 27 * side), (23, 22, 18), squareness=4), thin)
+        yield Part(ellipsoid((6, -73, 29 * side), (23, 24, 18.5)), thin)
         yield Part(tube([(20, -78, 49 * side), (4, -86, 42 * side), (2, -78, 52 * side)], 6.5), thin)
         yield Part(tube([(6, -78, 53 * side), (5, -55, 64 * side), (8, -26, 66 * side)], [4.5, 3, 3.5]), thin)
         yield Part(tube([(46, -92, 46 * side), (20, -80, 50 * side)], 4.5), thin)
@@ -31,7 +31,7 @@ def midface_parts(traits: Traits) -> Iterator[Part]:
     yield Part(tube(arch, 5.0, stretch=(2.0, 1, 1)), thin)
     for side in SIDES:
         fluid = traits.opacified_sinus and side < 0
-        yield Part(ellipsoid((6, -74, 27 * side), (20, 19, 14.5), squareness=4), plain(22 if fluid else AIR))
+        yield Part(ellipsoid((6, -73, 29 * side), (20.5, 21.5, 16)), plain(22 if fluid else AIR))
     yield from _nose_parts()
     yield from _orbit_parts(traits)
 
@@ -39,7 +39,7 @@ def midface_parts(traits: Traits) -> Iterator[Part]:
 def _nose_parts() -> Iterator[Part]:
     """Nasal cavity with septum and turbinates, ethmoid cells, frontal sinus."""
     yield Part(ellipsoid((26, -74, 0), (15, 22, 14), squareness=4), air_cells(350))
-    yield Part(ellipsoid((7, -78, 0), (17, 34, 13), squareness=4), plain(AIR))
+    yield Part(ellipsoid((7, -73, 0), (17, 29, 12.5), squareness=4), plain(AIR))
     yield Part(block((10, -80, 0), (18, 32, 1.4), 1), plain(140, fine=40))
     for side in SIDES:
         yield Part(tube([(0, -96, 9 * side), (0, -58, 9 * side)], 3.6, stretch=(1.5, 1, 1)), plain(60, fine=40))
@@ -69,16 +69,18 @@ def _orbit_parts(traits: Traits) -> Iterator[Part]:
 
 def mandible_shape(width: float) -> Shape:
     """Body, rami, condyles and coronoid processes."""
-    arch = [(-52, -36, 45), (-57, -62, 36), (-61, -84, 21), (-63, -92, 9)]
+    arch = [(-52, -36, 45), (-57, -62, 34.5), (-61, -84, 20.5), (-63, -92, 9)]
     body = [(z, y, -x * width) for z, y, x in arch] + [(z, y, x * width) for z, y, x in reversed(arch)]
-    pieces = [tube(body, [5.6, 5.8, 5.8, 5.6, 5.6, 5.8, 5.8, 5.6], stretch=(2.2, 1, 1))]
+    pieces = [tube(body, [5.2, 5.4, 5.4, 5.4, 5.4, 5.4, 5.4, 5.2], stretch=(1.85, 1, 1))]
+    ridge = [(-50.0, y, x * width) for y, x in dental_arch(9, upper=False)]
+    pieces.append(tube(ridge, 4.3, stretch=(1.7, 1, 1)))
     for side in SIDES:
         pieces.append(tube([(-50, -34, 46 * width * side), (-15, -34, 49 * width * side)], 4.2, stretch=(1, 3.6, 1)))
         neck = [(-16, -28, 49 * width * side), (-2, -22, 50 * width * side), (6, -20, 50 * width * side)]
         pieces.append(tube(neck, [4.5, 4.2, 5.2], stretch=(1, 1, 1.35)))
         coronoid = [(-18, -43, 49 * width * side), (3, -50, 48 * width * side)]
         pieces.append(tube(coronoid, [5.2, 2.8], stretch=(1, 1.6, 0.8)))
-    return union(*pieces, smooth_mm=3)
+    return union(*pieces, smooth_mm=6)
 
 
 def mandible_parts(traits: Traits) -> Iterator[Part]:
@@ -128,9 +130,9 @@ def parotid_shape(traits: Traits, side: int) -> Shape:
     right = side < 0
     size = traits.parotid_size[0 if right else 1]
     z = -20 + traits.parotid_shift_mm[0 if right else 1]
-    superficial = ellipsoid((z, -22, 62 * side), (26 * size, 19 * size, 8.5 * size))
-    deep = ellipsoid((z + 2, -9, 50 * side), (18 * size, 8.5 * size, 12 * size))
-    tail = ellipsoid((z - 22, -8, 57 * side), (15 * size, 11 * size, 9 * size))
+    superficial = ellipsoid((z, -20, 60 * side), (25 * size, 17 * size, 7.5 * size))
+    deep = ellipsoid((z + 2, -9, 50 * side), (17 * size, 8 * size, 11 * size))
+    tail = ellipsoid((z - 22, -8, 57 * side), (14 * size, 10 * size, 8 * size))
     return union(superficial, deep, tail, smooth_mm=9)
 
 

@@ -57,6 +57,6 @@ def beside_canal(top: float, bottom: float, back: float, side: float) -> list[tu
 
 def dental_arch(count: int, upper: bool) -> list[tuple[float, float]]:
     """Places (y, x) of the teeth of one jaw, from the right last molar to the left one."""
-    depth, width, front = (46.0, 27.0, -97.0) if upper else (43.0, 25.0, -94.0)
+    depth, width, front = (46.0, 27.0, -97.0) if upper else (46.0, 31.5, -93.0)
     angles = np.linspace(-1, 1, count)
     return [(front + depth * abs(a) ** 1.9, width * float(np.sign(a)) * abs(a) ** 0.72) for a in angles]

@@ -15,24 +15,27 @@ from OneShotSegLib.phantom.traits import Traits
 def neck_muscle_parts(traits: Traits) -> Iterator[Part]:
     """The layers behind and beside the column, sternomastoids, straps."""
     meat = muscle(traits.muscle_fat)
+    yield Part(tube(beside_canal(-15, -185, 15, 0), 31.0, stretch=(1, 1, 1.3)), meat)
     for side in SIDES:
         deep = beside_canal(-25, -170, 17, 12 * side)
         yield Part(tube(deep, 11.5), meat)
         middle = [(0, 40, 18 * side), *beside_canal(-35, -170, 31, 19 * side)]
         yield Part(tube(middle, 9.5, stretch=(1, 1, 1.5)), meat)
         splenius = [(-4, 22, 50 * side), (-45, 36, 34 * side), (-110, 46, 22 * side), (-160, 60, 14 * side)]
-        yield Part(tube(splenius, [6, 7.5, 7, 5], stretch=(1, 0.9, 1.5)), meat)
+        yield Part(tube(splenius, [7, 8.5, 8, 6], stretch=(1, 0.9, 1.7)), meat)
         levator = [(-22, 6, 38 * side), (-80, 18, 41 * side), (-125, 32, 50 * side), (-165, 50, 66 * side)]
-        yield Part(tube(levator, [5, 7.5, 8, 8]), meat)
+        yield Part(tube(levator, [6, 9, 10, 10]), meat)
         scalene = [(-45, -4, 27 * side), (-95, 0, 32 * side), (-150, 0, 48 * side)]
-        yield Part(tube(scalene, [4.5, 7.5, 9]), meat)
+        yield Part(tube(scalene, [5, 9, 11]), meat)
         yield Part(tube(beside_canal(-12, -165, -29.5, 8 * side), 4.0, stretch=(1, 1, 1.7)), meat)
         mastoid = [(-6, 8, 60 * side), (-55, -6, 54 * side), (-105, -32, 38 * side), (-160, -44, 16 * side)]
-        yield Part(tube(mastoid, [6, 7.5, 8, 6], stretch=(1, 1.35, 1)), meat)
+        yield Part(tube(mastoid, [7, 8.5, 8.5, 6], stretch=(1, 1.55, 1)), meat)
         strap = [(-76, -58, 9 * side), (-110, -56, 12 * side), (-160, -42, 10 * side)]
         yield Part(tube(strap, 3.0, stretch=(1, 1, 2.2)), meat)
         digastric = [(-8, 0, 50 * side), (-50, -20, 38 * side), (-68, -46, 26 * side)]
         yield Part(tube(digastric, 4.2), meat)
+    septum = tube(beside_canal(-22, -170, 38, 0), 1.3, stretch=(1, 10, 1))
+    yield Part(septum, plain(-55, fine=15))
 
 
 def vessel_parts(traits: Traits) -> Iterator[Part]:
@@ -61,7 +64,7 @@ def airway_parts(traits: Traits) -> Iterator[Part]:
     yield Part(gap, plain(AIR))
     yield Part(tube([(-112, -22, 2), (-150, -11, 4), (-240, 16, 4)], 6.0, stretch=(1, 0.8, 1.3)), plain(42, fine=10))
     yield Part(tube([(-128, -21, 2), (-170, -5, 4), (-200, 6, 4)], 1.6), plain(-500))
-    yield Part(tube(TRACHEA, 10.5), cartilage(0.15))
+    yield Part(tube(TRACHEA, 10.2), plain(70, fine=25))
     yield Part(tube(TRACHEA, 8.4), plain(AIR))
 
 

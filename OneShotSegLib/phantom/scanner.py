@@ -35,7 +35,7 @@ class Scan:
     def random(cls, rng: np.random.Generator) -> Scan:
         """Draw a protocol."""
         return cls(
-            noise_hu=float(rng.uniform(5, 16)),
+            noise_hu=float(rng.uniform(3, 9)),
             sharpness=float(rng.uniform(0.5, 0.9)),
             couch=bool(rng.random() < 0.7),
             streak_hu=float(rng.uniform(60, 160)),

@@ -8,46 +8,66 @@ import numpy as np
 
 from OneShotSegLib.phantom.canvas import Part
 from OneShotSegLib.phantom.landmarks import SIDES
-from OneShotSegLib.phantom.shapes import Field, Points, Shape, block, ellipsoid, inset, placed, tube, vector
+from OneShotSegLib.phantom.shapes import (
+    Field,
+    Points,
+    Shape,
+    block,
+    ellipsoid,
+    inset,
+    intersection,
+    placed,
+    tube,
+    vector,
+)
 from OneShotSegLib.phantom.tissues import AIR, CSF, air_cells, bone, brain, layered, muscle, plain
 from OneShotSegLib.phantom.traits import Traits
 
 _FLOOR_Y = (-115.0, -64.0, -52.0, -40.0, -34.0, -8.0, 3.0, 12.0)
-_FLOOR_MIDLINE = (46.0, 44.0, 40.0, 32.0, 34.0, 2.0, -14.0, -40.0)
-_FLOOR_SIDE = (56.0, 50.0, 16.0, 10.0, 10.0, 12.0, -6.0, -40.0)
+_FLOOR_MIDLINE = (44.0, 41.0, 39.0, 32.0, 34.0, 2.0, -14.0, -40.0)
+_FLOOR_SIDE = (44.0, 42.0, 16.0, 10.0, 10.0, 12.0, -6.0, -40.0)
 
 
-def braincase() -> Shape:
-    """The outer surface of the braincase: a vault over the steps of the three cranial fossae."""
-    vault = ellipsoid((56, -14, 0), (80, 93, 74))
+def braincase(vault_mm: float = 0.0, floor_mm: float = 0.0) -> Shape:
+    """A vault over the steps of the three cranial fossae.
+
+    Without arguments its outer surface; else what is left inside bone of these thicknesses: floors are thinner.
+    """
+    vault = inset(ellipsoid((56, -14, 0), (80, 93, 74)), vault_mm)
 
     def distance(points: Points) -> Field:
         z, y, x = points
         sideways = np.clip((np.abs(x) - 11) / 16, 0, 1)
+        # Each orbit pushes its roof up into the front fossa.
+        orbit = 9 * np.exp(-(((np.abs(x) - 31) / 15) ** 2) - ((y + 84) / 18) ** 2)
         middle = np.interp(y, _FLOOR_Y, _FLOOR_MIDLINE).astype(np.float32)
         side = np.interp(y, _FLOOR_Y, _FLOOR_SIDE).astype(np.float32)
-        floor = middle + sideways * (side - middle)
+        floor = middle + sideways * (side - middle) + orbit.astype(np.float32)
         # The floor is steep in places: 0.8 keeps its height difference close to a distance.
-        return np.maximum(vault.distance(points), np.float32(0.8) * (floor - z))
+        return np.maximum(vault.distance(points), np.float32(0.8) * (floor - z) + np.float32(floor_mm))
 
     return Shape(distance, vector([-30, -107, -74]), vault.high)
 
 
 def skull_parts(traits: Traits) -> Iterator[Part]:
-    """Braincase, brain and ventricles."""
-    case = braincase()
-    yield Part(case, layered(1250 * traits.bone_density, 620 * traits.bone_density, 2.0, inner_fine=80))
-    yield Part(inset(case, 5.6), brain())
-    yield from _midline_parts()
+    """Braincase, brain and what is in it."""
+    yield Part(braincase(), layered(1250 * traits.bone_density, 620 * traits.bone_density, 2.0, inner_fine=80))
+    inside = braincase(5.6, 2.8)
+    yield Part(inside, brain())
+    for part in (*_midline_parts(), *_paired_parts(traits.ventricle_size)):
+        yield Part(intersection(part.shape, inside), part.tissue)
+
+
+def _paired_parts(size: float) -> Iterator[Part]:
+    """Cerebellum, lateral ventricles with the grey nuclei beside them."""
     for side in SIDES:
-        size = traits.ventricle_size
-        horn = [(66, -52, 9 * side), (74, -20, 8 * side), (70, 8, 13 * side), (52, 14, 22 * side)]
-        yield Part(tube(horn, [4 * size, 5.5 * size, 6 * size, 4 * size], stretch=(1.2, 1, 0.9)), plain(CSF, fine=2))
-        thalamus = ellipsoid((56, -12, 13 * side), (11, 15, 9))
-        yield Part(thalamus, plain(38, fine=1.5))
-        yield Part(ellipsoid((62, -38, 19 * side), (11, 16, 8)), plain(39, fine=1.5))
         yield Part(ellipsoid((12, 34, 23 * side), (22, 26, 26)), plain(37, fine=3, coarse=2))
-    yield Part(block((52, -12, 0), (10, 12, 2), 2), plain(CSF, fine=2))
+        horn = [(66, -52, 9 * side), (76, -20, 9 * side), (72, 8, 14 * side), (54, 16, 24 * side), (44, 0, 30 * side)]
+        radii = [5 * size, 7 * size, 8 * size, 6 * size, 3 * size]
+        yield Part(tube(horn, radii, stretch=(1.2, 1, 0.9)), plain(CSF, fine=2))
+        yield Part(ellipsoid((56, -12, 13 * side), (11, 15, 9)), plain(38, fine=1.5))
+        yield Part(ellipsoid((62, -38, 19 * side), (11, 16, 8)), plain(40, fine=1.5))
+    yield Part(block((52, -12, 0), (10, 12, 2.5), 2), plain(CSF, fine=2))
 
 
 def _midline_parts() -> Iterator[Part]:
@@ -57,10 +77,10 @@ def _midline_parts() -> Iterator[Part]:
     for side in SIDES:
         leaf = placed(block((0, 0, 0), (1.2, 28, 27), 1), (32, 38, 26 * side), pitch=-12, roll=20.0 * side)
         yield Part(leaf, plain(52, fine=2))
-        fissure = tube([(34, -48, 30 * side), (46, -30, 46 * side), (52, -2, 52 * side)], 2.2, stretch=(1.4, 1, 1))
+        fissure = tube([(34, -48, 30 * side), (46, -30, 46 * side), (52, -2, 52 * side)], 3.0, stretch=(1.4, 1, 1))
         yield Part(fissure, plain(CSF + 6, fine=3))
-    sinus = tube([(136, -14, 0), (118, 55, 0), (62, 84, 0), (28, 78, 0)], 3.2)
-    yield Part(sinus, plain(58, fine=2))
+    sinus = tube([(130, -14, 0), (116, 36, 0), (84, 68, 0), (56, 73, 0), (30, 68, 0)], 3.2)
+    yield Part(sinus, plain(62, fine=2))
     yield Part(ellipsoid((36, -34, 0), (6, 10, 13)), plain(CSF + 2, fine=2))
 
 

@@ -10,6 +10,9 @@ BoolMask = NDArray[np.bool_]
 
 MIN_SLICES = 3
 ONE_MORE_PER_MM = 25.0
+DAB_VOXELS = 4
+"""A line shorter than this is painted as a dab of the brush."""
+
 GAP_MM = 5.0
 """Distance of a background stroke from the organs: a hand keeps clear of the edge."""
 
@@ -57,19 +60,51 @@ def slices_to_paint(mask: BoolMask, slice_mm: float) -> list[int]:
 
 
 def medial_stroke(mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
-    """A thin stroke along the middle of a region's largest piece, shape (H, W)."""
+    """A line along the middle of a region's largest piece, or a dab where it is round; shape (H, W)."""
     pieces, count = ndimage.label(mask)
     if count == 0:
         return np.zeros_like(mask)
     largest = pieces == 1 + int(np.argmax(ndimage.sum_labels(mask, pieces, np.arange(1, count + 1))))
     depth = ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing)[1:-1, 1:-1]
-    ridge = largest & (depth >= ndimage.maximum_filter(depth, size=3) - 0.25 * spacing.min())
-    # The ends of a hand-drawn stroke stay off the border, and stray specks of the ridge are not painted.
-    ridge &= depth >= 0.5 * depth.max()
-    joined, _ = ndimage.label(ridge, structure=np.ones((3, 3)))
+    line = thinned(largest)
+    # A hand ends its stroke before the border, and does not follow every side branch of a skeleton.
+    line &= depth >= 0.5 * depth[line].max()
+    joined, _ = ndimage.label(line, structure=np.ones((3, 3)))
     sizes = np.bincount(joined.ravel())
     sizes[0] = 0
-    return joined == int(sizes.argmax())
+    stroke = joined == int(sizes.argmax())
+    if np.count_nonzero(stroke) < DAB_VOXELS:
+        stroke = ndimage.binary_dilation(stroke) & (depth >= 0.4 * depth.max())
+    return stroke
+
+
+def thinned(mask: BoolMask) -> BoolMask:
+    """A region's skeleton by Zhang and Suen's thinning, shape (H, W)."""
+    image = np.pad(mask, 1)
+    changed = True
+    while changed:
+        changed = False
+        for first in (True, False):
+            removable = _removable(image, first)
+            changed |= bool(removable.any())
+            image &= ~removable
+    result = image[1:-1, 1:-1]
+    # Thinning can eat a square of 2 x 2 voxels whole.
+    return result if result.any() else mask.copy()
+
+
+def _removable(image: BoolMask, first: bool) -> BoolMask:
+    """The border voxels that one half step of the thinning takes away."""
+    moves = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
+    around = [np.roll(image, (-dy, -dx), axis=(0, 1)) for dy, dx in moves]
+    count = np.sum(around, axis=0)
+    changes = sum((~a & b).astype(np.uint8) for a, b in zip(around, around[1:] + around[:1], strict=True))
+    north, east, south, west = around[0], around[2], around[4], around[6]
+    if first:
+        side = ~(north & east & south) & ~(east & south & west)
+    else:
+        side = ~(north & east & west) & ~(north & south & west)
+    return image & (count >= 2) & (count <= 6) & (changes == 1) & side
 
 
 def background_stroke(structures: BoolMask, spacing: NDArray[np.float64], allowed: BoolMask | None = None) -> BoolMask:

@@ -84,8 +84,9 @@ def muscle(fatty: float = 0.15) -> Tissue:
     """Muscle with streaks of fat between its bundles; ``fatty`` is about the share of fat."""
 
     def values(depth: Field, texture: Texture) -> Field:
-        streak = np.clip((np.abs(texture.fine + 0.6 * texture.coarse) - np.float32(2.3 - 4 * fatty)) * 1.5, 0, 1)
-        return np.float32(MUSCLE) + 4 * texture.coarse - np.float32(110) * streak
+        streak = np.clip(np.float32(4.5 * fatty) - np.abs(texture.coarse + 0.3 * texture.fine) * 5, 0, 1)
+        rind = 1 - step(depth, 0.6, 2.5)
+        return np.float32(MUSCLE) + 3 * texture.fine - np.float32(75) * np.maximum(streak, 0.8 * rind)
 
     return values
 
@@ -101,8 +102,8 @@ def brain() -> Tissue:
     def values(depth: Field, texture: Texture) -> Field:
         white = step(depth + 2.5 * texture.coarse, 5.0, 3.0)
         tissue = 39 - 9 * white + 1.5 * texture.fine
-        furrow = np.clip(1.4 - 7 * np.abs(texture.coarse), 0, 1) * (1 - step(depth, 10.0, 10.0))
-        return (tissue + (CSF - tissue) * np.maximum(0.75 * furrow, 1 - step(depth, 1.2))).astype(np.float32)
+        furrow = np.clip(1.9 - 4.5 * np.abs(texture.coarse), 0, 1) * (1 - step(depth, 9.0, 10.0))
+        return (tissue + (CSF - tissue) * np.maximum(0.8 * furrow, 1 - step(depth, 1.2))).astype(np.float32)
 
     return values
 
