@@ -1,0 +1,87 @@
+"""Judge the label maps of a study or a folder against references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from OneShotSegLib.evaluation.matching import Predictions, find_predictions, find_references, pair
+from OneShotSegLib.evaluation.metrics import StructureFigures, compare, crop_to_both
+from OneShotSegLib.evaluation.result import Evaluation
+from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
+from OneShotSegLib.imaging.resampling import present_labels, resample_labels
+
+Names = dict[int, str]
+
+
+def evaluate(reference: Path, predictions: Path, edited: bool = False) -> Evaluation:
+    """Compare label maps with references of the same case name, label value by label value, on the reference's grid.
+
+    In a study the structures asked for are those of its label table, and a case of it that has no mask counts as one
+    that misses every structure. In a folder they are all that occur in any label map that is compared.
+
+    Args:
+        reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
+        predictions: A study, or a folder laid out like the references.
+        edited: In a study, judge the reviewer's corrected mask where there is one.
+
+    Raises:
+        InputError: If a folder or file is missing or broken, or no case is in both.
+    """
+    references = find_references(reference)
+    asked = find_predictions(predictions, edited)
+    cases, notes = pair(references, asked.masks)
+    labels = dict(asked.labels) or _labels_in(_paths(cases, references, asked))
+    figures: list[StructureFigures] = []
+    for case in cases:
+        figures += _judge(case, references[case], asked.masks[case], labels, notes)
+    return Evaluation(tuple(figures), labels, tuple(notes), predictions)
+
+
+def _paths(cases: Iterable[str], references: dict[str, Path], asked: Predictions) -> Iterator[Path]:
+    for case in cases:
+        for path in (asked.masks[case], references[case]):
+            if path is not None:
+                yield path
+
+
+def _labels_in(paths: Iterable[Path]) -> Names:
+    """Value to name of all that occur; a name of a segmentation goes before a numbered one, background is left out."""
+    names: Names = {}
+    background: set[int] = set()
+    for path in paths:
+        for segment in read_label_map(path).segments:
+            if segment.is_background_stroke:
+                background.add(segment.value)
+            if names.get(segment.value, "").startswith("Structure ") or segment.value not in names:
+                names[segment.value] = segment.name
+    return {value: names[value] for value in sorted(names) if value not in background}
+
+
+def _judge(case: str, reference: Path, mask: Path | None, labels: Names, notes: list[str]) -> list[StructureFigures]:
+    truth = read_label_map(reference)
+    predicted = _predicted(case, truth, mask, notes)
+    _note_unasked(case, truth, labels, notes)
+    a, b = crop_to_both(truth.volume.array, predicted)
+    spacing = truth.volume.spacing
+    return [compare(case, value, name, a == value, b == value, spacing) for value, name in labels.items()]
+
+
+def _predicted(case: str, truth: LabelMap, mask: Path | None, notes: list[str]) -> np.ndarray:
+    """The predicted labels on the reference's grid."""
+    if mask is None:
+        notes.append(f"{case}: no mask, so every structure counts as missing.")
+        return np.zeros(truth.volume.shape, dtype=np.uint8)
+    volume = read_label_map(mask).volume
+    if not volume.same_grid(truth.volume):
+        notes.append(f"{case}: the prediction was resampled onto the reference's grid.")
+    return resample_labels(volume, truth.volume).array
+
+
+def _note_unasked(case: str, truth: LabelMap, labels: Names, notes: list[str]) -> None:
+    unasked = [value for value in present_labels(truth.volume.array) if value not in labels]
+    if unasked:
+        values = ", ".join(str(value) for value in unasked)
+        notes.append(f"{case}: label(s) {values} of the reference are not among the structures asked for.")

@@ -1,0 +1,121 @@
+"""Which prediction belongs to which reference: by the case's name, in the folder layouts that people have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import stem_of, suffix_of
+from OneShotSegLib.study.layout import StudyPaths, read_json, safe_name
+
+LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The label maps to judge.
+
+    Attributes:
+        masks: Case name to file; None for a case that should have one and has none.
+        labels: Value and name of the structures asked for; empty where only the files can tell.
+        background: Value of the background stroke, which is no structure.
+    """
+
+    masks: Mapping[str, Path | None]
+    labels: Mapping[int, str] = field(default_factory=dict)
+    background: int | None = None
+
+
+def find_predictions(path: Path, edited: bool = False) -> Predictions:
+    """The label maps of a study, or of a folder laid out as `find_references` says.
+
+    Args:
+        path: The folder.
+        edited: In a study, take the reviewer's corrected mask where there is one.
+
+    Raises:
+        InputError: If the folder is missing or has none.
+    """
+    study = StudyPaths(path)
+    return _of_study(study, edited) if study.description.is_file() else Predictions(find_references(path))
+
+
+def _of_study(study: StudyPaths, edited: bool) -> Predictions:
+    content = read_json(study.description)
+    try:
+        names = [str(entry["case"]) for entry in content["cases"]]
+        labels = {int(entry["value"]): str(entry["name"]) for entry in content["labels"]}
+        background = content.get("background_label")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{study.description}: expected the description of a study, found other content.") from error
+    masks = {name: _study_mask(study, name, edited) for name in names}
+    return Predictions(masks, {v: name for v, name in labels.items() if v != background}, background)
+
+
+def _study_mask(study: StudyPaths, name: str, edited: bool) -> Path | None:
+    case = study.case(name)
+    candidates = (case.edited_mask, case.pseudo_mask) if edited else (case.pseudo_mask,)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def find_references(folder: Path) -> dict[str, Path]:
+    """Case name to label map, of files ``<case>.nii.gz`` (any image suffix) and folders ``<case>/seg.nii.gz``.
+
+    In a case's folder the label map is the file named seg, label, labels, reference or segmentation, else the only one.
+
+    Raises:
+        InputError: If the folder is missing, has no label map, or two of one case.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of label maps, found none there.")
+    found: dict[str, Path] = {}
+    for entry in sorted(folder.iterdir()):
+        name, path = _reference(entry)
+        if path is None:
+            continue
+        if name in found:
+            raise InputError(f"{folder}: expected one label map a case, found {found[name].name} and {path.name}.")
+        found[name] = path
+    if not found:
+        raise InputError(f"{folder}: expected label maps named after their cases, found none.")
+    return found
+
+
+def _reference(entry: Path) -> tuple[str, Path | None]:
+    if entry.name.startswith("."):
+        return "", None
+    if entry.is_dir():
+        return safe_name(entry.name), _label_map_in(entry)
+    return safe_name(stem_of(entry)), entry if suffix_of(entry) else None
+
+
+def _label_map_in(folder: Path) -> Path | None:
+    images = sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
+    named = [p for stem in LABEL_STEMS for p in images if stem_of(p).lower() == stem]
+    if named:
+        return named[0]
+    return images[0] if len(images) == 1 else None
+
+
+def pair(references: Mapping[str, Path], predictions: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The cases that both have, and sentences on those that only one has.
+
+    Raises:
+        InputError: If they have no case in common.
+    """
+    common = [name for name in predictions if name in references]
+    if not common:
+        some = ", ".join(list(predictions)[:3]) or "no case"
+        others = ", ".join(list(references)[:3])
+        raise InputError(f"Expected references of the predicted cases ({some} ...), found those of {others} ... only.")
+    notes = []
+    unjudged = [name for name in predictions if name not in references]
+    if unjudged:
+        notes.append(f"Without a reference, not judged: {', '.join(unjudged)}.")
+    spare = len(references) - len(common)
+    if spare:
+        notes.append(f"{spare} reference case(s) without a prediction asked for: not counted.")
+    return common, notes

@@ -1,0 +1,123 @@
+"""The agreement of two masks of one structure: Dice, HD95, ASSD, volumes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.imaging.volume import Vector
+
+Presence = Literal["both", "missing", "invented", "absent"]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class StructureFigures:
+    """One structure in one case.
+
+    Attributes:
+        case: The case's name.
+        value: Label value.
+        name: The structure's name.
+        presence: "both"; "missing" (only the reference has it); "invented" (only the prediction has it); "absent"
+            (neither has it: agreement, which no mean counts).
+        dice: Dice, 0-1; 0 for missing and invented; None for absent.
+        hd95_mm: The greater of the two 95th percentiles of the distances between the surfaces, mm; None unless both.
+        assd_mm: Mean of all distances from either surface to the other, mm; None unless both.
+        reference_ml: Volume of the reference, ml.
+        predicted_ml: Volume of the prediction, ml.
+    """
+
+    case: str
+    value: int
+    name: str
+    presence: Presence
+    dice: float | None
+    hd95_mm: float | None = None
+    assd_mm: float | None = None
+    reference_ml: float = 0.0
+    predicted_ml: float = 0.0
+
+    @property
+    def volume_error_ml(self) -> float:
+        """Prediction minus reference, ml."""
+        return self.predicted_ml - self.reference_ml
+
+    @property
+    def volume_error(self) -> float | None:
+        """Prediction minus reference, over the reference; None where the reference is empty."""
+        return self.volume_error_ml / self.reference_ml if self.reference_ml else None
+
+
+def compare(case: str, value: int, name: str, reference: Mask, predicted: Mask, spacing: Vector) -> StructureFigures:
+    """Compare two masks of one structure on the same grid.
+
+    Args:
+        case: The case's name.
+        value: The structure's label value.
+        name: The structure's name.
+        reference: Shape (D, H, W).
+        predicted: Shape (D, H, W).
+        spacing: Voxel size, mm [z, y, x].
+    """
+    reference, predicted = crop_to_both(reference, predicted)
+    voxel_ml = float(np.prod(spacing)) / 1000
+    sizes = int(reference.sum()), int(predicted.sum())
+    presence = _presence(*sizes)
+    hd95, assd = surface_distances(reference, predicted, spacing) if presence == "both" else (None, None)
+    return StructureFigures(
+        case=case,
+        value=value,
+        name=name,
+        presence=presence,
+        dice=None if presence == "absent" else 2 * int((reference & predicted).sum()) / sum(sizes),
+        hd95_mm=hd95,
+        assd_mm=assd,
+        reference_ml=sizes[0] * voxel_ml,
+        predicted_ml=sizes[1] * voxel_ml,
+    )
+
+
+def _presence(reference: int, predicted: int) -> Presence:
+    if reference and predicted:
+        return "both"
+    if reference:
+        return "missing"
+    return "invented" if predicted else "absent"
+
+
+def crop_to_both(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+    """Two masks or label arrays in the smallest box that holds all of both; distances do not change by it.
+
+    The time that everything else takes goes with the box, not with the image.
+    """
+    either = (a > 0) | (b > 0)
+    box = []
+    for axis in range(3):
+        at = np.flatnonzero(either.any(axis=tuple(k for k in range(3) if k != axis)))
+        box.append(slice(int(at[0]), int(at[-1]) + 1) if at.size else slice(0, 0))
+    return a[tuple(box)], b[tuple(box)]
+
+
+def surface_distances(reference: Mask, predicted: Mask, spacing: Vector) -> tuple[float, float]:
+    """HD95 and ASSD in mm of two masks that are not empty; shape (D, H, W), spacing in mm [z, y, x].
+
+    A surface is the mask's voxels with a 6-neighbour outside it, the faces at the border of the image included.
+    """
+    import torch
+    from monai.metrics.hausdorff_distance import compute_hausdorff_distance
+    from monai.metrics.surface_distance import compute_average_surface_distance
+
+    # An empty margin: the library's own crop needs room where a mask fills the box.
+    ours, theirs = (torch.from_numpy(np.pad(mask, 1))[None, None] for mask in (predicted, reference))
+    steps = tuple(float(step) for step in spacing)
+    with warnings.catch_warnings():
+        # Some versions warn of arguments that they pass to themselves.
+        warnings.simplefilter("ignore")
+        hd95 = compute_hausdorff_distance(ours, theirs, include_background=True, percentile=95, spacing=steps)
+        assd = compute_average_surface_distance(ours, theirs, include_background=True, symmetric=True, spacing=steps)
+    return float(hd95), float(assd)

@@ -1,0 +1,244 @@
+"""The review ledger: what the reviewer decided of each case, in review.csv."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.spreadsheet import read_table, write_table
+
+ReviewState = Literal["pending", "accepted", "rejected", "edited"]
+STATES: tuple[ReviewState, ...] = get_args(ReviewState)
+COLUMNS = ("case", "state", "score", "comment", "time")
+
+
+@dataclass(frozen=True)
+class ReviewEntry:
+    """One row of the ledger.
+
+    Attributes:
+        case: The case's name.
+        state: What was decided; "pending" until then.
+        score: The case's quality score, 0-1; None if it is not known.
+        comment: The reviewer's own words.
+        time: When it was decided, ISO 8601 in UTC; empty while nothing was.
+        extra: Columns that someone else added to the file, kept as they are.
+    """
+
+    case: str
+    state: ReviewState = "pending"
+    score: float | None = None
+    comment: str = ""
+    time: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def same_decision(self, other: ReviewEntry) -> bool:
+        """Whether both hold the same decision: state, comment and time."""
+        return (self.state, self.comment, self.time) == (other.state, other.comment, other.time)
+
+
+class ReviewLedger:
+    """The decisions of a study's reviewer.
+
+    Nothing is silently lost on saving. The file is read again first and merged with what changed here since loading:
+    a row that only one side changed takes that change; decisions and scores are merged apart, so that a new score never
+    touches a decision; a row that only one side has stays. Where both sides decided the same case differently, the
+    later decision stays and `save` returns a sentence that names the one that gave way. Columns that others added stay.
+    """
+
+    def __init__(self, path: Path, entries: Iterable[ReviewEntry] = ()) -> None:
+        self.path = path
+        self._entries = {entry.case: entry for entry in entries}
+        self._on_disk = dict(self._entries)
+        self._undo: list[ReviewEntry] = []
+
+    @classmethod
+    def load(cls, path: Path) -> ReviewLedger:
+        """Read a ledger; a file that is not there is an empty one.
+
+        Raises:
+            InputError: With the file and line, if it is no ledger; the file is left as it is.
+        """
+        return cls(path, _read(path))
+
+    def __iter__(self) -> Iterator[ReviewEntry]:
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, case: str) -> bool:
+        return case in self._entries
+
+    def __getitem__(self, case: str) -> ReviewEntry:
+        try:
+            return self._entries[case]
+        except KeyError:
+            raise InputError(f"{case}: expected a case of this study, found none of that name.") from None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a decision of this ledger object to take back."""
+        return bool(self._undo)
+
+    def counts(self) -> dict[ReviewState, int]:
+        """How many cases are in each state."""
+        return {state: sum(entry.state == state for entry in self) for state in STATES}
+
+    def ensure_cases(self, qualities: Iterable[CaseQuality]) -> None:
+        """Add the cases that are new, as pending, and update every score; decisions stay as they are."""
+        for quality in qualities:
+            entry = self._entries.get(quality.case, ReviewEntry(quality.case))
+            self._entries[quality.case] = replace(entry, score=round(quality.score, 4))
+
+    def decide(self, case: str, state: ReviewState, comment: str | None = None) -> ReviewEntry:
+        """Note a decision, now.
+
+        Args:
+            case: The case's name.
+            state: The decision; "pending" opens the case again.
+            comment: The reviewer's words; None keeps those of before.
+
+        Raises:
+            InputError: If there is no such case or state.
+        """
+        before = self[case]
+        if state not in STATES:
+            raise InputError(f"{case}: expected a state of {', '.join(STATES)}, found {state!r}.")
+        words = before.comment if comment is None else comment
+        after = replace(before, state=state, comment=words, time=_now())
+        self._undo.append(before)
+        self._entries[case] = after
+        return after
+
+    def undo(self) -> ReviewEntry | None:
+        """Take the last decision back (again for the one before it); the entry as it is now, None if there is none.
+
+        Only decisions made through this object can be taken back; a score that came since then stays.
+        """
+        if not self._undo:
+            return None
+        before = self._undo.pop()
+        restored = replace(before, score=self._entries[before.case].score)
+        self._entries[before.case] = restored
+        return restored
+
+    def save(self) -> tuple[str, ...]:
+        """Merge with what the file holds by now (see the class) and write it, whole or not at all.
+
+        Returns:
+            A sentence for each decision that gave way to a later one made elsewhere or here.
+
+        Raises:
+            InputError: If the file is broken by now: it is left as it is, and the decisions stay in memory.
+        """
+        theirs = {entry.case: entry for entry in _read(self.path)}
+        notes: list[str] = []
+        merged: dict[str, ReviewEntry] = {}
+        for case in dict.fromkeys((*theirs, *self._entries)):
+            merged[case] = self._merge(case, theirs.get(case), notes)
+        _write(self.path, merged.values())
+        self._entries, self._on_disk = merged, dict(merged)
+        return tuple(notes)
+
+    def _merge(self, case: str, theirs: ReviewEntry | None, notes: list[str]) -> ReviewEntry:
+        ours = self._entries.get(case)
+        if ours is None or theirs is None:
+            kept = ours or theirs
+            assert kept is not None  # the case came from one of the two
+            return kept
+        base = self._on_disk.get(case, ReviewEntry(case))
+        decided = _merged_decision(base, ours, theirs, notes)
+        score = theirs.score if ours.score == base.score else ours.score
+        return replace(decided, score=score, extra=theirs.extra)
+
+
+def _merged_decision(base: ReviewEntry, ours: ReviewEntry, theirs: ReviewEntry, notes: list[str]) -> ReviewEntry:
+    if ours.same_decision(base) or ours.same_decision(theirs):
+        return theirs
+    if theirs.same_decision(base):
+        return ours
+    kept, lost = (theirs, ours) if _instant(theirs.time) > _instant(ours.time) else (ours, theirs)
+    notes.append(
+        f"{ours.case}: two decisions met; kept {_in_words(kept)}, which is the later one, over {_in_words(lost)}."
+    )
+    return kept
+
+
+def _in_words(entry: ReviewEntry) -> str:
+    comment = f" ({entry.comment})" if entry.comment else ""
+    return f"'{entry.state}'{comment}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _instant(time: str) -> float:
+    """Seconds since 1970 of an ISO time (without a zone: UTC); no time is before all others."""
+    if not time:
+        return -math.inf
+    moment = datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _read(path: Path) -> list[ReviewEntry]:
+    if not path.exists():
+        return []
+    entries: dict[str, ReviewEntry] = {}
+    for number, row in read_table(path, COLUMNS).rows:
+        entry = _entry(f"{path}, line {number}", row)
+        if entry.case in entries:
+            raise InputError(f"{path}, line {number}: expected each case once, found {entry.case!r} again.")
+        entries[entry.case] = entry
+    return list(entries.values())
+
+
+def _entry(place: str, row: Mapping[str, str]) -> ReviewEntry:
+    if not row["case"]:
+        raise InputError(f"{place}: expected the name of a case, found an empty cell.")
+    state: Any = row["state"].strip().lower()
+    if state not in STATES:
+        raise InputError(f"{place}: expected a state of {', '.join(STATES)}, found {row['state']!r}.")
+    extra = {name: text for name, text in row.items() if name not in COLUMNS}
+    return ReviewEntry(
+        row["case"], state, _score(place, row["score"]), row["comment"], _time(place, row["time"]), extra
+    )
+
+
+def _score(place: str, text: str) -> float | None:
+    if not text.strip():
+        return None
+    try:
+        # A spreadsheet of another language may have saved a decimal comma.
+        score = float(text.replace(",", "."))
+    except ValueError:
+        score = math.nan
+    if not 0 <= score <= 1:
+        raise InputError(f"{place}: expected a score from 0 to 1, found {text!r}.")
+    return score
+
+
+def _time(place: str, text: str) -> str:
+    try:
+        _instant(text.strip())
+    except (ValueError, OverflowError):
+        raise InputError(f"{place}: expected an ISO 8601 time, found {text!r}.") from None
+    return text.strip()
+
+
+def _write(path: Path, entries: Iterable[ReviewEntry]) -> None:
+    rows = [_row(entry) for entry in entries]
+    added = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
+    write_table(path, (*COLUMNS, *added), rows)
+
+
+def _row(entry: ReviewEntry) -> dict[str, object]:
+    own = {"case": entry.case, "state": entry.state, "score": entry.score}
+    return {**entry.extra, **own, "comment": entry.comment, "time": entry.time}

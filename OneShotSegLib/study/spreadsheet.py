@@ -1,0 +1,92 @@
+"""CSV files that people open in spreadsheets: no cell of them can execute, and our reader gets the text back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.layout import write_text
+
+# What makes a spreadsheet take a cell for a formula, full-width forms included. Apostrophes before it are counted in,
+# so that a text that already begins with '= gets one more and loses one again: the way back is unambiguous.
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+GUARDED = re.compile(r"'" + FORMULA.pattern)
+DELIMITERS = ",;\t"
+
+
+def guard(text: str) -> str:
+    """The text as a cell that no spreadsheet executes: an apostrophe goes before what could be a formula."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def unguard(cell: str) -> str:
+    """The text that `guard` made the cell of."""
+    return cell[1:] if GUARDED.match(cell) else cell
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a CSV file whole or not at all: UTF-8, commas, texts guarded, numbers as they are, None as nothing."""
+    buffer = io.StringIO()
+    # The line ends of RFC 4180: with others the writer does not quote a carriage return within a text.
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow([guard(column) for column in columns])
+    for row in rows:
+        writer.writerow([_cell(row.get(column)) for column in columns])
+    # A name from the file system may hold bytes that are no UTF-8; it must not cost the whole table.
+    write_text(path, buffer.getvalue().encode("utf-8", "replace").decode("utf-8"))
+
+
+def _cell(value: object) -> object:
+    return guard(value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Table:
+    """The content of a CSV file.
+
+    Attributes:
+        columns: Their names, in the file's order.
+        rows: Line number in the file, and column name to text.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, str]], ...]
+
+
+def read_table(path: Path, required: Sequence[str]) -> Table:
+    """Read a CSV file that we wrote, or a spreadsheet saved again (byte order mark, semicolons or tabs).
+
+    Raises:
+        InputError: If it is no UTF-8 CSV, lacks a required column, or has a row with more or fewer cells than columns.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        header = text.partition("\n")[0]
+        delimiter = max(DELIMITERS, key=header.count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num, cells) for cells in reader if cells]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: expected a CSV table in UTF-8, found a file that cannot be read as one.") from error
+    columns = _check_header(path, lines[0][1] if lines else [], required)
+    return Table(columns, tuple(_row(path, columns, number, cells) for number, cells in lines[1:]))
+
+
+def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> tuple[str, ...]:
+    columns = tuple(unguard(cell.strip()) for cell in header)
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise InputError(f"{path}: expected the columns {', '.join(required)}, found none named {', '.join(missing)}.")
+    if len(set(columns)) != len(columns):
+        raise InputError(f"{path}: expected each column once, found one twice.")
+    return columns
+
+
+def _row(path: Path, columns: Sequence[str], number: int, cells: Sequence[str]) -> tuple[int, dict[str, str]]:
+    if len(cells) != len(columns):
+        raise InputError(f"{path}, line {number}: expected {len(columns)} cells, found {len(cells)}.")
+    return number, dict(zip(columns, map(unguard, cells), strict=True))

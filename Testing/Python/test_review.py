@@ -1,0 +1,214 @@
+"""The review ledger: decisions survive reruns, hostile text, broken files and a second writer."""
+
+from pathlib import Path
+
+import pytest
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study import review
+from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.review import ReviewLedger
+
+HEADER = "case,state,score,comment,time\n"
+
+
+def quality(case: str, score: float = 0.5) -> CaseQuality:
+    return CaseQuality(case=case, score=score, structures=())
+
+
+def ledger(path: Path, *cases: str) -> ReviewLedger:
+    made = ReviewLedger.load(path)
+    made.ensure_cases(quality(case) for case in cases)
+    made.save()
+    return made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "review.csv"
+
+
+def test_a_missing_file_is_an_empty_ledger_and_is_not_created_by_reading(path: Path) -> None:
+    assert len(ReviewLedger.load(path)) == 0
+    assert not path.exists()
+
+
+def test_new_cases_are_pending_with_their_score(path: Path) -> None:
+    ledger(path, "pt_1", "pt_2")
+    assert path.read_text() == HEADER + "pt_1,pending,0.5,,\npt_2,pending,0.5,,\n"
+
+
+def test_a_decision_is_there_again_after_loading(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "rejected", "leaks into the airway, see slice 40\nand 41")
+    made.save()
+    entry = ReviewLedger.load(path)["pt_1"]
+    assert (entry.state, entry.comment) == ("rejected", "leaks into the airway, see slice 40\nand 41")
+    assert entry.time.endswith("+00:00")
+
+
+def test_a_rerun_updates_scores_and_keeps_decisions(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "accepted", "good")
+    made.save()
+    rerun = ReviewLedger.load(path)
+    rerun.ensure_cases([quality("pt_1", 0.91), quality("pt_2", 0.2)])
+    rerun.save()
+    again = ReviewLedger.load(path)
+    assert (again["pt_1"].state, again["pt_1"].comment, again["pt_1"].score) == ("accepted", "good", 0.91)
+    assert again["pt_2"].state == "pending"
+
+
+def test_a_decision_without_comment_keeps_the_comment_of_before(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "rejected", "cut")
+    assert made.decide("pt_1", "accepted").comment == "cut"
+
+
+def test_undo_takes_back_decision_after_decision(path: Path) -> None:
+    made = ledger(path, "pt_1", "pt_2")
+    made.decide("pt_1", "accepted")
+    made.decide("pt_2", "rejected")
+    assert made.can_undo
+    undone = made.undo()
+    assert undone is not None
+    assert undone.case == "pt_2"
+    assert made["pt_2"].state == "pending"
+    made.undo()
+    assert made["pt_1"].state == "pending"
+    assert made.undo() is None
+
+
+def test_undo_after_saving_reaches_the_file(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "accepted")
+    made.save()
+    made.undo()
+    assert made.save() == ()
+    assert ReviewLedger.load(path)["pt_1"].state == "pending"
+
+
+def test_undo_keeps_a_score_that_came_since(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "accepted")
+    made.ensure_cases([quality("pt_1", 0.8)])
+    made.undo()
+    assert made["pt_1"].score == 0.8
+
+
+def test_counts_name_every_state(path: Path) -> None:
+    made = ledger(path, "pt_1", "pt_2")
+    made.decide("pt_1", "edited")
+    assert made.counts() == {"pending": 1, "accepted": 0, "rejected": 0, "edited": 1}
+
+
+def test_a_case_or_state_that_does_not_exist_is_refused(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    with pytest.raises(InputError, match="pt_9: expected a case of this study"):
+        made.decide("pt_9", "accepted")
+    with pytest.raises(InputError, match="expected a state of pending"):
+        made.decide("pt_1", "superb")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''@x", "'plain", "＝1"])
+def test_formulas_do_not_reach_a_spreadsheet_and_come_back_unchanged(path: Path, text: str) -> None:
+    made = ledger(path, text)
+    made.decide(text, "accepted", text)
+    made.save()
+    cells = path.read_text(encoding="utf-8").split("\n", 1)[1]
+    assert cells.lstrip('"')[0] == "'"
+    assert ReviewLedger.load(path)[text].comment == text
+
+
+def test_a_ledger_saved_by_a_spreadsheet_is_read(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf" + HEADER.replace(",", ";").encode() + b"pt_1;Accepted;0,75;gut;\r\n")
+    entry = ReviewLedger.load(path)["pt_1"]
+    assert (entry.state, entry.score, entry.comment) == ("accepted", 0.75, "gut")
+
+
+def test_columns_that_someone_added_stay(path: Path) -> None:
+    path.write_text("case,state,score,comment,time,reader\npt_1,pending,0.5,,,Dr. A\n")
+    made = ReviewLedger.load(path)
+    made.decide("pt_1", "accepted")
+    made.save()
+    assert ReviewLedger.load(path)["pt_1"].extra == {"reader": "Dr. A"}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "expected the columns"),
+        (b"case,state\npt_1,pending\n", "found none named score, comment, time"),
+        (HEADER.encode() + b"pt_1,pending,0.5\n", "line 2: expected 5 cells, found 3"),
+        (HEADER.encode() + b"pt_1,great,0.5,,\n", "line 2: expected a state"),
+        (HEADER.encode() + b"pt_1,pending,much,,\n", "line 2: expected a score"),
+        (HEADER.encode() + b"pt_1,pending,nan,,\n", "line 2: expected a score"),
+        (HEADER.encode() + b"pt_1,pending,0.5,,yesterday\n", "line 2: expected an ISO 8601 time"),
+        (HEADER.encode() + b",pending,0.5,,\n", "line 2: expected the name of a case"),
+        (HEADER.encode() + b"a,pending,,,\na,pending,,,\n", "line 3: expected each case once"),
+        (HEADER.encode() + b'pt_1,pending,0.5,"open\n', "cannot be read as one"),
+        (b"\xff\xfe\x00", "cannot be read as one"),
+    ],
+)
+def test_a_broken_ledger_is_refused_in_one_sentence_and_left_as_it_is(
+    path: Path, content: bytes, sentence: str
+) -> None:
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence) as caught:
+        ReviewLedger.load(path)
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == content
+
+
+def test_a_ledger_broken_meanwhile_is_not_written_over_and_the_decision_stays(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    made.decide("pt_1", "accepted")
+    path.write_text("gone")
+    with pytest.raises(InputError):
+        made.save()
+    assert path.read_text() == "gone"
+    assert made["pt_1"].state == "accepted"
+
+
+def test_two_writers_keep_each_others_decisions_and_scores(path: Path) -> None:
+    ledger(path, "pt_1", "pt_2")
+    reviewer, other, rerun = (ReviewLedger.load(path) for _ in range(3))
+    reviewer.decide("pt_1", "accepted")
+    other.decide("pt_2", "rejected", "cut")
+    rerun.ensure_cases([quality("pt_1", 0.9), quality("pt_3")])
+    assert [writer.save() for writer in (reviewer, other, rerun)] == [(), (), ()]
+    final = ReviewLedger.load(path)
+    assert [(e.case, e.state, e.score) for e in final] == [
+        ("pt_1", "accepted", 0.9),
+        ("pt_2", "rejected", 0.5),
+        ("pt_3", "pending", 0.5),
+    ]
+
+
+def test_the_later_of_two_decisions_stays_and_the_other_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger(path, "pt_1")
+    early, late = ReviewLedger.load(path), ReviewLedger.load(path)
+    monkeypatch.setattr(review, "_now", lambda: "2026-01-01T10:00:00+00:00")
+    early.decide("pt_1", "accepted", "fine")
+    monkeypatch.setattr(review, "_now", lambda: "2026-01-01T10:00:05+00:00")
+    late.decide("pt_1", "rejected")
+    late.save()
+    (note,) = early.save()
+    assert "kept 'rejected'" in note
+    assert "over 'accepted' (fine)" in note
+    assert ReviewLedger.load(path)["pt_1"].state == "rejected"
+
+
+def test_a_failed_write_leaves_the_old_file_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ledger(path, "pt_1")
+    before = path.read_bytes()
+    made.decide("pt_1", "accepted")
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        made.save()
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == ["review.csv"]
