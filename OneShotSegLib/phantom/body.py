@@ -54,7 +54,7 @@ def body_parts(traits: Traits) -> Iterator[Part]:
     """Fat, the trunk's muscle, lungs and shoulder girdle."""
     yield Part(_everywhere(), plain(FAT, fine=9.0))
     base = ellipsoid((-330, 25, 0), (203, 220, 330))
-    yield Part(intersection(inset(outline(traits), 3 + 1.4 * traits.fat_mm), base), muscle(traits.muscle_fat + 0.08))
+    yield Part(intersection(inset(outline(traits), 3 + 1.4 * traits.fat_mm), base), muscle(traits.muscle_fat + 0.02))
     yield Part(tube([(30, -102, 0), (10, -116, 0), (2, -114, 0)], [5, 6, 9]), plain(25, fine=15))
     yield from _chest_parts(traits)
     yield from _shoulder_parts(traits)
@@ -79,22 +79,22 @@ def _chest_parts(traits: Traits) -> Iterator[Part]:
 
 
 def _rib(number: int, side: int) -> Shape:
-    """A rib as a hoop around the lung's top, lower and wider with its number, falling to the front."""
-    back, width, front = -150 - 21 * number, 38 + 15 * number, -175 - 20 * number
-    spine_y = canal_y(back)
-    path = [
-        (back, spine_y - 4, 18 * side),
-        (back - 2, spine_y + 12, (22 + width * 0.35) * side),
-        (back - 12, 22, (30 + width) * side),
-        (front, -28, (18 + 0.8 * width) * side),
-        (front - 10, -44, 30 * side),
-    ]
-    return tube(path, 4.4, stretch=(1.5, 1, 1))
+    """A rib as a hoop in the lung's cladding, falling to the front; the first is short, as the lung's top is narrow."""
+    back = -152.0 - 20 * number
+    path = [(back + 2, canal_y(back) - 4, 16.0 * side)]
+    for turn in np.radians(np.arange(-10, 171, 22.5)):
+        z = back - 14 * turn
+        # The wall's section at this height, of the ellipsoid that ``_chest_parts`` clads the lung with.
+        wide = float(np.sqrt(max(0.05, 1 - ((z + 262) / 112) ** 2)))
+        path.append((z, 22 + 63 * wide * float(np.cos(turn)), (74 + 62 * wide * float(np.sin(turn))) * side))
+    path.append((back - 48, -46, 22.0 * side))
+    return tube(path, 4.0, stretch=(1.5, 1, 1))
 
 
 def _shoulder_parts(traits: Traits) -> Iterator[Part]:
     compact = bone(traits.bone_density, 2.0, 260)
     for side in SIDES:
+        yield from _fat_planes(side)
         clavicle = [(-178, -42, 14 * side), (-163, -46, 50 * side), (-150, -8, 105 * side), (-150, 14, 150 * side)]
         yield Part(tube(clavicle, 6.5), compact)
         blade = placed(block((0, 0, 0), (60, 4, 42), 3.5), (-215, 82, 98 * side), yaw=-22.0 * side, pitch=8)
@@ -106,3 +106,13 @@ def _shoulder_parts(traits: Traits) -> Iterator[Part]:
         yield Part(intersection(trapezius, inset(outline(traits), 4.0)), muscle(traits.muscle_fat))
     sternum = block((-215, -49, 0), (36, 6, 20), 4)
     yield Part(sternum, compact)
+
+
+def _fat_planes(side: int) -> Iterator[Part]:
+    """Fat over the clavicle, in the armpit, and between the layers of the back."""
+    loose = plain(FAT + 5, fine=12)
+    yield Part(ellipsoid((-152, -6, 66 * side), (17, 13, 30)), loose)
+    yield Part(tube([(-185, -8, 112 * side), (-235, 5, 122 * side)], [9, 13]), loose)
+    for depth, width in ((57, 120), (74, 90)):
+        path = [(-170, depth + 6, 12 * side), (-178, depth - 2, 0.6 * width * side), (-190, depth - 16, width * side)]
+        yield Part(tube(path, 1.5, stretch=(22, 1, 1)), plain(-70, fine=20))

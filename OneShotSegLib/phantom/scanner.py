@@ -21,13 +21,13 @@ class Scan:
 
     Attributes:
         noise_hu: Standard deviation of the noise in soft tissue of the head.
-        sharpness: Correlation of the noise in voxels in-plane: a soft kernel has more.
+        grain: Width of the noise grains in voxels in-plane: a soft kernel has wider ones.
         couch: Whether the couch is in the field of view.
         streak_hu: Strength of the streaks from metal in the teeth.
     """
 
     noise_hu: float
-    sharpness: float
+    grain: float
     couch: bool
     streak_hu: float
 
@@ -36,7 +36,7 @@ class Scan:
         """Draw a protocol."""
         return cls(
             noise_hu=float(rng.uniform(3, 9)),
-            sharpness=float(rng.uniform(0.5, 0.9)),
+            grain=float(rng.uniform(0.5, 0.9)),
             couch=bool(rng.random() < 0.7),
             streak_hu=float(rng.uniform(60, 160)),
         )
@@ -91,7 +91,7 @@ def _add_streaks(image: Field, hu: Field, spacing: Vector, strength: float, rng:
 def _noise(image: Field, heights: Field, scan: Scan, rng: np.random.Generator) -> Field:
     """Correlated noise, stronger where the shoulders stop the rays."""
     white = rng.standard_normal(image.shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(white, (0.35, scan.sharpness, scan.sharpness), truncate=2.5, mode="wrap")
+    noise = ndimage.gaussian_filter(white, (0.35, scan.grain, scan.grain), truncate=2.5, mode="wrap")
     noise *= np.float32(scan.noise_hu / max(float(noise.std()), 1e-6))
     shoulders = 1 + 1.2 * np.clip((-115 - heights) / 45, 0, 1)
     return noise * shoulders.astype(np.float32)[:, None, None]
