@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
@@ -28,6 +30,7 @@ class ChildProcess:
         Raises:
             OSError: If there is no such program.
         """
+        self._ended_at: float | None = None
         self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             list(command),
@@ -50,8 +53,19 @@ class ChildProcess:
     @property
     def exit_status(self) -> int | None:
         """The exit status once it ended and all it wrote was read; None before."""
-        ended = self._process.poll() is not None
-        return self._process.returncode if ended and not any(r.is_alive() for r in self._readers) else None
+        if self._process.poll() is None:
+            return None
+        if any(reader.is_alive() for reader in self._readers):
+            return self._abandoned()
+        return self._process.returncode
+
+    def _abandoned(self) -> int | None:
+        """The process is gone but something that it started still holds its outputs: wait a little, then end it."""
+        self._ended_at = self._ended_at or time.monotonic()
+        if time.monotonic() - self._ended_at < GRACE_SECONDS:
+            return None
+        self.kill()
+        return self._process.returncode
 
     def lines(self) -> list[tuple[str, str]]:
         """What came since the last call: ("out" or "err", line); never waits."""
@@ -78,10 +92,9 @@ class ChildProcess:
             self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: int) -> None:
-        try:
+        # It may have ended in the meantime.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # It ended in the meantime.
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, at most so long; meant for closing, not for a running panel."""

@@ -53,7 +53,9 @@ class Listener(Protocol):
 class Child(Protocol):
     """What a worker needs of a process; see `ChildProcess`."""
 
-    exit_status: int | None
+    @property
+    def exit_status(self) -> int | None:
+        """The exit status, None while it runs."""
 
     def lines(self) -> list[tuple[str, str]]:
         """New lines."""
@@ -68,7 +70,7 @@ class Child(Protocol):
         """Wait for the end."""
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunningError(Exception):
     """A second start while a run is under way."""
 
 
@@ -105,11 +107,11 @@ class Worker:
         """Run ``python -m OneShotSegLib`` with these arguments.
 
         Raises:
-            AlreadyRunning: If a run is under way.
+            AlreadyRunningError: If a run is under way.
             OSError: If the process cannot be started.
         """
         if self.running:
-            raise AlreadyRunning(_("A run is already under way."))
+            raise AlreadyRunningError(_("A run is already under way."))
         self.last_words.clear()
         self._cancelled_at = None
         self._child = self._launch([python_executable(), "-m", "OneShotSegLib", *arguments], child_environment())
