@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import geodesic_kernels as kernels
 from .geodesic_costs import FastGeodisCost, GeodisTKCost, IntensityCost, StepCost
+from .geodesic_input import as_channels, as_labels, as_region, as_spacing
+from .geodesic_raster import raster_scan_distance
 
 __all__ = [
     "ClassDistances",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 DEFAULT_COST = IntensityCost()
+LARGEST_DISTANCE = 3e38
 
 
 class GeodesicMap(NamedTuple):
@@ -38,7 +41,8 @@ class GeodesicMap(NamedTuple):
 
     Attributes:
         distance: float32, shape (D, H, W); infinite where no seed reaches.
-        label: Label of the nearest seed, the smaller one where two are equally near; 0 where no seed reaches.
+        label: Label of the nearest seed (of one of them where several are equally near: the same one in every run);
+            0 where no seed reaches.
     """
 
     distance: NDArray[np.float32]
@@ -95,7 +99,7 @@ def geodesic_distances(
         start_costs: Distance at which a class's seeds start, 0 or more; 0 for classes that are not named.
     """
     task = _Task.prepare(image, seeds, spacing, cost, region, limit)
-    distance, label = task.solve(_start_values(task.classes, start_costs))
+    distance, label = task.solve(start_costs)
     return GeodesicMap(task.uncrop(distance, np.inf), task.uncrop(label, 0))
 
 
@@ -114,10 +118,9 @@ def class_distances(
     Arguments as for `geodesic_distances`. Takes 4 bytes a voxel and class; `nearest_two` needs only the two nearest.
     """
     task = _Task.prepare(image, seeds, spacing, cost, region, limit)
-    starts = _start_values(task.classes, start_costs)
     result = np.empty((task.classes.size, *task.shape), np.float32)
-    for index in range(task.classes.size):
-        result[index] = task.uncrop(task.solve(starts, only=index)[0], np.inf)
+    for index, label in enumerate(task.classes):
+        result[index] = task.uncrop(task.solve(start_costs, only=label)[0], np.inf)
     return ClassDistances(task.classes, result)
 
 
@@ -136,12 +139,11 @@ def nearest_two(
     Arguments as for `geodesic_distances`. Memory does not grow with the number of classes, time does.
     """
     task = _Task.prepare(image, seeds, spacing, cost, region, limit)
-    starts = _start_values(task.classes, start_costs)
-    box = task.image.shape[1:]
+    box = [s.stop - s.start for s in task.box]
     first, second = np.full(box, np.inf, np.float32), np.full(box, np.inf, np.float32)
     label, second_label = np.zeros(box, task.classes.dtype), np.zeros(box, task.classes.dtype)
-    for index, value in enumerate(task.classes):
-        distance = task.solve(starts, only=index)[0]
+    for value in task.classes:
+        distance = task.solve(start_costs, only=value)[0]
         nearer = distance < first
         runner_up = ~nearer & (distance < second)
         second[nearer], second_label[nearer] = first[nearer], label[nearer]
@@ -155,80 +157,31 @@ def nearest_two(
     )
 
 
-def raster_scan_distance(
-    image: ArrayLike,
-    seed_mask: ArrayLike,
-    spacing: ArrayLike,
-    iterations: int = 2,
-    lamb: float = 1.0,
-) -> NDArray[np.float32]:
-    """The approximate distance of GeodisTK's ``geodesic3d_raster_scan``, value for value.
-
-    A forward and a backward sweep an iteration, in GeodisTK's order and with its half neighbourhoods. It is far from
-    converged after two iterations on noisy images; use it only to reproduce results that were made with it.
-
-    Args:
-        image: Intensities, shape (D, H, W) or (C, D, H, W).
-        seed_mask: Shape (D, H, W); where it is not 0 the distance is 0.
-        spacing: Voxel size in mm, [z, y, x].
-        iterations: Number of forward and backward pairs.
-        lamb: Weight of the intensity against the length, 0 to 1.
-
-    Returns:
-        float32, shape (D, H, W); 1e10 where no seed reached.
-    """
-    channels = _as_channels(image)
-    mask = np.asarray(seed_mask) != 0
-    _check_shape("seed_mask", mask.shape, channels.shape[1:])
-    steps, lengths = _half_neighbourhood(_as_spacing(spacing).astype(np.float32))
-    padded = np.full((*(n + 2 for n in mask.shape), channels.shape[0]), np.nan, np.float32)
-    padded[1:-1, 1:-1, 1:-1] = np.moveaxis(channels, 0, -1)
-    distance = np.full(padded.shape[:3], np.float32(1e10))
-    distance[1:-1, 1:-1, 1:-1][mask] = 0
-    weight = np.float32(GeodisTKCost(lamb).lamb)
-    for _ in range(iterations):
-        kernels.raster_sweep(padded, distance, steps, lengths, weight, False)
-        kernels.raster_sweep(padded, distance, -steps, lengths, weight, True)
-    return np.ascontiguousarray(distance[1:-1, 1:-1, 1:-1])
-
-
-def _half_neighbourhood(spacing: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The 13 steps that GeodisTK's forward sweep looks along, and their lengths in mm.
-
-    Its sweep leads along x, then y, then z, but the half is cut by y first: it takes z + 1 with y - 1, not z - 1 with
-    y + 1. The backward sweep's half is the mirror image.
-    """
-    steps = kernels.neighbour_steps()
-    z, y, x = steps.T
-    forward = (y < 0) | ((y == 0) & ((x < 0) | ((x == 0) & (z < 0))))
-    half = steps[forward]
-    squares = (half != 0) * (spacing * spacing)
-    return half, np.sqrt(squares[:, 0] + squares[:, 1] + squares[:, 2], dtype=np.float32)
-
-
 @dataclass(frozen=True)
 class _Task:
-    """Checked input, cropped to the region's bounding box.
+    """Checked input, cropped to the region's bounding box and padded to whole blocks with a border.
 
     Attributes:
-        image: float32, shape (C, d, h, w); NaN outside the region.
-        index: Which class each seed voxel has, 1..N in the order of `classes`; 0 elsewhere; shape (d, h, w).
-        classes: Label values that have seeds, ascending, in the smallest type that holds them.
+        image: float32, shape (C, d, h, w); NaN in the border and outside the region.
+        seeds: Padded positions z, y, x of the seed voxels that can be entered; shape (3, S).
+        seed_labels: Their labels, shape (S,), in the smallest unsigned type.
+        classes: The labels that occur, ascending; shape (N,).
         shape: The whole grid's shape (D, H, W).
         box: Where the crop lies in it.
         spacing: mm, shape (3,).
         cost: What a step costs.
-        limit: Largest distance of interest.
+        bound: The smallest distance that is too far.
     """
 
     image: NDArray[np.float32]
-    index: NDArray[np.int16]
+    seeds: NDArray[np.intp]
+    seed_labels: NDArray[np.integer]
     classes: NDArray[np.integer]
     shape: tuple[int, ...]
     box: tuple[slice, ...]
     spacing: NDArray[np.float64]
     cost: StepCost
-    limit: float
+    bound: np.float32
 
     @classmethod
     def prepare(
@@ -240,104 +193,77 @@ class _Task:
         region: ArrayLike | None,
         limit: float,
     ) -> _Task:
-        """Check everything and crop."""
-        channels = _as_channels(image)
+        """Check everything, crop and pad."""
+        channels = as_channels(image)
         grid = channels.shape[1:]
-        labels = _as_labels(seeds, grid)
+        labels = as_labels(seeds, grid)
         if np.isnan(limit) or limit < 0:
             raise ValueError(f"limit must be 0 or more; got {limit}.")
-        inside = None if region is None else _as_region(region, grid)
+        inside = None if region is None else as_region(region, grid)
         box = tuple(slice(0, n) for n in grid) if inside is None else _bounding_box(inside)
-        crop = np.array(channels[(slice(None), *box)], np.float32)
-        walls = ~np.isfinite(crop).all(axis=0)
-        if inside is not None:
-            walls |= ~inside[box]
-        crop[:, walls] = np.nan
-        seeded = np.where(walls, 0, labels[box])
-        classes = np.unique(seeded[seeded > 0])
-        index = np.searchsorted(classes, seeded) + 1
-        index[seeded == 0] = 0
-        kind = np.min_scalar_type(int(classes.max(initial=0)))
-        spacing_mm = _as_spacing(spacing)
-        return cls(crop, index.astype(np.int16), classes.astype(kind), grid, box, spacing_mm, cost, float(limit))
+        padded = _pad_to_blocks(channels[(slice(None), *box)], None if inside is None else inside[box])
+        places = np.array(np.nonzero(labels[box])) + 1
+        places = places[:, np.isfinite(padded[(0, *places)])]
+        values = labels[box][tuple(places - 1)]
+        values = values.astype(np.min_scalar_type(int(values.max(initial=0))))
+        bound = np.nextafter(np.float32(min(limit, LARGEST_DISTANCE)), np.float32(np.inf))
+        return cls(padded, places, values, np.unique(values), grid, box, as_spacing(spacing), cost, bound)
 
     def solve(
-        self, starts: NDArray[np.float32], only: int | None = None
+        self, start_costs: Mapping[int, float] | None, only: int | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
-        """Distance and label in the crop, from all classes or from the one at position `only`."""
-        index = self.index if only is None else np.where(self.index == only + 1, self.index, 0).astype(np.int16)
-        label = np.pad(index, 1)
-        beyond = np.nextafter(np.float32(min(self.limit, 3e38)), np.float32(np.inf))
-        distance = np.full(label.shape, beyond, np.float32)
-        seeded = label > 0
-        distance[seeded] = starts[label[seeded] - 1]
-        label[distance >= beyond] = 0
-        distance[label == 0] = beyond
-        seeds = np.flatnonzero(label).astype(np.int32)
-        if seeds.size:
-            self._spread(distance.reshape(-1), label.reshape(-1), seeds)
-        inner = (slice(1, -1),) * 3
-        distance[label == 0] = np.inf
-        values = np.concatenate([[0], self.classes]).astype(self.classes.dtype)
-        return distance[inner], values[label[inner]]
+        """Distance and label in the crop, from the seeds of all classes or of one label."""
+        starts = _start_values(self.seed_labels, start_costs)
+        used = starts < self.bound
+        if only is not None:
+            used &= self.seed_labels == only
+        places, starts = tuple(self.seeds[:, used]), starts[used]
+        distance = np.full(self.image.shape[1:], self.bound)
+        label = np.zeros(distance.shape, self.classes.dtype)
+        distance[places], label[places] = starts, self.seed_labels[used]
+        pending = np.full(tuple(np.array(distance.shape) // kernels.BLOCK), np.float32(np.inf))
+        np.minimum.at(pending, tuple((p - 1) // kernels.BLOCK for p in places), starts)
+        kernels.settle(self.image, distance, label, pending, *self._prices())
+        crop = tuple(slice(1, 1 + s.stop - s.start) for s in self.box)
+        distance, label = np.ascontiguousarray(distance[crop]), np.ascontiguousarray(label[crop])
+        distance[distance == self.bound] = np.inf
+        return distance, label
 
-    def _spread(self, distance: NDArray[np.float32], label: NDArray[np.int16], seeds: NDArray[np.int32]) -> None:
-        padded = np.pad(self.image, ((0, 0), (1, 1), (1, 1), (1, 1)), constant_values=np.nan)
-        flat = np.ascontiguousarray(np.moveaxis(padded.reshape(padded.shape[0], -1), 0, -1))
-        steps = kernels.neighbour_steps()
-        strides = np.array([padded.shape[2] * padded.shape[3], padded.shape[3], 1])
-        price = self.cost.coefficients(np.sqrt(((steps * self.spacing) ** 2).sum(axis=1)))
-        inside = flat[np.isfinite(flat[:, 0]), 0]
-        gap = np.float32(inside.std())
-        cheap = (price.slope.min() * gap + price.constant.min()) / (price.bend * gap + price.base)
-        width = np.float32(max(0.01 * cheap, 1e-30))
-        rule = (price.slope, price.constant, np.float32(price.bend), np.float32(price.base), self.cost.sums_channels)
-        kernels.spread(flat, distance, label, seeds, steps @ strides, *rule, width)
+    def _prices(self) -> tuple[NDArray[np.float32], kernels.Rule]:
+        """Slopes and constants, shape (3, 2, 4), and the rest of the rule, as the kernel wants them."""
+        z, y, x = self.spacing
+        # Straight, aside along the row, aside across it, both: for sweeps along z, y (rows along x) and x (along z).
+        axes = ((z, x, y), (y, x, z), (x, z, y))
+        lengths = np.array([[a, np.hypot(a, b), np.hypot(a, c), np.hypot(np.hypot(a, b), c)] for a, b, c in axes])
+        price = self.cost.coefficients(lengths)
+        table = np.stack([price.slope, price.constant], axis=1)
+        channels = self.image.shape[0]
+        if channels == 1 and price.bend == 0 and price.base == 1:
+            return table, None
+        return table, (channels, self.cost.sums_channels, np.float32(price.bend), np.float32(price.base))
 
     def uncrop(self, values: NDArray, outside: float) -> NDArray:
         """The crop's values on the whole grid."""
         if values.shape == self.shape:
-            return np.ascontiguousarray(values)
+            return values
         whole = np.full(self.shape, outside, values.dtype)
         whole[self.box] = values
         return whole
 
 
-def _as_channels(image: ArrayLike) -> NDArray:
-    """The image as (C, D, H, W)."""
-    array = np.asarray(image)
-    if array.ndim not in (3, 4) or array.size == 0 or array.dtype.kind not in "fiub":
-        raise ValueError(
-            "image must hold real numbers, shape (D, H, W) or (C, D, H, W), not empty; "
-            f"got {array.dtype} of shape {array.shape}."
-        )
-    return array[None] if array.ndim == 3 else array
-
-
-def _as_labels(seeds: ArrayLike, grid: tuple[int, ...]) -> NDArray:
-    labels = np.asarray(seeds)
-    _check_shape("seeds", labels.shape, grid)
-    if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
-        raise ValueError(f"seeds must be a label map of integers, 0 or more; got {labels.dtype}.")
-    return labels
-
-
-def _as_region(region: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
-    mask = np.asarray(region)
-    _check_shape("region", mask.shape, grid)
-    return mask.astype(bool)
-
-
-def _as_spacing(spacing: ArrayLike) -> NDArray[np.float64]:
-    values = np.asarray(spacing, np.float64)
-    if values.shape != (3,) or not np.all(np.isfinite(values) & (values > 0)):
-        raise ValueError(f"spacing must be three positive lengths in mm, [z, y, x]; got {spacing!r}.")
-    return values
-
-
-def _check_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if got != expected:
-        raise ValueError(f"{name} must have the image's grid, shape {expected}; got {got}.")
+def _pad_to_blocks(channels: NDArray, inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """A copy of an image (C, d, h, w) in whole blocks with a border, NaN wherever no path may go."""
+    extent = channels.shape[1:]
+    padded = np.full(
+        (channels.shape[0], *(-(-n // kernels.BLOCK) * kernels.BLOCK + 2 for n in extent)), np.float32("nan")
+    )
+    core = padded[(slice(None), *(slice(1, n + 1) for n in extent))]
+    core[...] = channels
+    walls = ~np.isfinite(core).all(axis=0)
+    if inside is not None:
+        walls |= ~inside
+    core[:, walls] = np.nan
+    return padded
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
@@ -349,10 +275,11 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _start_values(classes: NDArray[np.integer], start_costs: Mapping[int, float] | None) -> NDArray[np.float32]:
-    """Start cost of each class, shape (N,)."""
-    given = dict(start_costs or {})
-    bad = {label: value for label, value in given.items() if not (np.isfinite(value) and value >= 0)}
-    if bad:
-        raise ValueError(f"start_costs must be finite and 0 or more; got {bad}.")
-    return np.array([given.get(int(label), 0.0) for label in classes], np.float32)
+def _start_values(labels: NDArray[np.integer], start_costs: Mapping[int, float] | None) -> NDArray[np.float32]:
+    """Start cost of each seed, shape of the labels."""
+    starts = np.zeros(labels.shape, np.float32)
+    for label, value in (start_costs or {}).items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"start_costs must be finite and 0 or more; got {value} for label {label}.")
+        starts[labels == label] = value
+    return starts

@@ -1,0 +1,21 @@
+"""Compiling functions with Numba, kept on disk for the next run where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile without Python's lock; keep the result beside the source, or else in the user's cache folder.
+
+    Where neither can be written (a read-only container without a home folder) each process compiles anew.
+    """
+    try:
+        return njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        return njit(nogil=True)(function)
