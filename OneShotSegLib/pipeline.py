@@ -1,0 +1,221 @@
+"""The method's steps on one support and one query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.steps.denoising import (
+    Denoised,
+    DenoisingSettings,
+    denoise,
+    features_at,
+    similarity_of,
+    spread_to_neighbours,
+)
+from OneShotSegLib.steps.expansion import Expansion, ExpansionSettings, Reach, expand, measure_reach
+from OneShotSegLib.steps.propagation import (
+    Landmarks,
+    PreparedCT,
+    Propagation,
+    PropagationSettings,
+    find_landmarks,
+    propagate,
+)
+from OneShotSegLib.steps.refinement import RefinementSettings, refine
+from OneShotSegLib.steps.scribbles import ScribblePoints, Structures, check_grid, points_of, structures_of
+
+STEPS = ("prepare", "propagate", "denoise", "expand", "refine")
+StepListener = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Method:
+    """The settings of all steps.
+
+    Attributes:
+        name: "default", "paper" or the user's own.
+        propagation: Section III-B.
+        denoising: Section III-C.
+        expansion: Section III-D, first half.
+        refinement: Section III-D, second half.
+        seed: Seed of everything random.
+    """
+
+    name: str = "default"
+    propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
+    expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
+    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    seed: int = 0
+
+
+PAPER = Method(
+    name="paper",
+    propagation=PropagationSettings(
+        starts=5,
+        starts_over_body=False,
+        reduce="mean",
+        coarse_jumps=1,
+        fine_jumps=1,
+        fit=False,
+        points_per_label=None,
+    ),
+    denoising=DenoisingSettings(threshold=0.1),
+    expansion=ExpansionSettings(exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, reach=False),
+    refinement=RefinementSettings(),
+)
+DEFAULT = Method()
+METHODS: Mapping[str, Method] = {method.name: method for method in (DEFAULT, PAPER)}
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The scribbled CT with all that is computed once for a batch.
+
+    Attributes:
+        prepared: The CT on the working grids.
+        structures: What the labels mean.
+        landmarks: Scribble points and their latent positions.
+        features: Level features at the chosen points, each (n, channels).
+        reach: How far each structure extends from its strokes.
+        expansion: The strokes grown in the support itself.
+    """
+
+    prepared: PreparedCT
+    structures: Structures
+    landmarks: Landmarks
+    features: list[Tensor]
+    reach: Mapping[int, Reach]
+    expansion: Expansion
+
+
+@dataclass(frozen=True, eq=False)
+class QueryResult:
+    """What came out for one query.
+
+    Attributes:
+        prepared: The query on the working grids.
+        propagation: Where the scribbles went.
+        denoised: Which of them to trust.
+        expansion: Masks grown from the trusted ones.
+        refined: The pseudo mask on the expansion's grid; background is 0.
+        seconds: Time each step took.
+    """
+
+    prepared: PreparedCT
+    propagation: Propagation
+    denoised: Denoised
+    expansion: Expansion
+    refined: Volume
+    seconds: Mapping[str, float]
+
+    @property
+    def kept_scribbles(self) -> ScribblePoints:
+        """The propagated scribbles after denoising."""
+        return self.propagation.points.select(self.denoised.keep)
+
+
+def prepare_support(
+    ct: Volume, scribbles: LabelMap, weights: Weights, method: Method, device: torch.device | str = "cpu"
+) -> Support:
+    """Check the support and compute what all queries share.
+
+    Raises:
+        InputError: If CT or scribbles cannot be used; the sentence says why.
+    """
+    check_ct(ct.array, "The support")
+    structures = structures_of(scribbles)
+    check_grid(scribbles.volume, ct)
+    points = points_of(scribbles.volume)
+    prepared = PreparedCT.prepare(ct, weights, device)
+    landmarks = find_landmarks(prepared, points, weights, method.propagation)
+    features = features_at(weights.fine, prepared.fine, points.positions[landmarks.chosen])
+    reach = measure_reach(points, structures, method.expansion)
+    expansion = expand(_expansion_image(prepared, weights, method), points, structures, reach, method.expansion)
+    return Support(prepared, structures, landmarks, features, reach, expansion)
+
+
+def segment_query(
+    support: Support,
+    ct: Volume,
+    weights: Weights,
+    method: Method,
+    device: torch.device | str = "cpu",
+    on_step: StepListener = lambda step: None,
+) -> QueryResult:
+    """Carry the support's scribbles to a query and grow them into a pseudo mask.
+
+    Args:
+        support: The prepared support.
+        ct: The query in HU, on its own grid.
+        weights: Both networks.
+        method: Settings of the steps.
+        device: Where the networks run.
+        on_step: Told each step's name as it begins.
+
+    Raises:
+        InputError: If the query cannot be a CT.
+    """
+    clock = _Clock(on_step)
+    with clock("prepare"):
+        check_ct(ct.array, "The query")
+        query = PreparedCT.prepare(ct, weights, device)
+    with clock("propagate"):
+        propagation = propagate(support.landmarks, query, weights, method.propagation, method.seed)
+    with clock("denoise"):
+        denoised = _denoise(support, query, propagation, weights, method)
+    kept = propagation.points.select(denoised.keep)
+    with clock("expand"):
+        if not len(kept):
+            raise InputError("None of the scribbles found a place in this scan: it shows another part of the body.")
+        image = _expansion_image(query, weights, method)
+        expansion = expand(image, kept, support.structures, support.reach, method.expansion)
+    with clock("refine"):
+        refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
+    return QueryResult(query, propagation, denoised, expansion, refined, clock.seconds)
+
+
+def _denoise(
+    support: Support, query: PreparedCT, propagation: Propagation, weights: Weights, method: Method
+) -> Denoised:
+    landmarks = support.landmarks
+    arrived = features_at(weights.fine, query.fine, propagation.points.positions[landmarks.chosen])
+    similarity: NDArray[np.float32] = similarity_of(support.features, arrived)
+    everywhere = spread_to_neighbours(similarity, landmarks.points, landmarks.chosen)
+    background = support.structures.background.value
+    return denoise(propagation.points, everywhere, query.ct, background, method.denoising)
+
+
+def _expansion_image(prepared: PreparedCT, weights: Weights, method: Method) -> Volume:
+    if method.expansion.spacing is None:
+        return prepared.fine_volume
+    return prepare_ct(prepared.ct, method.expansion.spacing, weights.fine.info.window)
+
+
+class _Clock:
+    """Times the steps and announces them."""
+
+    def __init__(self, on_step: StepListener) -> None:
+        self.on_step = on_step
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        self.on_step(step)
+        started = time.perf_counter()
+        yield
+        self.seconds[step] = round(time.perf_counter() - started, 3)

@@ -1,0 +1,237 @@
+"""Two-stage propagation: a coarse and a fine jump carry scribbles to the query (Lei et al., section III-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.networks.patches import PatchSource
+from OneShotSegLib.networks.prnet import relative_position
+from OneShotSegLib.networks.weights import Stage, Weights
+from OneShotSegLib.steps.fitting import AffineMap, carry, fit_affine
+from OneShotSegLib.steps.scribbles import ScribblePoints, farthest_points, thin
+
+BATCH = 32
+BODY_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class PropagationSettings:
+    """How scribbles are carried to a query.
+
+    Attributes:
+        starts: Query patches from which the first jump starts.
+        starts_over_body: Spread the starts over the body; else they lie near the volume's centre, as in the paper.
+        reduce: "median" or "mean" over the starts.
+        coarse_jumps: Jumps with the coarse network.
+        fine_jumps: Jumps with the fine network.
+        fit: Whether an affine fit follows each jump, which then carries all points.
+        points_per_label: Points of a label that go through the networks; the fit carries the rest. None for all.
+        smooth_mm: Width of the residual smoothing after the last fit; 0 for none.
+        smooth_strength: Its pull towards the affine map, in numbers of points.
+    """
+
+    starts: int = 24
+    starts_over_body: bool = True
+    reduce: str = "median"
+    coarse_jumps: int = 2
+    fine_jumps: int = 1
+    fit: bool = True
+    points_per_label: int | None = 48
+    smooth_mm: float = 0.0
+    smooth_strength: float = 4.0
+
+
+@dataclass(frozen=True)
+class PreparedCT:
+    """A CT as both stages see it.
+
+    Attributes:
+        ct: The CT in HU on its own grid.
+        coarse: On the coarse working grid.
+        fine: On the fine working grid.
+        fine_volume: The same as ``fine``, as an array with its grid.
+    """
+
+    ct: Volume
+    coarse: PatchSource
+    fine: PatchSource
+    fine_volume: Volume
+
+    @classmethod
+    def prepare(cls, ct: Volume, weights: Weights, device: torch.device | str = "cpu") -> PreparedCT:
+        """Resample a CT in HU to both working grids."""
+        coarse = prepare_ct(ct, weights.coarse.info.spacing, weights.coarse.info.window)
+        fine = prepare_ct(ct, weights.fine.info.spacing, weights.fine.info.window)
+        return cls(ct, PatchSource.from_volume(coarse, device), PatchSource.from_volume(fine, device), fine)
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The support's side of propagation, computed once a study.
+
+    Attributes:
+        points: All scribble points.
+        chosen: Indices of those that go through the networks, shape (n,).
+        coarse: Their latent positions by the coarse network, shape (n, 3).
+        fine: Their latent positions by the fine network, shape (n, 3).
+    """
+
+    points: ScribblePoints
+    chosen: np.ndarray
+    coarse: Tensor
+    fine: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Propagation:
+    """Where the scribbles went.
+
+    Attributes:
+        points: All scribble points in the query, in the support's order.
+        affine: The last fit, support to query; fitted also where the method does not use it.
+        residual_mm: Distance of each chosen point's own prediction from the fit, shape (n,).
+        after: Positions of all points after each named stage, shape (N, 3), mm; the fit carries points not chosen.
+    """
+
+    points: ScribblePoints
+    affine: AffineMap
+    residual_mm: np.ndarray
+    after: Mapping[str, Vector] = field(default_factory=dict)
+
+
+def locate(stage: Stage, source: PatchSource, positions: Vector) -> Tensor:
+    """Latent positions (N, 3) of the patches around mm positions (N, 3)."""
+    centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
+    with torch.inference_mode():
+        parts = [stage.network.locate(source.cut(part, stage.info.patch_size)) for part in centres.split(BATCH)]
+    return torch.cat(parts)
+
+
+def find_landmarks(
+    support: PreparedCT, points: ScribblePoints, weights: Weights, settings: PropagationSettings
+) -> Landmarks:
+    """Choose the scribble points that go through the networks and take their latent positions in the support."""
+    limit = settings.points_per_label
+    chosen = np.arange(len(points)) if limit is None else thin(points, limit)
+    positions = points.positions[chosen]
+    return Landmarks(
+        points,
+        chosen,
+        locate(weights.coarse, support.coarse, positions),
+        locate(weights.fine, support.fine, positions),
+    )
+
+
+def propagate(
+    landmarks: Landmarks, query: PreparedCT, weights: Weights, settings: PropagationSettings, seed: int = 0
+) -> Propagation:
+    """Carry all scribble points to the query.
+
+    Args:
+        landmarks: The support's side.
+        query: The query CT.
+        weights: Both stages.
+        settings: How.
+        seed: Seed of the random starts near the centre.
+    """
+    journey = _Journey(landmarks, settings)
+    starts = start_positions(query, settings, seed)
+    journey.arrive("coarse", _first_jump(landmarks.coarse, query.coarse, weights.coarse, starts, settings))
+    for number in range(1, settings.coarse_jumps):
+        moved = _jump(landmarks.coarse, query.coarse, weights.coarse, journey.chosen_positions)
+        journey.arrive(f"coarse {number + 1}", moved)
+    for number in range(settings.fine_jumps):
+        moved = _jump(landmarks.fine, query.fine, weights.fine, journey.chosen_positions)
+        journey.arrive("fine" if number == 0 else f"fine {number + 1}", moved)
+    return journey.end()
+
+
+class _Journey:
+    """The points' way from jump to jump, with a fit after each."""
+
+    def __init__(self, landmarks: Landmarks, settings: PropagationSettings) -> None:
+        self.landmarks, self.settings = landmarks, settings
+        self.source = landmarks.points.positions[landmarks.chosen]
+        self.after: dict[str, Vector] = {}
+
+    def arrive(self, name: str, moved: Vector) -> None:
+        """Take the chosen points' predictions (n, 3) after a jump."""
+        self.moved = moved
+        self.affine, self.weights = fit_affine(self.source, moved)
+        carried = self.affine(self.landmarks.points.positions)
+        if not self.settings.fit:
+            carried[self.landmarks.chosen] = moved
+        self.after[name] = carried
+
+    @property
+    def chosen_positions(self) -> Vector:
+        """Where the chosen points are now."""
+        return next(reversed(self.after.values()))[self.landmarks.chosen]
+
+    def end(self) -> Propagation:
+        """Smooth the last residuals if asked for, and hand everything over."""
+        points, settings = self.landmarks.points, self.settings
+        final = next(reversed(self.after.values()))
+        if settings.fit and settings.smooth_mm > 0:
+            final = carry(
+                self.affine,
+                self.source,
+                self.moved,
+                self.weights,
+                points.positions,
+                settings.smooth_mm,
+                settings.smooth_strength,
+            )
+            self.after["smooth"] = final
+        residual = np.linalg.norm(self.affine(self.source) - self.moved, axis=1)
+        return Propagation(points.moved(final), self.affine, residual, self.after)
+
+
+def start_positions(query: PreparedCT, settings: PropagationSettings, seed: int) -> Vector:
+    """Where the first jump starts: spread over the body, or random in it near the volume's centre; shape (S, 3), mm."""
+    source = query.coarse
+    image = source.image.cpu().numpy()
+    body = np.argwhere(image > BODY_LEVEL)
+    if len(body) == 0:
+        body = np.argwhere(np.ones_like(image, dtype=bool))
+    if not settings.starts_over_body:
+        body = _nearest_to_centre(body, image.shape)
+    spacing, origin = source.spacing.cpu().numpy(), source.origin.cpu().numpy()
+    positions = body * spacing.astype(np.float64) + origin
+    if settings.starts_over_body:
+        coarse_choice = positions[:: max(1, len(positions) // 5000)]
+        return coarse_choice[farthest_points(coarse_choice, settings.starts)]
+    choice = np.random.default_rng(seed).choice(
+        len(positions), settings.starts, replace=len(positions) < settings.starts
+    )
+    return positions[choice]
+
+
+def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The body voxels within 10 voxels of the centre an axis, or, where that is air, the 100 nearest ones."""
+    offset = np.abs(body - np.asarray(shape) / 2)
+    near = body[(offset <= 10).all(axis=1)]
+    return near if len(near) else body[np.argsort(np.linalg.norm(offset, axis=1))[:100]]
+
+
+def _first_jump(
+    support: Tensor, query: PatchSource, stage: Stage, starts: Vector, settings: PropagationSettings
+) -> Vector:
+    latent = locate(stage, query, starts)
+    reach = torch.tensor(stage.info.position_range, device=latent.device)
+    offsets = relative_position(support[:, None], latent[None], reach).cpu().numpy()
+    arrivals = starts[None] + offsets
+    return np.median(arrivals, axis=1) if settings.reduce == "median" else arrivals.mean(axis=1)
+
+
+def _jump(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
+    latent = locate(stage, query, positions)
+    reach = torch.tensor(stage.info.position_range, device=latent.device)
+    return positions + relative_position(support, latent, reach).cpu().numpy()
