@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct import prepare_ct
@@ -21,6 +20,7 @@ from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.steps.denoising import (
     Denoised,
     DenoisingSettings,
+    PatchFeatures,
     denoise,
     features_at,
     similarity_of,
@@ -90,7 +90,7 @@ class Support:
         prepared: The CT on the working grids.
         structures: What the labels mean.
         landmarks: Scribble points and their latent positions.
-        features: Level features at the chosen points, each (n, channels).
+        features: What the fine network says of the chosen points.
         reach: How far each structure extends from its strokes.
         expansion: The strokes grown in the support itself.
     """
@@ -98,7 +98,7 @@ class Support:
     prepared: PreparedCT
     structures: Structures
     landmarks: Landmarks
-    features: list[Tensor]
+    features: PatchFeatures
     reach: Mapping[int, Reach]
     expansion: Expansion
 
@@ -110,6 +110,7 @@ class QueryResult:
     Attributes:
         prepared: The query on the working grids.
         propagation: Where the scribbles went.
+        features: What the fine network says of the chosen points where they arrived.
         denoised: Which of them to trust.
         expansion: Masks grown from the trusted ones.
         refined: The pseudo mask on the expansion's grid; background is 0.
@@ -118,6 +119,7 @@ class QueryResult:
 
     prepared: PreparedCT
     propagation: Propagation
+    features: PatchFeatures
     denoised: Denoised
     expansion: Expansion
     refined: Volume
@@ -177,7 +179,9 @@ def segment_query(
     with clock("propagate"):
         propagation = propagate(support.landmarks, query, weights, method.propagation, method.seed)
     with clock("denoise"):
-        denoised = _denoise(support, query, propagation, weights, method)
+        landmarks = support.landmarks
+        features = features_at(weights.fine, query.fine, propagation.points.positions[landmarks.chosen])
+        denoised = _denoise(support, features, propagation, ct, method)
     kept = propagation.points.select(denoised.keep)
     with clock("expand"):
         if not len(kept):
@@ -186,18 +190,17 @@ def segment_query(
         expansion = expand(image, kept, support.structures, support.reach, method.expansion)
     with clock("refine"):
         refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
-    return QueryResult(query, propagation, denoised, expansion, refined, clock.seconds)
+    return QueryResult(query, propagation, features, denoised, expansion, refined, clock.seconds)
 
 
 def _denoise(
-    support: Support, query: PreparedCT, propagation: Propagation, weights: Weights, method: Method
+    support: Support, arrived: PatchFeatures, propagation: Propagation, query: Volume, method: Method
 ) -> Denoised:
     landmarks = support.landmarks
-    arrived = features_at(weights.fine, query.fine, propagation.points.positions[landmarks.chosen])
     similarity: NDArray[np.float32] = similarity_of(support.features, arrived)
     everywhere = spread_to_neighbours(similarity, landmarks.points, landmarks.chosen)
     background = support.structures.background.value
-    return denoise(propagation.points, everywhere, query.ct, background, method.denoising)
+    return denoise(propagation.points, everywhere, query, background, method.denoising)
 
 
 def _expansion_image(prepared: PreparedCT, weights: Weights, method: Method) -> Volume:

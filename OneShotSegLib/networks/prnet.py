@@ -93,9 +93,14 @@ class PRNet(nn.Module):
         """Latent positions (N, 3) of patches (N, 1, D, H, W) by encoder and head alone: a fifth of a full pass."""
         return self.position(self.encode(patches)[-1])
 
+    def describe(self, patches: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Latent positions (N, 3), and level features, in one pass of patches (N, 1, D, H, W)."""
+        maps = self.encode(patches)
+        return self.position(maps[-1]), [centre_voxel(level) for level in self.decode(maps)]
+
     def level_features(self, patches: Tensor) -> list[Tensor]:
         """Decoder features at the patches' centre voxel, one (N, channels) tensor for each of the levels 5 to 8."""
-        return [centre_voxel(level) for level in self.decode(self.encode(patches))]
+        return self.describe(patches)[1]
 
     def feature_map(self, patches: Tensor) -> Tensor:
         """The finest decoder map (N, C, D, H, W), from which prototypes are taken (section III-D)."""

@@ -50,17 +50,31 @@ class Denoised:
         return float(self.keep[mine].mean()) if mine.any() else 0.0
 
 
-def features_at(stage: Stage, source: PatchSource, positions: Vector) -> list[Tensor]:
-    """Unit-length decoder features of the patches around mm positions (N, 3): levels 5 to 8, each (N, channels)."""
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """What the fine network says of some patches.
+
+    Attributes:
+        latent: Latent positions, shape (N, 3).
+        levels: Unit-length decoder features at the centre voxel, levels 5 to 8, each (N, channels).
+    """
+
+    latent: Tensor
+    levels: list[Tensor]
+
+
+def features_at(stage: Stage, source: PatchSource, positions: Vector) -> PatchFeatures:
+    """Latent positions and level features of the patches around mm positions (N, 3)."""
     centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
     with torch.inference_mode():
-        parts = [stage.network.level_features(source.cut(part, stage.info.patch_size)) for part in centres.split(BATCH)]
-    return [F.normalize(torch.cat(levels), dim=1) for levels in zip(*parts, strict=True)]
+        parts = [stage.network.describe(source.cut(part, stage.info.patch_size)) for part in centres.split(BATCH)]
+    levels = [F.normalize(torch.cat(level), dim=1) for level in zip(*(part[1] for part in parts), strict=True)]
+    return PatchFeatures(torch.cat([part[0] for part in parts]), levels)
 
 
-def similarity_of(support: list[Tensor], query: list[Tensor]) -> NDArray[np.float32]:
+def similarity_of(support: PatchFeatures, query: PatchFeatures) -> NDArray[np.float32]:
     """Product over the levels of the cosines between support and query features, shape (N,)."""
-    cosines = [(a * b).sum(dim=1) for a, b in zip(support, query, strict=True)]
+    cosines = [(a * b).sum(dim=1) for a, b in zip(support.levels, query.levels, strict=True)]
     return torch.stack(cosines).prod(dim=0).cpu().numpy()
 
 

@@ -33,7 +33,7 @@ class AffineMap:
 
     def inverse(self) -> AffineMap:
         """The map from query to support."""
-        return AffineMap(self.target, np.linalg.inv(self.linear), self.centre)
+        return AffineMap(self.target, np.linalg.inv(self.linear).astype(np.float64), self.centre)
 
     @property
     def volume_change(self) -> float:
@@ -69,14 +69,15 @@ def fit_affine(
 
 
 def _weighted_affine(source: Vector, target: Vector, weights: NDArray) -> AffineMap:
-    share = weights / max(float(weights.sum()), 1e-12)
-    centre, goal = share @ source, share @ target
+    share: Vector = weights / max(float(weights.sum()), 1e-12)
+    centre: Vector = share @ source
+    goal: Vector = share @ target
     x, y = source - centre, target - goal
     ridge = RIDGE_MM**2 / max(len(source) ** 0.5, 1.0) * np.eye(3)
     moment = x.T @ (x * share[:, None]) + ridge
     cross = x.T @ (y * share[:, None]) + ridge
     linear: Vector = np.linalg.solve(moment, cross).astype(np.float64)
-    return AffineMap(centre, linear, goal)
+    return AffineMap(centre, linear, np.asarray(goal, dtype=np.float64))
 
 
 def carry(

@@ -142,13 +142,13 @@ def propagate(
         seed: Seed of the random starts near the centre.
     """
     journey = _Journey(landmarks, settings)
-    starts = start_positions(query, settings, seed)
-    journey.arrive("coarse", _first_jump(landmarks.coarse, query.coarse, weights.coarse, starts, settings))
+    starts = start_positions(query, settings.starts, settings.starts_over_body, seed)
+    journey.arrive("coarse", first_jump(landmarks.coarse, query.coarse, weights.coarse, starts, settings.reduce))
     for number in range(1, settings.coarse_jumps):
-        moved = _jump(landmarks.coarse, query.coarse, weights.coarse, journey.chosen_positions)
+        moved = jump(landmarks.coarse, query.coarse, weights.coarse, journey.chosen_positions)
         journey.arrive(f"coarse {number + 1}", moved)
     for number in range(settings.fine_jumps):
-        moved = _jump(landmarks.fine, query.fine, weights.fine, journey.chosen_positions)
+        moved = jump(landmarks.fine, query.fine, weights.fine, journey.chosen_positions)
         journey.arrive("fine" if number == 0 else f"fine {number + 1}", moved)
     return journey.end()
 
@@ -194,23 +194,21 @@ class _Journey:
         return Propagation(points.moved(final), self.affine, residual, self.after)
 
 
-def start_positions(query: PreparedCT, settings: PropagationSettings, seed: int) -> Vector:
+def start_positions(query: PreparedCT, count: int, over_body: bool, seed: int) -> Vector:
     """Where the first jump starts: spread over the body, or random in it near the volume's centre; shape (S, 3), mm."""
     source = query.coarse
     image = source.image.cpu().numpy()
     body = np.argwhere(image > BODY_LEVEL)
     if len(body) == 0:
         body = np.argwhere(np.ones_like(image, dtype=bool))
-    if not settings.starts_over_body:
+    if not over_body:
         body = _nearest_to_centre(body, image.shape)
     spacing, origin = source.spacing.cpu().numpy(), source.origin.cpu().numpy()
     positions = body * spacing.astype(np.float64) + origin
-    if settings.starts_over_body:
+    if over_body:
         coarse_choice = positions[:: max(1, len(positions) // 5000)]
-        return coarse_choice[farthest_points(coarse_choice, settings.starts)]
-    choice = np.random.default_rng(seed).choice(
-        len(positions), settings.starts, replace=len(positions) < settings.starts
-    )
+        return coarse_choice[farthest_points(coarse_choice, count)]
+    choice = np.random.default_rng(seed).choice(len(positions), count, replace=len(positions) < count)
     return positions[choice]
 
 
@@ -221,17 +219,17 @@ def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return near if len(near) else body[np.argsort(np.linalg.norm(offset, axis=1))[:100]]
 
 
-def _first_jump(
-    support: Tensor, query: PatchSource, stage: Stage, starts: Vector, settings: PropagationSettings
-) -> Vector:
+def first_jump(support: Tensor, query: PatchSource, stage: Stage, starts: Vector, reduce: str) -> Vector:
+    """Where each of N latent positions lies, seen from the starts (S, 3) and reduced over them; shape (N, 3), mm."""
     latent = locate(stage, query, starts)
     reach = torch.tensor(stage.info.position_range, device=latent.device)
     offsets = relative_position(support[:, None], latent[None], reach).cpu().numpy()
     arrivals = starts[None] + offsets
-    return np.median(arrivals, axis=1) if settings.reduce == "median" else arrivals.mean(axis=1)
+    return np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
 
 
-def _jump(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
+def jump(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
+    """One jump of each point (N, 3) towards the place in the query where its patch looks as in the support."""
     latent = locate(stage, query, positions)
     reach = torch.tensor(stage.info.position_range, device=latent.device)
     return positions + relative_position(support, latent, reach).cpu().numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +28,7 @@ class StructureQuality:
         volume_ml: Volume of the pseudo mask, ml.
         volume_ratio: Volume over the support's own expansion, corrected for the body's size.
         in_view: Share of its propagated scribbles within the field of view, 0-1.
-        compactness: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
+        agreement: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
     """
 
@@ -42,8 +42,12 @@ class StructureQuality:
     volume_ml: float = 0.0
     volume_ratio: float | None = None
     in_view: float = 0.0
-    compactness: float = 0.0
+    agreement: float = 0.0
     certainty: float = 0.0
+
+    def with_score(self, score: float) -> StructureQuality:
+        """The same measures with a score."""
+        return replace(self, score=score)
 
 
 @dataclass(frozen=True)

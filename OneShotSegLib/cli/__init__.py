@@ -1,0 +1,23 @@
+"""The command line, ``oneshotseg``; each command imports what it needs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+
+CANCELLED = 130
+BAD_INPUT = 2
+
+
+def main() -> None:
+    """Run the command line; a mistake in the input is one sentence on standard error and exit status 2."""
+    from OneShotSegLib.cli.app import app
+    from OneShotSegLib.errors import InputError
+
+    try:
+        app()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("Cancelled; what was done is kept, and the same command goes on from there.", file=sys.stderr)
+        sys.exit(CANCELLED)

@@ -1,0 +1,175 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from OneShotSegLib.study.events import Listener
+
+app = typer.Typer(
+    help="Scribble one CT, get the same structures segmented in a whole batch of CTs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SOME_FAILED = 1
+
+
+class Events(StrEnum):
+    """How a run tells what it does."""
+
+    text = "text"
+    json = "json"
+
+
+class MethodName(StrEnum):
+    """The settings of the steps."""
+
+    default = "default"
+    paper = "paper"
+
+
+Weights = Annotated[
+    str, typer.Option(help="Shipped weights' name, a weights folder, or 'auto' for what fits the scan.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EventsOption = Annotated[Events, typer.Option(help="'json' prints one JSON object a line on standard output.")]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from OneShotSegLib import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where the phantom cohort, the study and the report go.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(min=2, help="Phantom patients; the first is the support.")] = 7,
+    device: Device = "auto",
+) -> None:
+    """Do the whole main job on an embedded phantom cohort: scribbles to pseudo masks, Dice and an HTML report."""
+    from OneShotSegLib.cli.demo import run_demo
+
+    run_demo(output, patients, device)
+
+
+@app.command()
+def propagate(
+    support: Annotated[Path, typer.Option(help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder.")],
+    scribbles: Annotated[Path, typer.Option(help="Its scribbles: a label map or a Slicer segmentation.")],
+    output: Annotated[Path, typer.Option(help="The study folder; a study that is there goes on.")],
+    query: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    weights: Weights = "auto",
+    device: Device = "auto",
+    background_label: Annotated[
+        int | None, typer.Option(min=1, max=255, help="Value of the background stroke, if no segment is so named.")
+    ] = None,
+    method: Annotated[MethodName, typer.Option(help="'paper' for the paper's settings.")] = MethodName.default,
+    events: EventsOption = Events.text,
+) -> None:
+    """Carry the scribbles of one CT to others and grow them into pseudo masks."""
+    from OneShotSegLib.pipeline import METHODS
+    from OneShotSegLib.study.runner import PropagationRequest, propagate_batch
+
+    request = PropagationRequest(
+        support, scribbles, query, output, weights, device, background_label, METHODS[method.value]
+    )
+    outcome = propagate_batch(request, _listener(events))
+    _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")
+    if outcome.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command("train-prnet")
+def train_prnet(
+    output: Annotated[Path, typer.Option(help="The weights folder to write; a run that was cut off goes on.")],
+    volume: Annotated[list[Path], typer.Argument(help="CTs without labels, or folders of them.")],
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps a stage.")] = 5000,
+    base_channels: Annotated[int, typer.Option(min=4, max=64, help="Width of the networks.")] = 8,
+    hold_out: Annotated[int, typer.Option(min=1, help="Volumes kept out to measure the error on.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Device = "auto",
+    events: EventsOption = Events.text,
+) -> None:
+    """Train both PRNet stages on your own CTs; no labels are needed."""
+    from OneShotSegLib.training.command import PRNetRequest, train_weights
+
+    train_weights(PRNetRequest(volume, output, steps, base_channels, hold_out, seed, device), _listener(events))
+    _say(f"Weights: {output}")
+
+
+@app.command("import-weights")
+def import_weights(
+    coarse: Annotated[Path, typer.Option(help="Official coarse checkpoint (.tar).")],
+    fine: Annotated[Path, typer.Option(help="Official fine checkpoint (.tar).")],
+    output: Annotated[Path, typer.Option(help="The weights folder to write.")],
+) -> None:
+    """Import checkpoints of the paper's published code; nothing in them is executed."""
+    from OneShotSegLib.networks.official import import_official
+
+    import_official(coarse, fine, output)
+    _say(f"Weights: {output}")
+
+
+@app.command()
+def review(
+    study: Annotated[Path, typer.Argument(help="The study folder.")],
+    accept: Annotated[list[str] | None, typer.Option(help="A case to accept; may be repeated.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="A case to reject; may be repeated.")] = None,
+    comment: Annotated[str | None, typer.Option(help="A comment on the cases named.")] = None,
+) -> None:
+    """Note decisions in the study's ledger, and show where the review stands, the doubtful cases first."""
+    from OneShotSegLib.cli.review import show_review
+
+    show_review(study, accept or [], reject or [], comment)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A study, or a folder of label maps.")],
+    reference: Annotated[Path, typer.Option(help="Folder of reference label maps, by case name.")],
+    csv: Annotated[Path | None, typer.Option(help="Where the table goes; beside the predictions if left out.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
+    edited: Annotated[bool, typer.Option(help="Judge the reviewer's edited masks where there are some.")] = False,
+) -> None:
+    """Dice, HD95, ASSD and volume error per case and structure, as a table and CSV."""
+    from rich.console import Console
+
+    from OneShotSegLib.evaluation import evaluate as judge
+
+    result = judge(reference, predictions, edited)
+    result.to_csv(csv or result.csv_path)
+    if plot is not None:
+        result.box_plot(plot)
+    Console().print(result.render())
+
+
+@app.command()
+def report(study: Annotated[Path, typer.Argument(help="The study folder.")]) -> None:
+    """Write the study's HTML report anew."""
+    from OneShotSegLib.study.report import write_report
+
+    print(write_report(study))
+
+
+def _listener(events: Events) -> Listener:
+    from OneShotSegLib.study.events import JsonListener, ProgressListener
+
+    return JsonListener() if events is Events.json else ProgressListener()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,48 @@
+"""The demo: the whole main job on the embedded phantom cohort."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from OneShotSegLib import phantom
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.evaluation import evaluate
+from OneShotSegLib.study.events import ProgressListener
+from OneShotSegLib.study.report import write_report
+from OneShotSegLib.study.runner import PropagationRequest, propagate_batch
+
+WEIGHTS = "phantom"
+
+
+def run_demo(output: Path, patients: int, device: str) -> None:
+    """Make phantom patients, propagate the first one's scribbles to the others, and judge the result.
+
+    Args:
+        output: Folder for the cohort, the study and the report.
+        patients: Number of patients, the support included.
+        device: Where the networks run.
+
+    Raises:
+        InputError: If the folder holds something else.
+    """
+    console = Console(stderr=True)
+    started = time.monotonic()
+    cohort = output / "cohort"
+    if output.is_dir() and any(output.iterdir()) and not cohort.is_dir():
+        raise InputError(f"{output}: expected an empty folder or an earlier demo, found a folder with other files.")
+    console.print(f"Making {patients} phantom patients in {cohort} ...")
+    files = phantom.write_cohort(cohort, patients)
+    console.print(f"Carrying the scribbles of {files.support.name} to {len(files.queries)} other CTs ...")
+    study = output / "study"
+    request = PropagationRequest(files.support, files.scribbles, files.queries, study, WEIGHTS, device)
+    propagate_batch(request, ProgressListener(console))
+    result = evaluate(cohort / "reference", study)
+    result.to_csv(result.csv_path)
+    report = write_report(study, result)
+    Console().print(result.render())
+    took = time.monotonic() - started
+    console.print(f"Mean Dice {result.overall.dice:.2f} on phantom patients, {took:.0f} s in all.")
+    console.print(f"Report: {report.resolve()}", soft_wrap=True)

@@ -1,0 +1,58 @@
+"""Which shipped weights know the anatomy of a scan, told from the scan alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.checkpoint import load_prnet
+from OneShotSegLib.networks.patches import PatchSource
+from OneShotSegLib.networks.prnet import relative_position
+from OneShotSegLib.networks.weights import COARSE_FILE, resolve_weights, shipped_folders
+
+AUTO = "auto"
+PATCHES = 32
+UNKNOWN_BEYOND_MM = 60.0
+
+
+def choose_weights(name: str, ct: Volume, device: torch.device) -> Path:
+    """The folder of the weights to use: those named, or, for "auto", the shipped ones that know the scan best.
+
+    Raises:
+        InputError: If there are none of that name, or, for "auto", none that knows the scan's anatomy.
+    """
+    if name != AUTO:
+        return resolve_weights(name)
+    errors = {folder: location_error(folder, ct, device) for folder in shipped_folders().values()}
+    best = min(errors, key=lambda folder: errors[folder], default=None)
+    if best is None:
+        raise InputError(
+            "Expected shipped weights, found none: name a folder with --weights, or train with train-prnet."
+        )
+    if errors[best] > UNKNOWN_BEYOND_MM:
+        raise InputError(
+            f"None of the shipped weights ({', '.join(folder.name for folder in errors)}) knows the anatomy of the "
+            f"support (least location error {errors[best]:.0f} mm): train some on the batch with train-prnet."
+        )
+    return best
+
+
+def location_error(folder: Path, ct: Volume, device: torch.device) -> float:
+    """Mean error, mm an axis, with which a folder's coarse network tells how patches of the scan lie to each other."""
+    network, info = load_prnet(folder / COARSE_FILE, device)
+    source = PatchSource.from_volume(prepare_ct(ct, info.spacing, info.window), device)
+    body = (source.image > 0).nonzero()
+    if not len(body):
+        return float("inf")
+    generator = torch.Generator().manual_seed(0)
+    chosen = body[torch.randint(len(body), (PATCHES,), generator=generator).to(body.device)]
+    positions = chosen * source.spacing + source.origin
+    with torch.inference_mode():
+        latent = network.locate(source.cut(positions, info.patch_size))
+    reach = torch.tensor(info.position_range, device=device)
+    found = relative_position(latent[:, None], latent[None], reach)
+    return float((found - (positions[:, None] - positions[None])).abs().mean())

@@ -1,0 +1,141 @@
+"""study.json: what a study is, in words that a later run, the report and Slicer understand."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import OneShotSegLib
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import stem_of
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, safe_name, write_json
+
+GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
+
+
+@dataclass(frozen=True)
+class StudyCase:
+    """A case and where its CT lies."""
+
+    case: str
+    source: str
+
+
+@dataclass(frozen=True)
+class StudyDescription:
+    """The content of study.json.
+
+    Attributes:
+        supports: For each support its CT's absolute path, its scribbles' file in the study, and their fingerprint.
+        labels: Label table: value, name, colour.
+        background_label: Value of the background stroke.
+        settings: The method and all its settings.
+        weights: Name and description of the networks.
+        cases: The cases in the order in which they are done.
+        created: ISO 8601, UTC.
+        versions: OneShotSeg and what matters for repeating it.
+    """
+
+    supports: tuple[Mapping[str, str], ...]
+    labels: tuple[Mapping[str, Any], ...]
+    background_label: int
+    settings: Mapping[str, Any]
+    weights: Mapping[str, Any]
+    cases: tuple[StudyCase, ...] = ()
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "OneShotSeg": OneShotSegLib.__version__,
+            "Python": platform.python_version(),
+        }
+    )
+
+    def write(self, study: StudyPaths) -> None:
+        """Write study.json, whole or not at all."""
+        write_json(study.description, {"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(self)})
+
+    @classmethod
+    def read(cls, study: StudyPaths) -> StudyDescription:
+        """Read study.json.
+
+        Raises:
+            InputError: If the folder holds no study that this version can read.
+        """
+        if not study.description.is_file():
+            raise InputError(f"{study.root}: expected a study (a folder with study.json), found none.")
+        content = read_json(study.description)
+        if not isinstance(content, dict) or content.get("format") != STUDY_FORMAT:
+            raise InputError(f"{study.description}: expected an {STUDY_FORMAT}, found other content.")
+        if content.get("version") != STUDY_VERSION:
+            raise InputError(
+                f"{study.description}: expected version {STUDY_VERSION}, found {content.get('version')!r}."
+            )
+        return cls._from(study.description, {k: v for k, v in content.items() if k not in ("format", "version")})
+
+    @classmethod
+    def _from(cls, path: Path, content: dict[str, Any]) -> StudyDescription:
+        try:
+            cases = tuple(StudyCase(safe_name(entry["case"]), entry["source"]) for entry in content.pop("cases"))
+            supports, labels = tuple(content.pop("supports")), tuple(content.pop("labels"))
+            return cls(supports=supports, labels=labels, cases=cases, **content)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: expected a full study description, found gaps or unknown entries.") from error
+
+    def differs_from(self, other: StudyDescription) -> str | None:
+        """What makes two studies different, in words; None if their cases belong together."""
+        if [s["fingerprint"] for s in self.supports] != [s["fingerprint"] for s in other.supports]:
+            return "another support or other scribbles"
+        if self.settings != other.settings:
+            return "other settings"
+        if self.weights.get("fingerprint") != other.weights.get("fingerprint"):
+            return "other weights"
+        return None
+
+
+def label_table(segments: Iterable[Segment]) -> tuple[dict[str, Any], ...]:
+    """The structures as study.json lists them."""
+    return tuple({"value": s.value, "name": s.name, "color": list(s.color)} for s in segments)
+
+
+def fingerprint_of(*parts: bytes | str) -> str:
+    """A short name for content: equal for equal content, else different."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_of_support(ct: Volume, scribbles: LabelMap) -> str:
+    """A short name for a support: its voxels, its grid, its strokes and their names."""
+    names = repr([(s.value, s.name) for s in scribbles.segments])
+    return fingerprint_of(ct.describe_grid(), ct.array.tobytes(), scribbles.volume.array.tobytes(), names)
+
+
+def name_cases(paths: Iterable[Path]) -> tuple[StudyCase, ...]:
+    """A unique, safe name for each path: the file's own; its folder's where the file's says nothing ("ct.nii.gz")."""
+    sources = list(dict.fromkeys(path.resolve() for path in paths))
+    stems = [path.parent.name if stem_of(path).casefold() in GENERIC_STEMS else stem_of(path) for path in sources]
+    if len({stem.casefold() for stem in stems}) < len(stems):
+        stems = [f"{path.parent.name}_{stem}" for path, stem in zip(sources, stems, strict=True)]
+    return tuple(StudyCase(name, str(path)) for name, path in zip(_made_unique(stems), sources, strict=True))
+
+
+def _made_unique(names: Iterable[str]) -> list[str]:
+    used: set[str] = set()
+    unique = []
+    for name in names:
+        safe = candidate = safe_name(name)
+        number = 1
+        while candidate.casefold() in used:
+            number += 1
+            candidate = f"{safe}-{number}"
+        used.add(candidate.casefold())
+        unique.append(candidate)
+    return unique

@@ -1,0 +1,144 @@
+"""The label-free measures of a result, and the 0-1 score that predicts its Dice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.pipeline import QueryResult, Support
+from OneShotSegLib.steps.propagation import first_jump, jump, locate, start_positions
+from OneShotSegLib.steps.scribbles import thin
+from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality
+
+CYCLE_POINTS_PER_LABEL = 12
+ABSENT_BELOW_IN_VIEW = 0.2
+PARTIAL_BELOW_IN_VIEW = 0.9
+
+
+def judge(case: str, support: Support, result: QueryResult, weights: Weights) -> CaseQuality:
+    """Measure a result without a reference.
+
+    Args:
+        case: The case's name.
+        support: The support.
+        result: What came out for the query.
+        weights: Both networks, for the way back from query to support.
+    """
+    cycle = cycle_distances(support, result, weights)
+    shape = carried_expansion(support, result)
+    structures = tuple(
+        _judge_structure(segment, support, result, cycle, shape) for segment in support.structures.foreground
+    )
+    there = [structure.score for structure in structures if structure.state != "absent"]
+    score = float(np.mean(there)) if there else 0.0
+    return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(_warnings(structures)))
+
+
+def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> dict[int, float]:
+    """Cycle consistency: from where the scribbles arrived back to the support, by coarse and fine jumps.
+
+    Returns:
+        Median distance, mm, between where a scribble was painted and where it comes back to, for each label.
+    """
+    landmarks = support.landmarks
+    labels = landmarks.points.labels[landmarks.chosen]
+    subset = thin(landmarks.points.select(landmarks.chosen), CYCLE_POINTS_PER_LABEL)
+    painted = landmarks.points.positions[landmarks.chosen][subset]
+    arrived = result.propagation.points.positions[landmarks.chosen][subset]
+    coarse = locate(weights.coarse, result.prepared.coarse, arrived)
+    starts = start_positions(support.prepared, count=24, over_body=True, seed=0)
+    back = first_jump(coarse, support.prepared.coarse, weights.coarse, starts, "median")
+    back = jump(coarse, support.prepared.coarse, weights.coarse, back)
+    back = jump(result.features.latent[subset], support.prepared.fine, weights.fine, back)
+    distance = np.linalg.norm(back - painted, axis=1)
+    return {int(value): float(np.median(distance[labels[subset] == value])) for value in np.unique(labels)}
+
+
+def carried_expansion(support: Support, result: QueryResult) -> Volume:
+    """The support's own expansion, read through the fit at every voxel of the query's expansion grid."""
+    grid = result.refined
+    index = np.indices(grid.shape).reshape(3, -1).T
+    there = result.propagation.affine.inverse()(grid.to_world(index))
+    source = support.expansion.labels
+    nearest = np.rint(source.to_index(there)).astype(np.int64)
+    inside = np.all((nearest >= 0) & (nearest < source.shape), axis=1)
+    carried = np.zeros(len(index), dtype=np.uint8)
+    carried[inside] = source.array[tuple(nearest[inside].T)]
+    return grid.with_array(carried.reshape(grid.shape))
+
+
+def _judge_structure(
+    segment: Segment, support: Support, result: QueryResult, cycle: dict[int, float], shape: Volume
+) -> StructureQuality:
+    value = segment.value
+    labels, denoised = result.propagation.points.labels, result.denoised
+    mine = labels == value
+    mask = result.refined.array == value
+    volume = float(mask.sum() * np.prod(result.refined.spacing)) / 1000
+    expected = support.expansion.volumes_ml.get(value, 0.0) * result.propagation.affine.volume_change
+    in_view = float(denoised.in_view[mine].mean())
+    quality = StructureQuality(
+        value=value,
+        name=segment.name,
+        state=_state(in_view, volume),
+        score=0.0,
+        similarity=_rounded(np.clip(denoised.similarity[mine], 0, 1).mean()),
+        kept=_rounded(denoised.kept_share(labels, value)),
+        cycle_mm=_rounded(cycle[value]),
+        volume_ml=_rounded(volume),
+        volume_ratio=_rounded(volume / expected) if expected else None,
+        in_view=_rounded(in_view),
+        agreement=_rounded(dice(mask, shape.array == value)),
+        certainty=_rounded(result.expansion.certainty[mask].mean()) if mask.any() else 0.0,
+    )
+    return quality.with_score(0.0 if quality.state == "absent" else structure_score(quality))
+
+
+def _state(in_view: float, volume_ml: float) -> State:
+    if in_view < ABSENT_BELOW_IN_VIEW or volume_ml == 0:
+        return "absent"
+    return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
+
+
+def structure_score(quality: StructureQuality) -> float:
+    """The score of a structure that is there, 0-1: a weighted mean of its measures, each brought to 0-1."""
+    terms = score_terms(quality)
+    return _rounded(float(np.clip(np.dot(SCORE_WEIGHTS, terms), 0, 1)))
+
+
+SCORE_WEIGHTS = (0.2, 0.1, 0.25, 0.15, 0.3)
+
+
+def score_terms(quality: StructureQuality) -> NDArray[np.float64]:
+    """Similarity, share kept, cycle, volume and agreement, each 0 (bad) to 1 (good); shape (5,)."""
+    cycle = 1 / (1 + (quality.cycle_mm or 0.0) / 10)
+    ratio = max(quality.volume_ratio or 0.0, 1e-3)
+    volume = float(np.exp(-abs(np.log(ratio))))
+    return np.array([quality.similarity, quality.kept, cycle, volume, quality.agreement])
+
+
+def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Dice of two masks; 0 if both are empty."""
+    total = int(a.sum()) + int(b.sum())
+    return 2 * int((a & b).sum()) / total if total else 0.0
+
+
+def _warnings(structures: Sequence[StructureQuality]) -> list[str]:
+    sentences = []
+    for structure in structures:
+        if structure.state == "absent":
+            sentences.append(
+                f"{structure.name} was judged absent: {structure.in_view:.0%} of its scribbles are in view."
+            )
+        elif structure.state == "partial":
+            sentences.append(f"{structure.name} is cut by the field of view: {structure.in_view:.0%} of it is in view.")
+    return sentences
+
+
+def _rounded(value: float | Vector) -> float:
+    return round(float(value), 4)
