@@ -1,4 +1,4 @@
-"""Cases of a study in the scene: their CTs and masks, read in the background, and corrections saved as they are made."""
+"""Cases of a study in the scene: CTs and masks read in the background, corrections saved as they are made."""
 
 from __future__ import annotations
 

@@ -49,11 +49,14 @@ def is_satisfied(requirement: str) -> bool:
     return wanted.specifier.contains(installed, prereleases=True)
 
 
-def installed_pins() -> tuple[str, ...]:
-    """Every installed package at its version, as constraints: pip may add packages but not change one."""
-    pins = {dist.name: dist.version for dist in metadata.distributions() if dist.name and dist.version}
-    # A local build such as 2.13.0+cpu is not on PyPI under that name, but pip accepts it as already installed.
-    return tuple(f"{name}=={version}" for name, version in sorted(pins.items()))
+def installed_pins(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Every installed package at its version, but for the wanted ones: pip may add packages, not change another one."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    free = {canonicalize_name(Requirement(name).name) for name in wanted}
+    pins = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions() if dist.name}
+    return tuple(f"{name}=={version}" for name, version in sorted(pins.items()) if version and name not in free)
 
 
 def slicer_pip(requirements: list[str]) -> None:
@@ -134,5 +137,14 @@ class Dependencies:
         if others:
             with tempfile.TemporaryDirectory() as folder:
                 constraints = Path(folder) / "constraints.txt"
-                constraints.write_text("\n".join(installed_pins()) + "\n", encoding="utf-8")
+                constraints.write_text("\n".join(installed_pins(others)) + "\n", encoding="utf-8")
                 self.pip([*WHEELS_ONLY, "--constraint", str(constraints), *others])
+
+
+def ask_slicer(question: str) -> bool:
+    """Ask in a dialog; never agrees in Slicer's testing mode, where nothing may be installed."""
+    import slicer
+
+    if slicer.app.testingEnabled():
+        return False
+    return bool(slicer.util.confirmOkCancelDisplay(question, _("OneShotSeg")))

@@ -31,21 +31,21 @@ class OneShotSegParameterNode:
     """The panel's parameters.
 
     Attributes:
-        supportVolume: The CT that is scribbled on.
+        support_volume: The CT that is scribbled on.
         scribbles: The strokes.
-        batchSource: Where the queries come from.
-        batchVolumes: The queries, if they come from the scene.
-        batchFolder: The folder with the queries, if they come from one.
-        studyFolder: Where results go.
+        batch_source: Where the queries come from.
+        batch_volumes: The queries, if they come from the scene.
+        batch_folder: The folder with the queries, if they come from one.
+        study_folder: Where results go.
         weights: Name or folder; '' for the shipped ones.
         device: auto, cpu, cuda:0.
     """
 
-    supportVolume: vtkMRMLScalarVolumeNode
+    support_volume: vtkMRMLScalarVolumeNode
     scribbles: vtkMRMLSegmentationNode
-    batchSource: BatchSource = BatchSource.SCENE
-    batchVolumes: list[vtkMRMLScalarVolumeNode]
-    batchFolder: str = ""
-    studyFolder: str = ""
+    batch_source: BatchSource = BatchSource.SCENE
+    batch_volumes: list[vtkMRMLScalarVolumeNode]
+    batch_folder: str = ""
+    study_folder: str = ""
     weights: str = ""
     device: str = "auto"

@@ -34,7 +34,6 @@ def register(icons: Path, logic: Any = None) -> None:
     logic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=SAMPLE_NAME,
-        sampleDescription=_("Head-and-neck CT phantoms with scribbles on the first"),
         uris="",
         fileNames="",
         nodeNames="",

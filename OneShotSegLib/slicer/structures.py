@@ -78,7 +78,13 @@ class StructureCatalog:
             kind = slicer.vtkSlicerTerminologyType()
             self._logic.GetNthTypeInTerminologyCategory(context, category, number, kind)
             yield self._term(context, category, kind, None)
-            for index in range(self._logic.GetNumberOfTypeModifiersInTerminologyType(context, category, kind)):
+            # Asking for the modifiers of a type that has none is an error in Slicer's log.
+            count = (
+                self._logic.GetNumberOfTypeModifiersInTerminologyType(context, category, kind)
+                if kind.GetHasModifiers()
+                else 0
+            )
+            for index in range(count):
                 modifier = slicer.vtkSlicerTerminologyType()
                 self._logic.GetNthTypeModifierInTerminologyType(context, category, kind, index, modifier)
                 yield self._term(context, category, kind, modifier)

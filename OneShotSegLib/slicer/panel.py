@@ -1,0 +1,245 @@
+"""The panel: its sections, and the timer that moves everything on while Slicer stays responsive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.background import Background
+from OneShotSegLib.slicer.dependencies import Dependencies
+from OneShotSegLib.slicer.devices import parse_devices, probe_command
+from OneShotSegLib.slicer.editor import SegmentEditor
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.messages import Messages
+from OneShotSegLib.slicer.process import ChildProcess
+from OneShotSegLib.slicer.progress import RunProgress
+from OneShotSegLib.slicer.runs import RunController, RunState
+from OneShotSegLib.slicer.sections.batch_section import BatchSection
+from OneShotSegLib.slicer.sections.context import PanelContext
+from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
+from OneShotSegLib.slicer.sections.review_section import ReviewSection
+from OneShotSegLib.slicer.sections.support_section import SupportSection
+from OneShotSegLib.slicer.sections.train_section import TrainSection
+from OneShotSegLib.slicer.structures import StructureCatalog
+from OneShotSegLib.slicer.weights import WeightsChoice, trained_weights
+from OneShotSegLib.slicer.worker import Outcome
+
+TICK_MS = 50
+YIELD_SECONDS = 0.003
+
+
+class Panel:
+    """Everything below the module's title.
+
+    Args:
+        ui: The widgets of the .ui file by name.
+        dependencies: What the computation needs.
+        window: On which the review's keys work.
+        settings: The application's.
+
+    Attributes:
+        longest_tick: The longest time in seconds that a tick of the timer took.
+    """
+
+    def __init__(
+        self,
+        ui: Any,
+        dependencies: Dependencies,
+        window: Any = None,
+        settings: Any = None,
+        editor: SegmentEditor | None = None,
+    ) -> None:
+        self.ui = ui
+        self.longest_tick = 0.0
+        self._devices: ChildProcess | None = None
+        self._devices_text: list[str] = []
+        self._shown_study: Path | None = None
+        self._stale = False
+        background = Background()
+        self.context = PanelContext(
+            ui=ui,
+            messages=Messages(ui.messageLabel, ui.logText),
+            catalog=StructureCatalog(_terminologies()),
+            editor=editor or SegmentEditor(),
+            background=background,
+            ensure_ready=dependencies.ensure,
+            controller=RunController(self, background=background),
+        )
+        self.support = SupportSection(self.context)
+        self.batch = BatchSection(self.context, WeightsChoice(settings or qt.QSettings()))
+        self.propagate = PropagateSection(self.context, self.support, self.batch)
+        self.review = ReviewSection(self.context, window)
+        self.train = TrainSection(self.context, self.batch)
+        self.review.tell_again(self.propagate.propagate_again)
+        self.batch.tell_import(self._import_weights)
+        self._timer = qt.QTimer()
+        self._timer.setInterval(TICK_MS)
+        self._timer.connect("timeout()", self.tick)
+        self._timer.start()
+
+    @property
+    def controller(self) -> RunController:
+        """What runs."""
+        return self.context.controller
+
+    def set_parameters(self, parameters: Any) -> None:
+        """Follow this parameter node; None while a scene closes."""
+        self.context.parameters = parameters
+        self.update()
+
+    def update(self) -> None:
+        """Show the parameters as they are."""
+        self.support.update()
+        self.batch.update()
+        study = self.context.study
+        if (study.root if study else None) != self._shown_study:
+            self._open_study()
+
+    def update_soon(self) -> None:
+        """Update at the next tick: many nodes may come and go at once."""
+        self._stale = True
+
+    def _open_study(self) -> None:
+        study = self.context.study
+        self._shown_study = study.root if study else None
+        try:
+            self.review.open(study, self.propagate.volumes)
+        except InputError as error:
+            self.context.messages.complain(str(error))
+
+    def enter(self) -> None:
+        """The panel is shown."""
+        self.review.listen_to_keys(True)
+        if self._devices is None and not self._devices_text:
+            self._probe_devices()
+        self.update()
+
+    def leave(self) -> None:
+        """Another module is shown."""
+        self.review.listen_to_keys(False)
+
+    def close_scene(self) -> None:
+        """The scene goes away: save corrections, stop what runs, say so."""
+        folder = self._shown_study
+        self._save()
+        if self.controller.busy:
+            self.controller.stop_now()
+            self.on_state(RunState.IDLE)
+            text = _("The scene was closed and the run stopped; the cases done so far are kept in {folder}.")
+            self.context.messages.warn(text.format(folder=folder))
+        self.set_parameters(None)
+
+    def close(self) -> None:
+        """The application or the module goes away: save corrections, end the child's process tree."""
+        self._timer.stop()
+        self._save()
+        self.controller.stop_now()
+        if self._devices is not None:
+            self._devices.kill()
+        self.review.drop_keys()
+
+    def _save(self) -> None:
+        try:
+            self.review.close()
+        except InputError as error:
+            self.context.messages.complain(str(error))
+
+    def tick(self) -> None:
+        """Move everything on; takes a few milliseconds."""
+        began = time.perf_counter()
+        if self.controller.busy or self.context.background.busy or self._devices is not None:
+            # Slicer's main thread keeps Python's lock while it waits for events: let the other threads have it.
+            time.sleep(YIELD_SECONDS)
+        self.controller.poll()
+        self.review.poll()
+        self._poll_devices()
+        if self._stale:
+            self._stale = False
+            self.update()
+        self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
+
+    def _probe_devices(self) -> None:
+        try:
+            self._devices = ChildProcess(probe_command(python_executable()), child_environment())
+        except OSError as error:
+            self._devices_text = [str(error)]
+
+    def _poll_devices(self) -> None:
+        if self._devices is None:
+            return
+        status = self._devices.exit_status
+        self._devices_text += [line for stream, line in self._devices.lines() if stream == "out"]
+        if status is not None:
+            self._devices = None
+            self.batch.show_devices(parse_devices("\n".join(self._devices_text)))
+            self._devices_text.append("")
+
+    def _import_weights(self, coarse: Path, fine: Path) -> None:
+        try:
+            self.propagate.import_weights(coarse, fine)
+        except InputError as error:
+            self.context.messages.complain(str(error))
+
+    def on_state(self, state: RunState) -> None:
+        """A run began, moved on or ended."""
+        self.propagate.show_state(state)
+        self.train.show_state(state)
+        if state is RunState.PREPARING:
+            self.propagate.show_progress(RunProgress())
+
+    def on_progress(self, progress: RunProgress) -> None:
+        """A run moved on."""
+        self.propagate.show_progress(progress)
+
+    def on_case(self, case: str) -> None:
+        """A case has results."""
+        self._guard(lambda: self.review.case_done(case, self.propagate.volumes))
+
+    def on_log(self, line: str) -> None:
+        """A line of the child."""
+        self.context.messages.log(line)
+
+    def on_end(self, outcome: Outcome) -> None:
+        """A run ended: one sentence, and the table as it is now."""
+        if outcome.succeeded:
+            self.context.messages.praise(self._praise())
+        elif outcome.cancelled:
+            self.context.messages.warn(outcome.message)
+        else:
+            self.context.messages.complain(outcome.message)
+        self._after_run()
+
+    def _praise(self) -> str:
+        count = len(self.controller.progress.done)
+        return _("Done: {count} cases. Review the doubtful first.").format(count=count) if count else _("Done.")
+
+    def _after_run(self) -> None:
+        study = self.context.study
+        if study is not None and trained_weights(study).is_dir() and self.context.parameters:
+            self.batch.update()
+        if study is not None and study.root.is_dir():
+            self._guard(self._refresh_review)
+
+    def _refresh_review(self) -> None:
+        if self.review.session is not None:
+            self.review.session.refresh()
+        self.review.update()
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except InputError as error:
+            self.context.messages.complain(str(error))
+
+
+def _terminologies() -> Any:
+    """Slicer's terminologies; None where that module is not there."""
+    module = getattr(slicer.modules, "terminologies", None)
+    return module.logic() if module is not None else None

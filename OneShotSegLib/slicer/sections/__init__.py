@@ -1,0 +1,1 @@
+"""The panel's sections, one a file, in the order of the work."""

@@ -1,0 +1,92 @@
+"""What the sections of the panel share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.background import Background
+from OneShotSegLib.slicer.editor import SegmentEditor
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.messages import Messages
+from OneShotSegLib.slicer.runs import RunController, RunPlan
+from OneShotSegLib.slicer.structures import StructureCatalog
+from OneShotSegLib.slicer.worker import AlreadyRunningError
+from OneShotSegLib.study.layout import StudyPaths
+
+Section = TypeVar("Section")
+
+
+@dataclass
+class PanelContext:
+    """Handed to every section.
+
+    Attributes:
+        ui: The widgets of the .ui file by name.
+        messages: Where to say something.
+        catalog: Structures that Slicer knows.
+        editor: Slicer's Segment Editor.
+        background: Where files are read and written.
+        ensure_ready: Installs what the computation needs; whether it is there.
+        controller: Runs things.
+        parameters: The parameter node's wrapper; None while a scene closes.
+    """
+
+    ui: Any
+    messages: Messages
+    catalog: StructureCatalog
+    editor: SegmentEditor
+    background: Background
+    ensure_ready: Callable[[], bool]
+    controller: RunController
+    parameters: Any = None
+
+    @property
+    def study(self) -> StudyPaths | None:
+        """The study folder that is chosen; None if none is."""
+        text = self.parameters.study_folder.strip() if self.parameters else ""
+        return StudyPaths(Path(text).expanduser()) if text else None
+
+    def require_study(self) -> StudyPaths:
+        """The study folder, made if it is not there yet.
+
+        Raises:
+            InputError: If none is chosen or it cannot be made.
+        """
+        study = self.study
+        if study is None:
+            raise InputError(_("Choose a study folder first: results and decisions are kept there."))
+        try:
+            study.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = _("{path}: the study folder cannot be made: {reason}.")
+            raise InputError(text.format(path=study.root, reason=error.strerror or error)) from error
+        return study
+
+    def start(self, plan: RunPlan) -> bool:
+        """Begin a run if everything that it needs is installed; whether it began."""
+        if self.controller.busy:
+            raise AlreadyRunningError(_("A run is already under way: wait for its end, or cancel it."))
+        if not self.ensure_ready():
+            self.messages.warn(_("Nothing was started: the packages that are needed are not installed."))
+            return False
+        self.messages.say("")
+        self.controller.start(plan)
+        return True
+
+
+def guarded(method: Callable[..., Any]) -> Callable[..., None]:
+    """A slot of a section: what the user can put right becomes one sentence in the panel."""
+
+    @functools.wraps(method)
+    def slot(self: Any) -> None:
+        try:
+            method(self)
+        except (InputError, AlreadyRunningError) as error:
+            self.context.messages.complain(str(error))
+
+    return slot

@@ -1,0 +1,351 @@
+"""Review: the table of the cases, the doubtful first, and what is decided of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import qt
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.case_files import read_case_volumes
+from OneShotSegLib.slicer.cases import CaseShelf
+from OneShotSegLib.slicer.display import centre_on, show_only, show_volume
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.review_session import ReviewRow, ReviewSession, mask_to_show
+from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
+
+KEYS = {
+    "N": "on_next",
+    "P": "on_previous",
+    "A": "on_accept",
+    "X": "on_reject",
+    "E": "on_edit",
+    "U": "on_undo",
+}
+COLUMNS = 4
+DOUBTFUL, FAIR = 0.5, 0.75
+SCORE_COLORS = {"bad": "#f8d0cf", "fair": "#fdebc3", "good": "#d3efd9"}
+
+
+class ReviewSection:
+    """The section's table, buttons and keys."""
+
+    def __init__(self, context: PanelContext, window: Any = None) -> None:
+        self.context = context
+        self.session: ReviewSession | None = None
+        self.shelf: CaseShelf | None = None
+        self.current = ""
+        self._filling = False
+        self._again: Callable[..., None] = lambda *arguments: None
+        self._shortcuts: list[Any] = []
+        self._connect()
+        self._prepare_table()
+        self._add_keys(window)
+        self.update()
+
+    def tell_again(self, again: Callable[[str, Path, dict[str, Path], Sequence[str]], None]) -> None:
+        """Whom to ask to propagate again with a further support."""
+        self._again = again
+
+    def _connect(self) -> None:
+        ui = self.context.ui
+        ui.reviewTable.connect("itemSelectionChanged()", self._on_selected)
+        ui.previousButton.connect("clicked(bool)", self.on_previous)
+        ui.nextButton.connect("clicked(bool)", self.on_next)
+        ui.acceptButton.connect("clicked(bool)", self.on_accept)
+        ui.rejectButton.connect("clicked(bool)", self.on_reject)
+        ui.editButton.connect("clicked(bool)", self.on_edit)
+        ui.undoButton.connect("clicked(bool)", self.on_undo)
+        ui.commentEdit.connect("editingFinished()", self.on_comment)
+        ui.useAsSupportButton.connect("clicked(bool)", self.on_use_as_support)
+
+    def _prepare_table(self) -> None:
+        table = self.context.ui.reviewTable
+        table.setColumnCount(COLUMNS)
+        table.setHorizontalHeaderLabels([_("Case"), _("Score"), _("Look at"), _("State")])
+        table.verticalHeader().setVisible(False)
+        header = table.horizontalHeader()
+        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in range(1, COLUMNS):
+            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+
+    def _add_keys(self, window: Any) -> None:
+        for key, method in KEYS.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(key), window or self.context.ui.reviewTable)
+            shortcut.connect("activated()", getattr(self, method))
+            shortcut.enabled = False
+            self._shortcuts.append(shortcut)
+
+    def listen_to_keys(self, listen: bool) -> None:
+        """Whether the keys work: only while the panel is shown."""
+        for shortcut in self._shortcuts:
+            shortcut.enabled = listen
+
+    def drop_keys(self) -> None:
+        """Take the keys away again, for a panel that is closed or reloaded."""
+        for shortcut in self._shortcuts:
+            shortcut.enabled = False
+            shortcut.setParent(None)
+            shortcut.deleteLater()
+        self._shortcuts.clear()
+
+    def open(self, study: StudyPaths | None, volumes: dict[str, Path] | None = None) -> None:
+        """Go on with the review of a study folder; None closes it.
+
+        Raises:
+            InputError: If its ledger is broken.
+        """
+        self.close()
+        if study is not None and study.root.is_dir():
+            self.session = ReviewSession(study)
+            self.shelf = CaseShelf(study, self.context.background, {**(volumes or {}), **read_case_volumes(study)})
+            self.shelf.tell(self._on_saved, self.context.messages.complain)
+            for row in self.session.rows:
+                if not row.failed:
+                    self.shelf.load_mask(row.case)
+        self.update()
+
+    def close(self) -> None:
+        """Save what is not saved and let go of the study."""
+        if self.shelf is not None:
+            self.shelf.save_all()
+            self.shelf.close()
+        self.session = self.shelf = None
+        self.current = ""
+
+    def case_done(self, case: str, volumes: dict[str, Path]) -> None:
+        """A case has results: load them and show it in the table.
+
+        Raises:
+            InputError: If the study folder vanished.
+        """
+        if self.session is None or self.shelf is None:
+            return
+        self.shelf.volumes.update(volumes)
+        self.shelf.volumes.update(read_case_volumes(self.session.study))
+        self.session.refresh()
+        self.shelf.load_mask(case)
+        self.update()
+
+    def _on_saved(self, case: str) -> None:
+        self._refresh()
+        self.context.messages.say(_("{case}: the correction is saved.").format(case=case))
+
+    def _refresh(self) -> None:
+        if self.session is not None:
+            try:
+                self.session.refresh()
+            except InputError as error:
+                self.context.messages.complain(str(error))
+        self.update()
+
+    def poll(self) -> None:
+        """Save corrections that rest for a moment."""
+        if self.shelf is not None:
+            self.shelf.poll()
+
+    def update(self) -> None:
+        """Show the table and what is selected as they are."""
+        rows = self.session.rows if self.session else ()
+        self._fill_table(rows)
+        self._show_progress()
+        self._show_details()
+
+    def _fill_table(self, rows: Sequence[ReviewRow]) -> None:
+        table = self.context.ui.reviewTable
+        self._filling = True
+        table.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            for column, text in enumerate(self._cells(row)):
+                item = table.item(number, column)
+                if item is None:
+                    item = qt.QTableWidgetItem()
+                    table.setItem(number, column, item)
+                item.setText(text)
+                item.setToolTip(_tooltip(row))
+                if column == 1:
+                    item.setBackground(qt.QBrush(qt.QColor(_score_color(row))))
+                    item.setForeground(qt.QBrush(qt.QColor("#202020")))
+        selected = self.session.position(self.current) if self.session else -1
+        if selected >= 0:
+            table.selectRow(selected)
+        else:
+            table.clearSelection()
+        self._filling = False
+
+    @staticmethod
+    def _cells(row: ReviewRow) -> tuple[str, ...]:
+        if row.failed:
+            return row.case, "–", "", _("failed")
+        states = {
+            "pending": _("pending"),
+            "accepted": _("accepted"),
+            "rejected": _("rejected"),
+            "edited": _("corrected"),
+        }
+        return row.case, f"{row.score:.2f}", row.worst, states[row.state]
+
+    def _show_progress(self) -> None:
+        ui = self.context.ui
+        decided, total = self.session.progress if self.session else (0, 0)
+        ui.reviewBar.setRange(0, max(total, 1))
+        ui.reviewBar.setValue(decided)
+        ui.reviewLabel.text = (
+            _("{decided} of {total} cases reviewed").format(decided=decided, total=total)
+            if total
+            else _("No cases yet: propagate, or choose a study folder that has some.")
+        )
+
+    def _show_details(self) -> None:
+        ui = self.context.ui
+        row = self._row()
+        usable = row is not None and not row.failed
+        for button in (ui.acceptButton, ui.rejectButton, ui.editButton, ui.commentEdit):
+            button.enabled = usable
+        ui.useAsSupportButton.enabled = row is not None and row.state in ("accepted", "edited")
+        ui.undoButton.enabled = self.session is not None and self.session.can_undo
+        ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
+        ui.caseLabel.text = _details(row) if row else ""
+        ui.caseLabel.setVisible(row is not None)
+        if row is None or not ui.commentEdit.hasFocus():
+            ui.commentEdit.text = row.comment if row else ""
+
+    def _row(self) -> ReviewRow | None:
+        if self.session is None or self.session.position(self.current) < 0:
+            return None
+        return self.session.row(self.current)
+
+    def _on_selected(self) -> None:
+        if self._filling or self.session is None:
+            return
+        numbers = {item.row() for item in self.context.ui.reviewTable.selectedItems()}
+        if len(numbers) == 1:
+            self.select(self.session.rows[numbers.pop()].case)
+
+    def select(self, case: str) -> None:
+        """Show a case in the slice views, centred on its worst structure."""
+        if not case or self.session is None or self.shelf is None:
+            return
+        self.current = case
+        self.update()
+        if self.session.row(case).failed:
+            return
+        if self.shelf.mask_node(case) is None:
+            self.shelf.load_mask(case)
+        self.shelf.load_ct(case, lambda node: self._show(case, node))
+
+    def _show(self, case: str, ct: Any) -> None:
+        if case != self.current or self.session is None or self.shelf is None:
+            return
+        mask = self.shelf.mask_node(case)
+        if mask is None or ct is None:
+            return
+        show_volume(ct)
+        show_only(mask)
+        centre = self.shelf.centre(case, self.session.row(case).worst)
+        if centre is not None:
+            centre_on(mask.GetScene(), centre)
+
+    @guarded
+    def on_next(self) -> None:
+        """Show the next case."""
+        self._step(1)
+
+    @guarded
+    def on_previous(self) -> None:
+        """Show the case before."""
+        self._step(-1)
+
+    def _step(self, step: int) -> None:
+        if self.session is not None:
+            self.select(self.session.neighbour(self.current, step))
+
+    @guarded
+    def on_accept(self) -> None:
+        """Accept the case, its correction if there is one, and go to the next open one."""
+        session, shelf, case = self._chosen()
+        # The correction is on disk before the decision says so.
+        shelf.save(case, lambda: self._decide(session.accept, case))
+
+    @guarded
+    def on_reject(self) -> None:
+        """Reject the case and go to the next open one."""
+        session, _shelf, case = self._chosen()
+        self._decide(session.reject, case)
+
+    def _decide(self, decide: Callable[[str], tuple[str, ...]], case: str) -> None:
+        try:
+            if self.session is not None:
+                self.session.refresh()
+            notes = decide(case)
+        except InputError as error:
+            self.context.messages.complain(str(error))
+            return
+        if self.session is None:
+            return
+        following = self.session.next_open(case)
+        if following:
+            self.select(following)
+        else:
+            self.update()
+            self.context.messages.praise(_("All cases are reviewed."))
+        for note in notes:
+            self.context.messages.warn(note)
+
+    def _chosen(self) -> tuple[ReviewSession, CaseShelf, str]:
+        if self.session is None or self.shelf is None or not self.current:
+            raise InputError(_("Select a case in the table first."))
+        return self.session, self.shelf, self.current
+
+    @guarded
+    def on_edit(self) -> None:
+        """Open the Segment Editor on the case."""
+        session, shelf, case = self._chosen()
+        mask, ct = shelf.mask_node(case), shelf.ct_node(case)
+        if session.row(case).failed or mask is None or ct is None:
+            raise InputError(_("{case}: wait until its CT and mask are loaded.").format(case=case))
+        worst = mask.GetSegmentation().GetSegmentIdBySegmentName(session.row(case).worst)
+        self.context.editor.open(mask, ct, worst)
+
+    @guarded
+    def on_undo(self) -> None:
+        """Take back the last decision and show its case."""
+        if self.session is not None:
+            self.select(self.session.undo() or self.current)
+
+    @guarded
+    def on_comment(self) -> None:
+        """Keep the reviewer's words."""
+        row = self._row()
+        text = self.context.ui.commentEdit.text.strip()
+        if self.session is not None and row is not None and not row.failed and text != row.comment:
+            self.session.comment(row.case, text)
+            self.update()
+
+    @guarded
+    def on_use_as_support(self) -> None:
+        """Propagate again with this case as a further support."""
+        session, shelf, case = self._chosen()
+        mask = mask_to_show(CasePaths(session.study.cases_folder / case))
+        self._again(case, mask, shelf.volumes, session.open_cases())
+
+
+def _score_color(row: ReviewRow) -> str:
+    if row.score is None or row.score < DOUBTFUL:
+        return SCORE_COLORS["bad"]
+    return SCORE_COLORS["fair"] if row.score < FAIR else SCORE_COLORS["good"]
+
+
+def _details(row: ReviewRow) -> str:
+    scores = sorted(row.structures.items(), key=lambda entry: entry[1])
+    lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *row.notes]
+    if row.has_edit and row.state != "edited":
+        lines.append(_("There is a correction; Accept takes it."))
+    return "\n".join(line for line in lines if line)
+
+
+def _tooltip(row: ReviewRow) -> str:
+    return "\n".join([row.case, _details(row), row.comment]).strip()

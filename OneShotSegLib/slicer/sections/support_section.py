@@ -1,0 +1,110 @@
+"""Support: the CT, its scribbles, and what is missing in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.display import show_volume
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.scribbles import Finding
+from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.support import (
+    add_structure,
+    brush_diameter,
+    check_support,
+    first_structure,
+    new_scribbles,
+    split_names,
+)
+
+
+class SupportSection:
+    """The section's buttons."""
+
+    def __init__(self, context: PanelContext) -> None:
+        self.context = context
+        ui = context.ui
+        ui.newScribblesButton.connect("clicked(bool)", self.on_new_scribbles)
+        ui.addStructureButton.connect("clicked(bool)", self.on_add_structure)
+        ui.paintButton.connect("clicked(bool)", self.on_paint)
+        ui.checkButton.connect("clicked(bool)", self.on_check)
+        ui.structureBox.addItems(list(context.catalog.names))
+        ui.structureBox.setCurrentText("")
+        ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
+        self._say([])
+
+    def update(self) -> None:
+        """Follow the parameter node."""
+        ui, parameters = self.context.ui, self.context.parameters
+        ct = parameters.support_volume if parameters else None
+        scribbles = parameters.scribbles if parameters else None
+        ui.segmentsTable.setSegmentationNode(scribbles)
+        ui.newScribblesButton.enabled = ct is not None
+        ui.addStructureButton.enabled = scribbles is not None
+        ui.paintButton.enabled = ct is not None and scribbles is not None
+        ui.checkButton.enabled = ct is not None and scribbles is not None
+
+    @guarded
+    def on_new_scribbles(self) -> None:
+        """Make a segmentation with Background and the structures named, and open the editor on it."""
+        ct = self._ct()
+        names = split_names(self.context.ui.structureBox.currentText)
+        node = new_scribbles(ct, names, self.context.catalog)
+        self.context.parameters.scribbles = node
+        self.context.ui.structureBox.setCurrentText("")
+        show_volume(ct)
+        if names:
+            self._paint(ct, node)
+        else:
+            self.context.messages.say(_("Name the structures and press Add, then Paint."))
+
+    @guarded
+    def on_add_structure(self) -> None:
+        """Add the structures named."""
+        node = self.context.parameters.scribbles
+        names = split_names(self.context.ui.structureBox.currentText)
+        if not names:
+            raise InputError(_("Choose or type the name of a structure first."))
+        for name in names:
+            add_structure(node, name, self.context.catalog)
+        self.context.ui.structureBox.setCurrentText("")
+        self.context.messages.say("")
+
+    @guarded
+    def on_paint(self) -> None:
+        """Open the Segment Editor's paint effect."""
+        self._paint(self._ct(), self.context.parameters.scribbles)
+
+    def _paint(self, ct: Any, node: Any) -> None:
+        show_volume(ct)
+        segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
+        self.context.editor.open(node, ct, segment_id, brush_diameter(ct))
+
+    @guarded
+    def on_check(self) -> None:
+        """Say what is missing."""
+        self.check()
+
+    def check(self) -> bool:
+        """Show what is missing; whether the scribbles can be propagated."""
+        with slicer.util.WaitCursor():
+            findings = check_support(self.context.parameters.support_volume, self.context.parameters.scribbles)
+        self._say(list(findings) or [Finding("warning", "")])
+        return not any(finding.forbids for finding in findings)
+
+    def _ct(self) -> Any:
+        ct = self.context.parameters.support_volume
+        if ct is None:
+            raise InputError(_("Choose the CT of the support first."))
+        return ct
+
+    def _say(self, findings: list[Finding]) -> None:
+        label = self.context.ui.supportStatusLabel
+        texts = [finding.text for finding in findings if finding.text]
+        label.setVisible(bool(findings))
+        label.text = "\n".join(f"• {text}" for text in texts) or _("The scribbles are ready.")
+        bad = any(finding.forbids for finding in findings)
+        label.setStyleSheet("color: #b3261e;" if bad else "color: #8a6100;" if texts else "color: #1b7a34;")

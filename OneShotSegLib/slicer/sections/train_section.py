@@ -1,0 +1,51 @@
+"""Train: PRNet on this batch, and the segmentation network on what was reviewed."""
+
+from __future__ import annotations
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.case_files import read_case_volumes
+from OneShotSegLib.slicer.commands import train_prnet, train_segmentation
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.runs import RunPlan, RunState
+from OneShotSegLib.slicer.sections.batch_section import BatchSection
+from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.weights import trained_weights
+
+MODEL_FOLDER = "model"
+
+
+class TrainSection:
+    """The section's buttons."""
+
+    def __init__(self, context: PanelContext, batch: BatchSection) -> None:
+        self.context = context
+        self._batch = batch
+        context.ui.trainPrnetButton.connect("clicked(bool)", self.on_train_prnet)
+        context.ui.trainSegmentationButton.connect("clicked(bool)", self.on_train_segmentation)
+
+    def show_state(self, state: RunState) -> None:
+        """Enable what can be done now."""
+        for button in (self.context.ui.trainPrnetButton, self.context.ui.trainSegmentationButton):
+            button.enabled = state is RunState.IDLE
+
+    @guarded
+    def on_train_prnet(self) -> None:
+        """Train PRNet, self-supervised, on the CTs of the batch."""
+        study = self.context.require_study()
+        known = list(read_case_volumes(study).values())
+        volumes, exports = (known, ()) if known else self._from_batch()
+        words = train_prnet(trained_weights(study), volumes, self.context.parameters.device)
+        self.context.start(RunPlan(_("Training PRNet on this batch"), words, study.root, exports))
+
+    def _from_batch(self) -> tuple:
+        batch = self._batch.batch(self.context.require_study())
+        return list(batch.queries), tuple(batch.exports)
+
+    @guarded
+    def on_train_segmentation(self) -> None:
+        """Train the segmentation network on what was not rejected."""
+        study = self.context.require_study()
+        if not study.cases_folder.is_dir():
+            raise InputError(_("There is nothing to train on yet: propagate and review first."))
+        words = train_segmentation(study.root, study.root / MODEL_FOLDER, self.context.parameters.device)
+        self.context.start(RunPlan(_("Training the segmentation network"), words, study.root))
