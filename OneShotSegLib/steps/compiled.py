@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from numba import njit
 
@@ -16,6 +16,6 @@ def compiled(function: Function) -> Function:
     Where neither can be written (a read-only container without a home folder) each process compiles anew.
     """
     try:
-        return njit(cache=True, nogil=True)(function)
+        return cast(Function, njit(cache=True, nogil=True)(function))
     except RuntimeError:
-        return njit(nogil=True)(function)
+        return cast(Function, njit(nogil=True)(function))

@@ -173,15 +173,18 @@ def _load(buffer: Floats, turned: Floats, image: Floats, distance: Floats, label
     z0, y0, x0 = corner
     for a in range(EDGE):
         for b in range(EDGE):
-            i = (a * EDGE + b) * EDGE
+            start = (a * EDGE + b) * EDGE
+            distances = distance[z0 + a, y0 + b, x0 : x0 + EDGE]
+            labels = label[z0 + a, y0 + b, x0 : x0 + EDGE]
             for c in range(EDGE):
-                buffer[i + c] = distance[z0 + a, y0 + b, x0 + c]
-                buffer[_SIZE + i + c] = label[z0 + a, y0 + b, x0 + c]
+                buffer[np.uint64(start) + np.uint64(c)] = distances[c]
+            for c in range(EDGE):
+                buffer[np.uint64(start + _SIZE) + np.uint64(c)] = labels[c]
             for channel in range(image.shape[0]):
-                start = (2 + channel) * _SIZE + i
+                row = image[channel, z0 + a, y0 + b, x0 : x0 + EDGE]
                 for c in range(EDGE):
-                    buffer[start + c] = image[channel, z0 + a, y0 + b, x0 + c]
-    _transpose(buffer, turned, 0, 2 + image.shape[0])
+                    buffer[np.uint64(start + (2 + channel) * _SIZE) + np.uint64(c)] = row[c]
+    _transpose(buffer, turned, 2, 2 + image.shape[0])
 
 
 @compiled

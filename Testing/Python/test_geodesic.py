@@ -289,6 +289,18 @@ def test_voxels_that_are_not_finite_are_never_entered() -> None:
     np.testing.assert_array_equal(found.distance, expected.distance)
 
 
+def test_a_path_that_winds_through_many_blocks_is_followed_to_its_end() -> None:
+    shape = (3, 37, 50)
+    region = np.ones(shape, bool)
+    region[:, 1::4, :-1] = region[:, 3::4, 1:] = False
+    seeds = np.zeros(shape, np.uint8)
+    seeds[0, 0, 0] = 1
+    image = noisy(14, shape)
+    _, expected = dijkstra_per_class(image, seeds, SPACING, IntensityCost(), region)
+    assert np.isfinite(expected[0][region]).all()
+    assert_same_distance(geodesic_distances(image, seeds, SPACING, region=region).distance, expected[0])
+
+
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_any_small_volume_equals_dijkstra(data: st.DataObject) -> None:
