@@ -139,7 +139,7 @@ class Scene:
         whole = extent_of_grid(self.ct)
         whole[:, 0] = np.clip(whole[:, 0], center[0] - MAX_HEIGHT_MM / 2, center[0] + MAX_HEIGHT_MM / 2)
         coarse = _plane_grid(plane, center, whole, 2.0)
-        box = _body_box(coarse.with_array(self._slab_read(self.ct, coarse, AIR_HU)))
+        box = _body_box(resample(_slab(self.ct, coarse), coarse, fill=AIR_HU, order=0))
         box = np.stack([np.maximum(box[0], whole[0]), np.minimum(box[1], whole[1])])
         within = [axis for axis in range(3) if axis != AXIS[plane]]
         step = max(float((box[1] - box[0])[within].max()) / OVERVIEW_PIXELS, MIN_PIXEL_MM)
