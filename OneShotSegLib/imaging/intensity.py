@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,31 @@ BODY_HU = -300.0
 
 @dataclass(frozen=True)
 class HUWindow:
-    """A piecewise linear map from HU to 0-1; values beyond the ends are clipped."""
+    """A piecewise linear map from HU to 0-1; values beyond the ends are clipped.
+
+    Attributes:
+        hu: Two or more corners, rising.
+        level: What each becomes, 0-1.
+
+    Raises:
+        ValueError: If the corners do not make such a map.
+    """
 
     hu: tuple[float, ...] = (-500.0, -100.0, 200.0, 1500.0)
     level: tuple[float, ...] = (0.0, 0.2, 0.8, 1.0)
+
+    def __post_init__(self) -> None:
+        numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in (*self.hu, *self.level))
+        if (
+            not numbers
+            or not 2 <= len(self.hu) == len(self.level)
+            or any(low >= high for low, high in pairwise(self.hu))
+            or min(self.level) < 0
+            or max(self.level) > 1
+        ):
+            raise ValueError(
+                f"expected an HU window of rising corners with levels 0-1, found {self.hu} to {self.level}"
+            )
 
     def apply(self, array: NDArray) -> NDArray[np.float32]:
         """HU of any shape to float32 in [0, 1] of the same shape."""

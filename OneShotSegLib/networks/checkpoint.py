@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.networks.prnet import PRNet
 
 FORMAT = "OneShotSeg checkpoint 1"
+STAGES = ("coarse", "fine")
+MAX_BASE_CHANNELS = 64
+MAX_PATCH_VOXELS = 2**22
 Vector3 = tuple[float, float, float]
 
 
@@ -36,6 +40,10 @@ class PRNetInfo:
         training: What it was trained on and how.
         step: Optimiser steps done.
         metrics: Figures on the volumes kept out.
+        official_wiring: Whether the weights belong to the published code's wiring (see `PRNet`).
+
+    Raises:
+        ValueError: If a value cannot be (a width of thousands, a spacing of 0); the message names it.
     """
 
     stage: str
@@ -47,16 +55,72 @@ class PRNetInfo:
     training: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    official_wiring: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.stage in STAGES, f"a stage of {' or '.join(STAGES)}", self.stage)
+        _require(
+            _is_whole(self.base_channels) and 1 <= self.base_channels <= MAX_BASE_CHANNELS,
+            f"1 to {MAX_BASE_CHANNELS} base channels",
+            self.base_channels,
+        )
+        _require(
+            _is_triple(self.patch_size)
+            and all(_is_whole(n) and n > 0 for n in self.patch_size)
+            and math.prod(self.patch_size) <= MAX_PATCH_VOXELS,
+            f"a patch size of three whole numbers and at most {MAX_PATCH_VOXELS} voxels",
+            self.patch_size,
+        )
+        _require(_is_triple(self.spacing, above=0), "a spacing of three numbers over 0 mm", self.spacing)
+        _require(_is_triple(self.position_range, above=0), "a range of three numbers over 0 mm", self.position_range)
+        _require(_is_whole(self.step) and self.step >= 0, "a step from 0", self.step)
+        _require(
+            isinstance(self.training, Mapping) and isinstance(self.metrics, Mapping),
+            "named values as training and metrics",
+            self.metrics,
+        )
+        _require(isinstance(self.official_wiring, bool), "true or false as official_wiring", self.official_wiring)
 
     def build(self) -> PRNet:
         """A network of this architecture with fresh weights."""
-        return PRNet(self.base_channels, self.patch_size)
+        return PRNet(self.base_channels, self.patch_size, self.official_wiring)
 
 
-def save_prnet(path: Path, network: PRNet, info: PRNetInfo) -> None:
-    """Write a network's weights and its description as one safetensors file, whole or not at all."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+def _require(fulfilled: bool, expected: str, found: object) -> None:
+    if not fulfilled:
+        raise ValueError(f"expected {expected}, found {str(found)[:60]!r}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_triple(values: Sequence[object], above: float = -math.inf) -> bool:
+    return (
+        isinstance(values, tuple)
+        and len(values) == 3
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and above < v < 1e9 for v in values)
+    )
+
+
+def save_prnet(path: Path, network: PRNet, info: PRNetInfo, half: bool = False) -> None:
+    """Write a network's weights and its description as one safetensors file, whole or not at all.
+
+    Args:
+        path: The file.
+        network: Its weights, which must be numbers.
+        info: Its description.
+        half: Store 16 bits a weight, half the size; reading gives 32 bits again.
+    """
+    kind = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().cpu().to(kind).contiguous() for name, value in network.state_dict().items()}
+    if not _are_numbers(tensors):
+        raise ValueError(f"{path}: expected weights that are numbers in {kind}; found NaN or infinite ones.")
     save_tensors(path, tensors, {"kind": "prnet", **asdict(info)})
+
+
+def _are_numbers(tensors: Mapping[str, Tensor]) -> bool:
+    return all(bool(torch.isfinite(value).all()) for value in tensors.values())
 
 
 def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, PRNetInfo]:
@@ -69,10 +133,14 @@ def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, P
     if description.pop("kind", None) != "prnet":
         raise InputError(f"{path}: expected PRNet weights, found weights of another kind.")
     info = _info(path, description)
-    network = info.build()
+    weights = {name: value.to(torch.float32, copy=True) for name, value in tensors.items()}
+    if not _are_numbers(weights):
+        raise InputError(f"{path}: expected weights that are numbers, found NaN or infinite ones.")
     try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
+        with torch.device("meta"):  # takes no memory, whatever size the description claims
+            network = info.build()
+        network.load_state_dict(weights, assign=True)
+    except (RuntimeError, ValueError) as error:
         raise InputError(f"{path}: the weights do not fit the network that the file describes.") from error
     return network.to(device).eval(), info
 
@@ -84,6 +152,8 @@ def _info(path: Path, description: dict[str, Any]) -> PRNetInfo:
         return PRNetInfo(**values, window=HUWindow(tuple(window["hu"]), tuple(window["level"])))
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a full description of the network in the file, found gaps.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -108,4 +178,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path}: expected a safetensors weights file, found something else.") from error
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: expected an {FORMAT} file, found {metadata.get('format', 'no format entry')!r}.")
-    return tensors, json.loads(metadata["description"])
+    return tensors, _description(path, metadata.get("description", ""))
+
+
+def _description(path: Path, text: str) -> dict[str, Any]:
+    try:
+        description = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: expected a description in JSON in the file, found something else.") from error
+    if not isinstance(description, dict):
+        raise InputError(f"{path}: expected a description with named values in the file, found something else.")
+    return description

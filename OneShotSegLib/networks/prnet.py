@@ -34,16 +34,21 @@ class PRNet(nn.Module):
 
     Args:
         base_channels: Width C of the first level; the bottleneck has 16 C channels.
-        patch_size: Voxels of a patch [z, y, x], each a multiple of 16.
+        patch_size: Voxels of a patch [z, y, x], each a multiple of 16 and one of them over 16 (the bottleneck's
+            normalisation needs two voxels).
+        official_wiring: Feed level 7 from the first convolution of level 6, and the reconstruction from the first of
+            level 8, as the published code does; its weights give its outputs only so. Nothing then trains the second
+            convolutions of these levels, which makes their features random projections: not for networks of our own.
     """
 
-    def __init__(self, base_channels: int, patch_size: Sequence[int]) -> None:
+    def __init__(self, base_channels: int, patch_size: Sequence[int], official_wiring: bool = False) -> None:
         super().__init__()
-        if any(n % STRIDE or n < STRIDE for n in patch_size):
-            raise ValueError(f"Expected a patch size in multiples of {STRIDE}; got {tuple(patch_size)}.")
+        if any(n % STRIDE or n < STRIDE for n in patch_size) or max(patch_size) == STRIDE:
+            raise ValueError(f"Expected a patch size in multiples of {STRIDE}, over one; got {tuple(patch_size)}.")
         c = base_channels
         self.base_channels = base_channels
         self.patch_size = tuple(int(n) for n in patch_size)
+        self.official_wiring = official_wiring
         self.downsample = nn.MaxPool3d(2, 2)
         self.upsample = nn.Upsample(scale_factor=2, mode="trilinear")
         widths = {
@@ -79,15 +84,26 @@ class PRNet(nn.Module):
 
     def decode(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The four decoder maps, coarsest (conv5) first, from the encoder's maps."""
-        out, decoded = maps[4], []
-        for level, skip in zip(LEVELS, (maps[3], maps[2], maps[1], maps[0]), strict=True):
-            out = self._block(level, torch.cat((self.upsample(out), skip), dim=1))
-            decoded.append(out)
-        return decoded
+        return [second for _, second in self._decoder_pairs(maps)]
 
     def reconstruct(self, finest: Tensor) -> Tensor:
-        """The reconstructed patch in 0-1 (N, 1, D, H, W) from the finest decoder map."""
+        """The reconstructed patch in 0-1 (N, 1, D, H, W) from a full-resolution decoder map."""
         return torch.sigmoid(self.classification(finest))
+
+    def rebuild(self, maps: Sequence[Tensor]) -> Tensor:
+        """The reconstructed patch in 0-1 (N, 1, D, H, W) from the encoder's maps, in either wiring."""
+        first, second = self._decoder_pairs(maps)[-1]
+        return self.reconstruct(first if self.official_wiring else second)
+
+    def _decoder_pairs(self, maps: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """What the first and second convolution of each decoder level give."""
+        below, pairs = maps[4], []
+        for level, skip in zip(LEVELS, (maps[3], maps[2], maps[1], maps[0]), strict=True):
+            first = self.get_submodule(f"conv{level}_1")(torch.cat((self.upsample(below), skip), dim=1))
+            second = self.get_submodule(f"conv{level}_2")(first)
+            pairs.append((first, second))
+            below = first if self.official_wiring and level == 6 else second
+        return pairs
 
     def locate(self, patches: Tensor) -> Tensor:
         """Latent positions (N, 3) of patches (N, 1, D, H, W) by encoder and head alone: a fifth of a full pass."""
@@ -109,7 +125,7 @@ class PRNet(nn.Module):
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Latent positions (N, 3) and reconstructions (N, 1, D, H, W)."""
         maps = self.encode(patches)
-        return self.position(maps[-1]), self.reconstruct(self.decode(maps)[-1])
+        return self.position(maps[-1]), self.rebuild(maps)
 
     def _block(self, level: int, x: Tensor) -> Tensor:
         return self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
