@@ -18,7 +18,6 @@ from OneShotSegLib.slicer.segmentations import Snapshot
 from OneShotSegLib.slicer.volumes import volume_from_node
 from OneShotSegLib.study.layout import safe_name
 
-INPUTS_FOLDER = "inputs"
 COMPLETE = ".complete"
 
 
@@ -51,7 +50,7 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 
 def export_volumes(nodes: Sequence[Any], folder: Path) -> list[Export]:
-    """Plan a file for each volume node; the voxels of a node are copied only when its turn comes."""
+    """Plan a file for each volume node."""
     names = unique_names(node.GetName() for node in nodes)
     return [export_volume(node, folder / name) for node, name in zip(nodes, names, strict=True)]
 
@@ -68,7 +67,8 @@ def export_volume(node: Any, stem: Path) -> Export:
     def prepare() -> Callable[[], None]:
         if node.GetScene() is None:
             raise InputError(_("{name}: the volume was removed from the scene.").format(name=name))
-        volume = volume_from_node(node)
+        # A copy of a large CT would block for too long; a CT does not change while it is written.
+        volume = volume_from_node(node, copy=False)
         return lambda: write_volume(volume, target)
 
     return Export(target, prepare)

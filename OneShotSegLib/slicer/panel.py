@@ -110,7 +110,7 @@ class Panel:
         study = self.context.study
         self._shown_study = study.root if study else None
         try:
-            self.review.open(study, self.propagate.volumes)
+            self.review.open(study)
         except InputError as error:
             self.context.messages.complain(str(error))
 
@@ -193,6 +193,8 @@ class Panel:
         self.train.show_state(state)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
+            if self.review.session is None:
+                self._open_study()
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run moved on."""
@@ -200,7 +202,17 @@ class Panel:
 
     def on_case(self, case: str) -> None:
         """A case has results."""
-        self._guard(lambda: self.review.case_done(case, self.propagate.volumes))
+        again, study = self.propagate.round, self.context.study
+        if again is None:
+            if study is not None:
+                self.propagate.mark_nodes(study)
+            self._guard(lambda: self.review.case_done(case))
+            return
+        self.context.background.run(
+            lambda: again.adopt(case),
+            lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
+            lambda error: self.context.messages.complain(str(error)),
+        )
 
     def on_log(self, line: str) -> None:
         """A line of the child."""

@@ -21,7 +21,8 @@ class RunProgress:
         failed: Name and sentence of those that failed.
         case: The case under way.
         step: Its step.
-        fraction: How far the step is, 0-1.
+        fraction: How far the case is, 0-1.
+        resumed: How many of the cases done were done by an earlier run.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -31,11 +32,8 @@ class RunProgress:
     case: str = ""
     step: str = ""
     fraction: float = 0.0
-    _began: float = field(init=False)
+    resumed: int = 0
     _first_case: float | None = None
-
-    def __post_init__(self) -> None:
-        self._began = self.clock()
 
     def take(self, event: Event) -> None:
         """Follow one event."""
@@ -58,6 +56,8 @@ class RunProgress:
 
     def _on_case_done(self, event: Event) -> None:
         self.done.append(event.case)
+        # What an earlier run did says nothing of the time that this one takes.
+        self.resumed += event.fields.get("resumed") is True
         self.fraction = 0.0
 
     def _on_case_failed(self, event: Event) -> None:
@@ -72,9 +72,10 @@ class RunProgress:
     @property
     def seconds_left(self) -> float | None:
         """An estimate from the cases finished so far; None until there is one."""
-        if not self.finished_cases or self._first_case is None or not self.total:
+        finished_now = self.finished_cases - self.resumed
+        if not finished_now or self._first_case is None or not self.total:
             return None
-        mean = (self.clock() - self._first_case) / self.finished_cases
+        mean = (self.clock() - self._first_case) / finished_now
         return max(self.total - self.finished_cases, 0) * mean
 
     def describe(self) -> str:

@@ -103,6 +103,7 @@ def the_panel_opens_and_says_what_is_missing() -> None:
     if widget is None or widget.panel is None:
         return
     widget.initializeParameterNode()
+    widget.panel.context.parameters.study_folder = ""
     widget.ui.propagateButton.click()
     expect(bool(widget.panel.context.messages.text), "no sentence about the missing study folder")
 

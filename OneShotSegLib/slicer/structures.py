@@ -14,6 +14,7 @@ from OneShotSegLib.slicer.tags import TERMINOLOGY_TAG
 
 ANATOMY_LIST = "3D Slicer General Anatomy list"
 BACKGROUND_COLOR: Color = (0.5, 0.5, 0.5)
+UNSPECIFIED_RGB = (127, 127, 127)
 BACKGROUND_VALUE = 255
 """Out of the way of the structures, which stay 1..N however many are added later."""
 
@@ -95,12 +96,13 @@ class StructureCatalog:
         entry.GetCategoryObject().Copy(category)
         entry.GetTypeObject().Copy(kind)
         name = kind.GetCodeMeaning()
-        shown = kind
+        color = kind.GetRecommendedDisplayRGBValue()
         if modifier is not None:
             entry.GetTypeModifierObject().Copy(modifier)
             name = f"{modifier.GetCodeMeaning()} {name}"
-            shown = modifier
-        red, green, blue = (part / 255 for part in shown.GetRecommendedDisplayRGBValue())
+            own = modifier.GetRecommendedDisplayRGBValue()
+            color = color if tuple(own) == UNSPECIFIED_RGB else own
+        red, green, blue = (part / 255 for part in color)
         return Term(name, (red, green, blue), self._logic.SerializeTerminologyEntry(entry))
 
 

@@ -88,7 +88,11 @@ def brush_diameter(ct: Any) -> float:
 
 def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
     """Say what is missing before the scribbles of these nodes can be propagated."""
-    volume, snapshot = support_content(ct, node)
+    return check_content(*support_content(ct, node))
+
+
+def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """The same for what `support_content` gave; meant for a background thread."""
     return check_scribbles(snapshot.merged(volume), volume, snapshot.overlaps(volume))
 
 

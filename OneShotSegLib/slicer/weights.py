@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from OneShotSegLib.slicer.case_files import inputs_folder
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.study.layout import StudyPaths
 
@@ -53,4 +54,4 @@ class WeightsChoice:
 
 def trained_weights(study: StudyPaths) -> Path:
     """Where PRNet trained on a study's batch is kept."""
-    return study.root / TRAINED_FOLDER
+    return inputs_folder(study) / TRAINED_FOLDER

@@ -11,12 +11,13 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import find_volumes, stem_of
+from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.slicer import dicom
+from OneShotSegLib.slicer.case_files import inputs_folder
 from OneShotSegLib.slicer.cases import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.devices import FALLBACK, Device
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.inputs import INPUTS_FOLDER, Export, export_series, export_volumes
+from OneShotSegLib.slicer.inputs import Export, export_series, export_volumes
 from OneShotSegLib.slicer.parameters import BatchSource
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.weights import WeightsChoice
@@ -30,14 +31,12 @@ class Batch:
     Attributes:
         queries: Files and folders for the command line.
         exports: Files to be made first.
-        nodes: Case name to the volume node it comes from.
-        volumes: Case name to file, as far as it is known before the run.
+        nodes: File to the volume node it comes from.
     """
 
     queries: Sequence[Path]
     exports: Sequence[Export] = ()
-    nodes: dict[str, Any] = field(default_factory=dict)
-    volumes: dict[str, Path] = field(default_factory=dict)
+    nodes: dict[Path, Any] = field(default_factory=dict)
 
 
 class BatchSection:
@@ -215,27 +214,26 @@ class BatchSection:
         nodes = [node for node in self.context.parameters.batch_volumes if node is not None]
         if not nodes:
             raise InputError(_("Choose at least one volume of the scene as a query."))
-        exports = export_volumes(nodes, study.root / INPUTS_FOLDER)
-        volumes = {stem_of(export.path): export.path for export in exports}
-        return Batch([e.path for e in exports], exports, dict(zip(volumes, nodes, strict=True)), volumes)
+        exports = export_volumes(nodes, inputs_folder(study))
+        files = [export.path for export in exports]
+        return Batch(files, exports, dict(zip(files, nodes, strict=True)))
 
     def _from_folder(self) -> Batch:
         text = self.context.parameters.batch_folder.strip()
         if not text:
             raise InputError(_("Choose the folder with the CTs first."))
         folder = Path(text).expanduser()
-        found = find_volumes(folder)
-        return Batch([folder], volumes={stem_of(path): path for path in found})
+        find_volumes(folder)
+        return Batch([folder])
 
     def _from_dicom(self, study: StudyPaths) -> Batch:
         series = dicom.selected_series()
         if not series:
             raise InputError(_("Select series in the DICOM database first: the button opens it."))
         names = dicom.series_names(series)
-        folder = study.root / INPUTS_FOLDER
+        folder = inputs_folder(study)
         exports = [export_series(name, files, folder) for files, name in zip(series, names, strict=True)]
-        volumes = {export.path.name: export.path for export in exports}
-        return Batch([export.path for export in exports], exports, volumes=volumes)
+        return Batch([export.path for export in exports], exports)
 
 
 def _select(box: Any, value: str) -> None:

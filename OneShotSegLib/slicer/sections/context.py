@@ -60,30 +60,53 @@ class PanelContext:
         study = self.study
         if study is None:
             raise InputError(_("Choose a study folder first: results and decisions are kept there."))
-        try:
-            study.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            text = _("{path}: the study folder cannot be made: {reason}.")
-            raise InputError(text.format(path=study.root, reason=error.strerror or error)) from error
+        make_folder(study.root)
         return study
+
+    def require_idle(self) -> None:
+        """Refuse a second run.
+
+        Raises:
+            AlreadyRunningError: If one is under way.
+        """
+        if self.controller.busy:
+            raise AlreadyRunningError(_("A run is already under way: wait for its end, or cancel it."))
 
     def start(self, plan: RunPlan) -> bool:
         """Begin a run if everything that it needs is installed; whether it began."""
-        if self.controller.busy:
-            raise AlreadyRunningError(_("A run is already under way: wait for its end, or cancel it."))
+        self.require_idle()
         if not self.ensure_ready():
             self.messages.warn(_("Nothing was started: the packages that are needed are not installed."))
             return False
+        make_folder(plan.folder)
         self.messages.say("")
         self.controller.start(plan)
         return True
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder if it is not there.
+
+    Raises:
+        InputError: If that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = _("{path}: the folder cannot be made: {reason}.")
+        raise InputError(text.format(path=folder, reason=error.strerror or error)) from error
+
+
 def guarded(method: Callable[..., Any]) -> Callable[..., None]:
-    """A slot of a section: what the user can put right becomes one sentence in the panel."""
+    """A slot of a section: what the user can put right becomes one sentence in the panel.
+
+    While a scene closes there are no parameters, and slots do nothing.
+    """
 
     @functools.wraps(method)
     def slot(self: Any) -> None:
+        if self.context.parameters is None:
+            return
         try:
             method(self)
         except (InputError, AlreadyRunningError) as error:

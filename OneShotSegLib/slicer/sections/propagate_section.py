@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import stem_of
+from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
 from OneShotSegLib.slicer.cases import mark
-from OneShotSegLib.slicer.commands import Propagation, SupportFiles, import_weights
+from OneShotSegLib.slicer.commands import Propagation, import_weights
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.inputs import Export, export_scribbles, export_volume
 from OneShotSegLib.slicer.progress import RunProgress
 from OneShotSegLib.slicer.runs import RunPlan, RunState
+from OneShotSegLib.slicer.second_round import SecondRound
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.support_section import SupportSection
-from OneShotSegLib.slicer.supports import StudyInputs, strokes_of_case
 from OneShotSegLib.slicer.volumes import volume_from_node
 from OneShotSegLib.slicer.weights import IMPORTED_FOLDER
 from OneShotSegLib.study.layout import StudyPaths, safe_name
 
 STEPS = 1000
+SUPPORT_FOLDER = "support"
 
 
 class PropagateSection:
@@ -31,7 +33,8 @@ class PropagateSection:
         self.context = context
         self._support = support
         self._batch = batch
-        self.volumes: dict[str, Path] = {}
+        self._nodes: dict[Path, Any] = {}
+        self._round: SecondRound | None = None
         ui = context.ui
         ui.propagateButton.connect("clicked(bool)", self.on_propagate)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
@@ -73,71 +76,70 @@ class PropagateSection:
 
     @guarded
     def on_propagate(self) -> None:
-        """Propagate the support's scribbles to the batch."""
+        """Check the scribbles, then propagate them to the batch."""
+        self.context.require_idle()
+        self.context.require_study()
+        self.context.messages.say("")
+        self._support.check(self._after_check)
+        self.context.ui.propagateButton.enabled = False
+
+    def _after_check(self, ready: bool) -> None:
+        self.show_state(self.context.controller.state)
+        if ready:
+            self._start_batch()
+        elif not self.context.messages.text:
+            self.context.messages.complain(_("The scribbles are not ready: see the list under Support."))
+
+    @guarded
+    def _start_batch(self) -> None:
         study = self.context.require_study()
-        if not self._support.check():
-            raise InputError(_("The scribbles are not ready: see the list under Support."))
         batch = self._batch.batch(study)
-        inputs = StudyInputs(study)
-        files, exports = self._export_support(inputs)
-        inputs.set_first(files)
-        inputs.queries = list(batch.queries)
-        self._remember(inputs)
-        if self._start(study, inputs, (*exports, *batch.exports)):
-            self.volumes.update(batch.volumes)
-            for case, node in batch.nodes.items():
-                mark(node, study, case)
-
-    def _export_support(self, inputs: StudyInputs) -> tuple[SupportFiles, Sequence[Export]]:
+        ct, strokes = self._export_support(study)
         parameters = self.context.parameters
-        ct, scribbles = parameters.support_volume, parameters.scribbles
-        stem = inputs.support_folder / safe_name(ct.GetName())
-        volume = export_volume(ct, stem)
-        grid = volume_from_node(ct, copy=False)
-        strokes = export_scribbles(scribbles, grid, stem.with_name(f"{stem.name} scribbles.seg.nrrd"))
-        return SupportFiles(volume.path, strokes.path), (volume, strokes)
+        command = Propagation(study.root, ct.path, strokes.path, batch.queries, parameters.weights, parameters.device)
+        plan = RunPlan(_("Propagating"), command.arguments(), study.root, (ct, strokes, *batch.exports))
+        if self.context.start(plan):
+            self._round = None
+            self._nodes = dict(batch.nodes)
 
-    @staticmethod
-    def _remember(inputs: StudyInputs) -> None:
-        try:
-            inputs.save()
-        except OSError as error:
-            text = _("{path}: the study folder cannot be written: {reason}.")
-            raise InputError(text.format(path=inputs.study.root, reason=error.strerror or error)) from error
-
-    def _start(
-        self, study: StudyPaths, inputs: StudyInputs, exports: Sequence[Export], again: Sequence[str] = ()
-    ) -> bool:
+    def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
         parameters = self.context.parameters
-        command = Propagation(
-            study.root, inputs.supports, inputs.queries, parameters.weights, parameters.device, tuple(again)
-        )
-        return self.context.start(RunPlan(_("Propagating"), command.arguments(), study.root, exports))
+        stem = inputs_folder(study) / SUPPORT_FOLDER / safe_name(parameters.support_volume.GetName())
+        grid = volume_from_node(parameters.support_volume, copy=False)
+        strokes = export_scribbles(parameters.scribbles, grid, stem.with_name(f"{stem.name} scribbles.seg.nrrd"))
+        return export_volume(parameters.support_volume, stem), strokes
 
-    def propagate_again(self, case: str, mask: Path, volumes: dict[str, Path], open_cases: Sequence[str]) -> None:
+    def propagate_again(self, case: str, mask: Path, open_cases: Sequence[str]) -> None:
         """Make a corrected case a further support and propagate again to the cases that are not accepted.
 
         Raises:
-            InputError: If the study does not know its first support any more, or the case's CT is missing.
+            InputError: If the case's CT is not known, or nothing is left to propagate to.
         """
         study = self.context.require_study()
-        inputs = StudyInputs(study)
-        if not inputs.supports or not inputs.queries:
-            raise InputError(_("This study was not made with this panel: its support and queries are not known."))
-        ct = volumes.get(case)
-        if ct is None:
-            raise InputError(_("{case}: the study does not say where its CT is.").format(case=case))
-        target = inputs.support_folder / f"{stem_of(mask.parent)} scribbles.seg.nrrd"
-        inputs.add(SupportFiles(ct, target))
-        self._remember(inputs)
-        strokes = Export(target, lambda: lambda: strokes_of_case(mask, ct, target))
-        self._start(study, inputs, (strokes,), [name for name in open_cases if name != case])
+        again = SecondRound.of(study, case, mask, open_cases)
+        parameters = self.context.parameters
+        title = _("Propagating from {case}").format(case=case)
+        words = again.arguments(parameters.weights, parameters.device)
+        if self.context.start(RunPlan(title, words, again.round_study.root.parent, (again.export(),))):
+            self._round = again
+
+    @property
+    def round(self) -> SecondRound | None:
+        """The further support that the present run propagates; None for the first one."""
+        return self._round
+
+    def mark_nodes(self, study: StudyPaths) -> None:
+        """Note on the scene's volumes which cases they are, once the study says how it names them."""
+        for case, source in read_case_volumes(study).items():
+            node = next((node for file, node in self._nodes.items() if file.resolve() == source), None)
+            if node is not None and node.GetScene() is not None:
+                mark(node, study, case)
 
     def import_weights(self, coarse: Path, fine: Path) -> None:
         """Convert official checkpoints into weights next to the study."""
         study = self.context.require_study()
-        output = study.root / IMPORTED_FOLDER
-        self.context.start(RunPlan(_("Importing weights"), import_weights(coarse, fine, output), study.root))
+        output = inputs_folder(study) / IMPORTED_FOLDER
+        self.context.start(RunPlan(_("Importing weights"), import_weights(coarse, fine, output), output.parent))
 
     @guarded
     def on_cancel(self) -> None:

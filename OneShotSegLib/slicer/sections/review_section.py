@@ -46,7 +46,7 @@ class ReviewSection:
         self._add_keys(window)
         self.update()
 
-    def tell_again(self, again: Callable[[str, Path, dict[str, Path], Sequence[str]], None]) -> None:
+    def tell_again(self, again: Callable[[str, Path, Sequence[str]], None]) -> None:
         """Whom to ask to propagate again with a further support."""
         self._again = again
 
@@ -92,7 +92,7 @@ class ReviewSection:
             shortcut.deleteLater()
         self._shortcuts.clear()
 
-    def open(self, study: StudyPaths | None, volumes: dict[str, Path] | None = None) -> None:
+    def open(self, study: StudyPaths | None) -> None:
         """Go on with the review of a study folder; None closes it.
 
         Raises:
@@ -101,7 +101,7 @@ class ReviewSection:
         self.close()
         if study is not None and study.root.is_dir():
             self.session = ReviewSession(study)
-            self.shelf = CaseShelf(study, self.context.background, {**(volumes or {}), **read_case_volumes(study)})
+            self.shelf = CaseShelf(study, self.context.background, read_case_volumes(study))
             self.shelf.tell(self._on_saved, self.context.messages.complain)
             for row in self.session.rows:
                 if not row.failed:
@@ -116,7 +116,7 @@ class ReviewSection:
         self.session = self.shelf = None
         self.current = ""
 
-    def case_done(self, case: str, volumes: dict[str, Path]) -> None:
+    def case_done(self, case: str) -> None:
         """A case has results: load them and show it in the table.
 
         Raises:
@@ -124,7 +124,6 @@ class ReviewSection:
         """
         if self.session is None or self.shelf is None:
             return
-        self.shelf.volumes.update(volumes)
         self.shelf.volumes.update(read_case_volumes(self.session.study))
         self.session.refresh()
         self.shelf.load_mask(case)
@@ -328,9 +327,9 @@ class ReviewSection:
     @guarded
     def on_use_as_support(self) -> None:
         """Propagate again with this case as a further support."""
-        session, shelf, case = self._chosen()
+        session, _shelf, case = self._chosen()
         mask = mask_to_show(CasePaths(session.study.cases_folder / case))
-        self._again(case, mask, shelf.volumes, session.open_cases())
+        self._again(case, mask, session.open_cases())
 
 
 def _score_color(row: ReviewRow) -> str:

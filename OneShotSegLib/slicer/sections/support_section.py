@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.display import show_volume
@@ -14,10 +13,11 @@ from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.support import (
     add_structure,
     brush_diameter,
-    check_support,
+    check_content,
     first_structure,
     new_scribbles,
     split_names,
+    support_content,
 )
 
 
@@ -88,12 +88,27 @@ class SupportSection:
         """Say what is missing."""
         self.check()
 
-    def check(self) -> bool:
-        """Show what is missing; whether the scribbles can be propagated."""
-        with slicer.util.WaitCursor():
-            findings = check_support(self.context.parameters.support_volume, self.context.parameters.scribbles)
+    def check(self, done: Callable[[bool], None] = lambda ready: None) -> None:
+        """Show what is missing, then say whether the scribbles can be propagated; a large CT takes a second, beside.
+
+        Raises:
+            InputError: If the CT or the scribbles are not chosen.
+        """
+        parameters = self.context.parameters
+        volume, snapshot = support_content(parameters.support_volume, parameters.scribbles)
+        self.context.background.run(
+            lambda: check_content(volume, snapshot),
+            lambda findings: self._checked(findings, done),
+            lambda error: self._not_checked(error, done),
+        )
+
+    def _checked(self, findings: Sequence[Finding], done: Callable[[bool], None]) -> None:
         self._say(list(findings) or [Finding("warning", "")])
-        return not any(finding.forbids for finding in findings)
+        done(not any(finding.forbids for finding in findings))
+
+    def _not_checked(self, error: Exception, done: Callable[[bool], None]) -> None:
+        self.context.messages.complain(str(error))
+        done(False)
 
     def _ct(self) -> Any:
         ct = self.context.parameters.support_volume

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.case_files import read_case_volumes
+from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
 from OneShotSegLib.slicer.commands import train_prnet, train_segmentation
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.runs import RunPlan, RunState
@@ -47,5 +47,5 @@ class TrainSection:
         study = self.context.require_study()
         if not study.cases_folder.is_dir():
             raise InputError(_("There is nothing to train on yet: propagate and review first."))
-        words = train_segmentation(study.root, study.root / MODEL_FOLDER, self.context.parameters.device)
+        words = train_segmentation(study.root, inputs_folder(study) / MODEL_FOLDER, self.context.parameters.device)
         self.context.start(RunPlan(_("Training the segmentation network"), words, study.root))

@@ -1,0 +1,164 @@
+"""The application object, the scene, and the modules that the module asks for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import types
+import unittest
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+from standin import pythonqt
+
+LOGICS = {
+    "segmentations": "vtkSlicerSegmentationsModuleLogic",
+    "terminologies": "vtkSlicerTerminologiesModuleLogic",
+    "volumes": "vtkSlicerVolumesLogic",
+}
+
+
+class SlicerApplication(QtWidgets.QApplication):
+    """slicer.app."""
+
+    startupCompleted = QtCore.Signal()
+
+    def testingEnabled(self) -> bool:
+        return True
+
+
+class Module:
+    """slicer.modules.<name>, as far as a logic."""
+
+    def __init__(self, logic: Any) -> None:
+        self._logic = logic
+
+    def logic(self) -> Any:
+        return self._logic
+
+
+class Application:
+    """The running stand-in.
+
+    Attributes:
+        scene: slicer.mrmlScene.
+        selected: The modules that were asked to be shown, in order.
+    """
+
+    def __init__(self) -> None:
+        pythonqt.make_like_pythonqt()
+        pythonqt._connect_by_signature(SlicerApplication)
+        self.qt = QtWidgets.QApplication.instance() or SlicerApplication([])
+        self.scene = slicer.vtkMRMLScene()
+        self.selected: list[str] = []
+        self.samples: list[dict[str, Any]] = []
+        slicer.app, slicer.mrmlScene = self.qt, self.scene
+        slicer.modules, slicer.selfTests = types.SimpleNamespace(), {}
+        for name, class_name in LOGICS.items():
+            logic = getattr(slicer, class_name)()
+            if name == "terminologies":
+                logic.SetModuleShareDirectory(str(Path(__file__).with_name("terminologies")))
+            logic.SetMRMLScene(self.scene)
+            setattr(slicer.modules, name, Module(logic))
+        self._slices = [self._slice_logic(name) for name in ("Red", "Green", "Yellow")]
+        self.qt.layoutManager = lambda: None
+        self._install_python()
+
+    def _slice_logic(self, name: str) -> Any:
+        logic = slicer.vtkMRMLSliceLogic()
+        logic.SetMRMLScene(self.scene)
+        logic.AddSliceNode(name)
+        return logic
+
+    def _install_python(self) -> None:
+        # Only now: these want slicer.app and the qt module.
+        from standin import parameters, scripted, widgets
+
+        sys.modules["qt"].QUiLoader = widgets.UiLoader  # type: ignore[attr-defined]
+        i18n = types.ModuleType("slicer.i18n")
+        i18n.tr = lambda text: text  # type: ignore[attr-defined]
+        i18n.translate = lambda context, text: text  # type: ignore[attr-defined]
+        sample_data = types.ModuleType("SampleData")
+        sample_data.SampleDataLogic = types.SimpleNamespace(  # type: ignore[attr-defined]
+            registerCustomSampleDataSource=lambda **source: self.samples.append(source)
+        )
+        modules = {
+            "slicer.i18n": i18n,
+            "slicer.parameterNodeWrapper": parameters.build_module(),
+            "slicer.ScriptedLoadableModule": scripted,
+            "SampleData": sample_data,
+        }
+        for name, module in modules.items():
+            sys.modules[name] = module
+            setattr(slicer, name.rpartition(".")[2], module)
+        self._replace_util()
+
+    def _replace_util(self) -> None:
+        util = slicer.util
+        util.loadUI = self._load_ui
+        util.childWidgetVariables = _children_by_name
+        util.mainWindow = lambda: None
+        util.selectModule = self.selected.append
+        util.WaitCursor = _NoCursor
+        util.loadSegmentation = self._load_segmentation
+
+    @staticmethod
+    def _load_ui(path: str) -> Any:
+        file = QtCore.QFile(str(path))
+        file.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
+        return sys.modules["qt"].QUiLoader().load(file)  # type: ignore[attr-defined]
+
+    def _load_segmentation(self, path: str) -> Any:
+        node = self.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", Path(path).name)
+        node.AddDefaultStorageNode()
+        node.GetStorageNode().SetFileName(path)
+        if not node.GetStorageNode().ReadData(node):
+            raise RuntimeError(f"could not read {path}")
+        return node
+
+    def load_module(self, path: Path) -> types.ModuleType:
+        """Import a scripted module's file."""
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+        return module
+
+    def process_events(self) -> None:
+        """One round of the event loop."""
+        self.qt.processEvents()
+
+
+class _NoCursor:
+    def __init__(self, *_arguments: Any) -> None:
+        pass
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_error: Any) -> None:
+        pass
+
+
+def _children_by_name(widget: Any) -> types.SimpleNamespace:
+    children = widget.findChildren(QtWidgets.QWidget)
+    return types.SimpleNamespace(**{c.objectName(): c for c in children if c.objectName()})
+
+
+_started: list[Application] = []
+
+
+def start() -> Application:
+    """The application, started at the first call."""
+    if not _started:
+        unittest.TestCase.maxDiff = None
+        _started.append(Application())
+    return _started[0]

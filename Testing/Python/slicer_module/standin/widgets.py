@@ -1,0 +1,167 @@
+"""The CTK and MRML widgets of the .ui file, and its loader."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+
+SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent")
+
+
+class CollapsibleButton(QtWidgets.QWidget):
+    """ctkCollapsibleButton: a title that hides what is below it."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._text = ""
+        self._collapsed = False
+        self._height = self.fontMetrics().height() + 10
+        self.setContentsMargins(0, self._height, 0, 0)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Maximum)
+
+    def _get_text(self) -> str:
+        return self._text
+
+    def _set_text(self, text: str) -> None:
+        self._text = text
+        self.update()
+
+    def _get_collapsed(self) -> bool:
+        return self._collapsed
+
+    def _set_collapsed(self, collapsed: bool) -> None:
+        self._collapsed = collapsed
+        self.setMaximumHeight(self._height if collapsed else 16777215)
+        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly):
+            child.setVisible(not collapsed)
+
+    text = QtCore.Property(str, _get_text, _set_text)
+    collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
+
+    def childEvent(self, event: QtCore.QChildEvent) -> None:
+        super().childEvent(event)
+        if self._collapsed and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().setVisible(False)
+
+    def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
+        painter = QtGui.QPainter(self)
+        area = QtCore.QRect(0, 0, QtWidgets.QWidget.width(self) - 1, self._height - 1)
+        painter.setPen(self.palette().mid().color())
+        painter.setBrush(self.palette().button())
+        painter.drawRoundedRect(area, 3, 3)
+        painter.setPen(self.palette().buttonText().color())
+        text = ("▸ " if self._collapsed else "▾ ") + self._text
+        painter.drawText(area.adjusted(8, 0, 0, 0), QtCore.Qt.AlignmentFlag.AlignVCenter, text)
+
+
+class MRMLWidget(QtWidgets.QWidget):
+    """qMRMLWidget: hands the scene to its children."""
+
+    mrmlSceneChanged = QtCore.Signal(object)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for child in self.findChildren(NodeComboBox):
+            child.setMRMLScene(scene)
+
+
+class NodeComboBox(QtWidgets.QWidget):
+    """qMRMLNodeComboBox: a node of the scene by name."""
+
+    currentNodeChanged = QtCore.Signal(object)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.nodeTypes: list[str] = []
+        self._scene: Any = None
+        self._nodes: list[Any] = []
+        self._box = QtWidgets.QComboBox(self)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+        self._box.activated.connect(lambda number: self._choose(self._nodes[number]))
+        self._node: Any = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+        box = weakref.ref(self)
+        for name in SCENE_EVENTS:
+            scene.AddObserver(getattr(scene, name), lambda caller, event: box() and box()._refresh())
+        self._refresh()
+
+    def _refresh(self) -> None:
+        count = self._scene.GetNumberOfNodes()
+        every = [self._scene.GetNthNode(number) for number in range(count)]
+        self._nodes = [None, *(node for node in every if node.GetClassName() in self.nodeTypes)]
+        self._box.clear()
+        self._box.addItems([node.GetName() if node else "None" for node in self._nodes])
+        self._choose(self._node if any(node is self._node for node in self._nodes) else None)
+
+    def _choose(self, node: Any) -> None:
+        self._box.setCurrentIndex(next((n for n, other in enumerate(self._nodes) if other is node), 0))
+        if node is not self._node:
+            self._node = node
+            self.currentNodeChanged.emit(node)
+
+    def currentNode(self) -> Any:
+        return self._node
+
+    def setCurrentNode(self, node: Any) -> None:
+        if node is not None and not any(node is other for other in self._nodes):
+            self._refresh()
+        self._choose(node)
+
+
+class SegmentsTableView(QtWidgets.QListWidget):
+    """qMRMLSegmentsTableView: colour and name of each segment."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._node: Any = None
+        self._tag: tuple[Any, int] | None = None
+
+    def setSegmentationNode(self, node: Any) -> None:
+        if node is not self._node:
+            if self._tag:
+                self._tag[0].RemoveObserver(self._tag[1])
+            self._node, self._tag = node, None
+            if node is not None:
+                event = slicer.vtkSegmentation.SegmentAdded
+                self._tag = (node, node.AddObserver(event, lambda caller, name: self._refresh()))
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.clear()
+        segmentation = self._node.GetSegmentation() if self._node else None
+        for number in range(segmentation.GetNumberOfSegments() if segmentation else 0):
+            segment = segmentation.GetNthSegment(number)
+            swatch = QtGui.QPixmap(16, 16)
+            swatch.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
+            self.addItem(QtWidgets.QListWidgetItem(QtGui.QIcon(swatch), segment.GetName()))
+
+
+CLASSES = {
+    "ctkCollapsibleButton": CollapsibleButton,
+    "qMRMLWidget": MRMLWidget,
+    "qMRMLNodeComboBox": NodeComboBox,
+    "qMRMLSegmentsTableView": SegmentsTableView,
+}
+
+
+class UiLoader(QtUiTools.QUiLoader):
+    """qt.QUiLoader: makes the widgets above, and tells the node boxes their types."""
+
+    def createWidget(self, name: str, parent: Any = None, object_name: str = "") -> Any:
+        if name not in CLASSES:
+            return super().createWidget(name, parent, object_name)
+        widget = CLASSES[name](parent)
+        widget.setObjectName(object_name)
+        return widget
+
+    def load(self, file: Any, parent: Any = None) -> Any:
+        widget = super().load(file, parent)
+        for box in widget.findChildren(NodeComboBox):
+            box.nodeTypes = list(box.property("nodeTypes") or [])
+        return widget
