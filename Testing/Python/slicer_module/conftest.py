@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -13,10 +13,22 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
-NEEDED = {"slicer_core": "slicer-core", "PySide6": "PySide6-Essentials"}
-MISSING = [package for name, package in NEEDED.items() if importlib.util.find_spec(name) is None]
+NEEDED = ("slicer_core", "PySide6.QtWidgets", "PySide6.QtUiTools")
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+
+def why_not() -> str:
+    """Why these tests cannot run here; '' if they can."""
+    for name in NEEDED:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            return f"needs {name} ({error}): pip install '.[slicer-test]'"
+    return ""
+
+
+REASON = why_not()
 sys.path.insert(0, str(HERE))
 
 
@@ -24,12 +36,12 @@ class SkippedModule(pytest.Module):
     """A test file that cannot run here, with the reason."""
 
     def collect(self) -> Any:
-        pytest.skip(f"needs {' and '.join(MISSING)}: pip install '.[slicer-test]'", allow_module_level=True)
+        pytest.skip(REASON, allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: Any) -> Any:
     """Skip, not fail, where the packages are missing."""
-    return SkippedModule.from_parent(parent, path=module_path) if MISSING else None
+    return SkippedModule.from_parent(parent, path=module_path) if REASON else None
 
 
 @pytest.fixture

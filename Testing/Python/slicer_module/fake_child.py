@@ -70,7 +70,7 @@ def one_case(study: StudyPaths, number: int, case: str, source: Path, scribbles:
     array = np.zeros(ct.shape, dtype=np.uint8)
     middle = np.array(ct.shape) // 2
     for offset, structure in enumerate(structures):
-        z, y, x = middle + (0, 0, 4 * offset - 4)
+        z, y, x = middle + np.array([0, 0, 4 * offset - 4])
         array[z - 3 : z + 3, y - 3 : y + 3, x : x + 3] = structure.value
     write_label_map(LabelMap(ct.with_array(array), structures), files.pseudo_mask)
     score = (0.9, 0.3, 0.6)[number % 3]

@@ -175,6 +175,7 @@ def test_opening_the_study_folder_later_goes_on_with_the_review(
 def paint(mask: Any) -> None:
     """What the Segment Editor does to a segment: other voxels, and an event."""
     import slicer
+
     from OneShotSegLib.slicer.geometry import image_array
 
     image = mask.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")

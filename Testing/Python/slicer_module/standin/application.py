@@ -1,5 +1,7 @@
 """The application object, the scene, and the modules that the module asks for."""
 
+# ruff: noqa: N802, N815  (the names are Slicer's and Qt's)
+
 from __future__ import annotations
 
 import importlib.util

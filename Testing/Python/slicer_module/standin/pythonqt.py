@@ -1,4 +1,4 @@
-"""PySide6 with the two habits of PythonQt that Slicer modules rely on: properties as attributes, connect by signature."""
+"""PySide6 with two habits of PythonQt that modules rely on: properties as attributes, connect by signature."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """slicer.ScriptedLoadableModule: the base classes of a module."""
 
+# ruff: noqa: N802  (the names are Slicer's and Qt's)
+
 from __future__ import annotations
 
 import unittest

@@ -1,5 +1,7 @@
 """The CTK and MRML widgets of the .ui file, and its loader."""
 
+# ruff: noqa: N802, N815  (the names are Slicer's and Qt's)
+
 from __future__ import annotations
 
 import weakref
