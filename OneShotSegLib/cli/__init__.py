@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 CANCELLED = 130
 BAD_INPUT = 2
+
+
+class Cancelled(BaseException):
+    """The user or the parent process asked to stop."""
 
 
 def main() -> None:
@@ -13,11 +19,17 @@ def main() -> None:
     from OneShotSegLib.cli.app import app
     from OneShotSegLib.errors import InputError
 
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _cancel)
     try:
         app()
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
+    except Cancelled:
         print("Cancelled; what was done is kept, and the same command goes on from there.", file=sys.stderr)
         sys.exit(CANCELLED)
+
+
+def _cancel(number: int, frame: FrameType | None) -> None:
+    raise Cancelled

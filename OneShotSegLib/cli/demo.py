@@ -44,5 +44,5 @@ def run_demo(output: Path, patients: int, device: str) -> None:
     report = write_report(study, result)
     Console().print(result.render())
     took = time.monotonic() - started
-    console.print(f"Mean Dice {result.overall.dice:.2f} on phantom patients, {took:.0f} s in all.")
+    console.print(f"Mean Dice {result.overall().dice or 0.0:.2f} on phantom patients, {took:.0f} s in all.")
     console.print(f"Report: {report.resolve()}", soft_wrap=True)

@@ -1,0 +1,36 @@
+"""Train the shipped ``phantom`` weights from nothing: ``make phantom-weights``.
+
+The patients are other ones than those of the demo and the tests (another seed). The same command gives the same weights
+on the same kind of machine.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from OneShotSegLib import phantom
+from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
+from OneShotSegLib.study.events import ProgressListener
+from OneShotSegLib.training.command import PRNetRequest, train_weights
+from OneShotSegLib.training.shipping import ship
+
+PATIENTS = 44
+SEED = 71
+STEPS = 2500
+DESTINATION = Path(__file__).parents[2] / "Resources" / "Weights" / "phantom"
+
+
+def main() -> None:
+    """Make the patients, train both stages, and store them in half precision."""
+    work = Path(tempfile.gettempdir()) / "oneshotseg-phantom-training"
+    cohort = work / "cohort"
+    if not (cohort / "ct").is_dir():
+        phantom.write_cohort(cohort, PATIENTS, seed=SEED)
+    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, seed=0), ProgressListener())
+    for name in (COARSE_FILE, FINE_FILE):
+        print(ship(work / "weights" / name, DESTINATION / name))
+
+
+if __name__ == "__main__":
+    main()
