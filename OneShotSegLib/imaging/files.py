@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,10 +16,13 @@ import SimpleITK as sitk  # noqa: N813
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.whole import can_hold, is_whole_meta_image, is_whole_nifti
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 MAX_VOXELS = 2**31
 UNEVEN_SLICES_MM = 0.1
+SLICE_POSITION = "0020|0032"
 
 
 def suffix_of(path: Path) -> str:
@@ -74,31 +80,73 @@ def read_volume(path: Path | str) -> Volume:
     return from_itk(read_itk(Path(path)))
 
 
-def read_itk(path: Path) -> sitk.Image:
-    """Like `read_volume`, but the SimpleITK image with its metadata."""
+def read_itk(path: Path, layers: bool = False) -> sitk.Image:
+    """Like `read_volume`, but the SimpleITK image with its metadata.
+
+    Args:
+        path: A file, or a folder with one DICOM series.
+        layers: Take several values a voxel too, as the layers of a segmentation.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
     with _quiet_itk():
-        return _read_series(path) if path.is_dir() else _read_file(path)
+        image = _read_series(path) if path.is_dir() else _read_file(path, layers)
+    _check_axes(path, image)
+    return image
 
 
-def _read_file(path: Path) -> sitk.Image:
+def _read_file(path: Path, layers: bool) -> sitk.Image:
+    if not suffix_of(path):
+        raise InputError(f"{path}: expected a NIfTI, NRRD or MetaImage file or a DICOM folder, found another file.")
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    _execute(reader.ReadImageInformation, path)
-    _check_header(path, reader.GetSize(), reader.GetNumberOfComponents())
-    image = _execute(reader.Execute, path)
+    with _apart(path) as apart:
+        reader.SetFileName(str(apart))
+        _execute(reader.ReadImageInformation, path)
+        _check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
+        if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
+            raise _broken(path)
+        image = _execute(reader.Execute, path)
+    if not _is_whole(path):
+        raise _broken(path)
     return image[:, :, :, 0] if image.GetDimension() == 4 else image
+
+
+@contextmanager
+def _apart(path: Path) -> Iterator[Path]:
+    """The file under a name that nothing lies beside: the NIfTI reader would mix up x.nii.gz and x.nii."""
+    if suffix_of(path) != ".nii.gz" or not any(path.with_name(stem_of(path) + s).exists() for s in (".nii", ".NII")):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        alias = Path(folder) / "volume.nii.gz"
+        try:
+            alias.symlink_to(path.resolve())
+        except OSError:
+            shutil.copyfile(path, alias)
+        yield alias
+
+
+def _is_whole(path: Path) -> bool:
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        return is_whole_nifti(path)
+    return suffix != ".mha" or is_whole_meta_image(path)
+
+
+def _check_axes(path: Path, image: sitk.Image) -> None:
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)
+    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
+        raise InputError(f"{path}: expected a grid with axes at right angles, found a sheared one.")
 
 
 def _check_header(path: Path, size: tuple[int, ...], components: int) -> None:
     extent = size[:3]
-    if len(size) not in (3, 4) or (len(size) == 4 and size[3] != 1) or 1 in extent[:2]:
+    if len(size) not in (3, 4) or (len(size) == 4 and size[3] != 1) or 1 in extent:
         found = " x ".join(str(n) for n in size)
         raise InputError(f"{path}: expected a 3D image, found one of {found} voxels ({len(size)} axes).")
     if components != 1:
         raise InputError(f"{path}: expected one value a voxel, found {components} (a colour or vector image).")
-    if int(np.prod(extent, dtype=object)) > MAX_VOXELS:
+    if math.prod(extent) > MAX_VOXELS:
         found = " x ".join(str(n) for n in extent)
         raise InputError(f"{path}: expected at most 2^31 voxels, found a header of {found}.")
 
@@ -112,24 +160,32 @@ def _read_series(folder: Path) -> sitk.Image:
     if len(names) < 2 and _slices_in(names[0]) < 2:
         raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
     reader.SetFileNames(names)
+    reader.MetaDataDictionaryArrayUpdateOn()
     image = _execute(reader.Execute, folder)
     _check_header(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    _check_even_slices(folder, image)
+    _check_even_slices(folder, image, reader, len(names))
     return image
 
 
 def _slices_in(name: str) -> int:
     reader = sitk.ImageFileReader()
     reader.SetFileName(name)
-    reader.ReadImageInformation()
+    _execute(reader.ReadImageInformation, Path(name))
     size = reader.GetSize()
     return size[2] if len(size) > 2 else 1
 
 
-def _check_even_slices(folder: Path, image: sitk.Image) -> None:
-    key = "ITK_non_uniform_sampling_deviation"
-    deviation = float(image.GetMetaData(key)) if image.HasMetaDataKey(key) else 0.0
-    if deviation > UNEVEN_SLICES_MM:
+def _check_even_slices(folder: Path, image: sitk.Image, reader: sitk.ImageSeriesReader, count: int) -> None:
+    if count < 3 or not all(reader.HasMetaDataKey(number, SLICE_POSITION) for number in range(count)):
+        return
+    positions = [reader.GetMetaData(number, SLICE_POSITION).split("\\") for number in range(count)]
+    try:
+        along = np.asarray(positions, dtype=np.float64) @ np.asarray(image.GetDirection()).reshape(3, 3)[:, 2]
+    except ValueError as error:
+        raise InputError(f"{folder}: expected positions of the slices, found some that are no numbers.") from error
+    steps = np.diff(along)
+    deviation = float(np.abs(steps - np.median(steps)).max())
+    if not deviation <= UNEVEN_SLICES_MM:
         raise InputError(
             f"{folder}: expected evenly spaced slices, found a deviation of {deviation:.2f} mm (a slice is missing?)."
         )
@@ -139,13 +195,19 @@ def _execute(read, path: Path):  # type: ignore[no-untyped-def]
     try:
         return read()
     except RuntimeError as error:
-        raise InputError(f"{path}: expected a readable image, found {_reason(error)}.") from error
+        raise _broken(path, _reason(error)) from error
+
+
+def _broken(path: Path, found: str = "a broken or truncated file") -> InputError:
+    return InputError(f"{path}: expected a readable image, found {found}.")
 
 
 def _reason(error: RuntimeError) -> str:
     text = str(error)
     if "Unable to determine ImageIO reader" in text:
         return "a file of an unknown format"
+    if "orthonormal" in text:
+        return "one whose axes are not at right angles"
     return "a broken or truncated file"
 
 
@@ -167,12 +229,24 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         volume: What to write.
         path: Where; the suffix chooses the format.
         metadata: Keys and values for the header (NRRD keeps them).
+
+    Raises:
+        InputError: If the suffix names no format that keeps a volume in one file.
+        OSError: If it could not be written (a full disk, a folder that is read-only).
     """
+    path = Path(path)
+    if suffix_of(path) not in WRITABLE:
+        raise InputError(f"{path}: expected a file name that ends in {', '.join(WRITABLE)} to write to.")
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
-    with whole_file(Path(path)) as beside:
-        sitk.WriteImage(image, str(beside), useCompression=True)
+    with whole_file(path) as beside, _quiet_itk():
+        try:
+            sitk.WriteImage(image, str(beside), useCompression=True)
+        except RuntimeError as error:
+            raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
+        if not _is_whole(beside):
+            raise OSError(f"{path}: could not be written to the end (is the disk full?).")
 
 
 @contextmanager

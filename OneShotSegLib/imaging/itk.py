@@ -20,8 +20,10 @@ def from_itk(image: sitk.Image) -> Volume:
 
 
 def to_itk(volume: Volume) -> sitk.Image:
-    """A Volume as a SimpleITK image on the same grid."""
-    array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
+    """A Volume as a SimpleITK image on the same grid; types that it lacks become the next that holds them."""
+    kind = volume.array.dtype
+    known: dict[np.dtype, np.dtype] = {np.dtype(bool): np.dtype(np.uint8), np.dtype(np.float16): np.dtype(np.float32)}
+    array = volume.array.astype(known.get(kind, kind.newbyteorder("=")), copy=False)
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     image.SetSpacing(_floats(volume.spacing))
     image.SetOrigin(_floats(volume.origin))
