@@ -12,13 +12,13 @@ import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_itk, write_volume
-from OneShotSegLib.imaging.itk import from_itk
 from OneShotSegLib.imaging.resampling import present_labels
 from OneShotSegLib.imaging.volume import Volume
 
 BACKGROUND_NAME = "Background"
 MAX_LABEL = 255
-SEGMENT_KEY = re.compile(r"Segment(\d+)_(.+)")
+SEGMENT_KEY = re.compile(r"Segment(\d{1,4})_(.+)", re.ASCII)
+LABEL_VALUE = re.compile(r"\d{1,4}", re.ASCII)
 Color = tuple[float, float, float]
 
 # Distinct on grey CT, and for the common forms of colour blindness in this order.
@@ -90,38 +90,96 @@ class LabelMap:
 def read_label_map(path: Path | str) -> LabelMap:
     """Read a label map; names and colours come from a Slicer segmentation (.seg.nrrd), else they are numbered.
 
+    The layers in which Slicer keeps overlapping segments become one, the later segment on top; of two segments with one
+    value in different layers, the later gets the lowest value that is free.
+
     Raises:
-        InputError: If it is no 3D map of whole numbers from 0 to 255, or a segmentation with overlapping segments.
+        InputError: If it is no 3D map of whole numbers from 0 to 255, or its segments are described wrongly.
     """
-    image = read_itk(Path(path))
-    volume = from_itk(image)
-    array = volume.array
-    if not np.all(np.isfinite(array)) or np.any(array != np.round(array)):
-        raise InputError(f"{path}: expected a label map of whole numbers, found fractions.")
-    if array.min() < 0 or array.max() > MAX_LABEL:
-        raise InputError(
-            f"{path}: expected label values from 0 to {MAX_LABEL}, found {array.min():g} to {array.max():g}."
-        )
-    named = _segments_of(image)
-    values = {segment.value for segment in named}
+    path = Path(path)
+    image = read_itk(path, layers=True)
+    array = sitk.GetArrayFromImage(image)
+    fields = _segment_entries(image)
+    if array.ndim == 4 and not fields:
+        raise InputError(f"{path}: expected one label a voxel, found {array.shape[3]} (a colour or vector image).")
+    _check_labels(path, array)
+    segments = [_segment(path, number, fields[number]) for number in sorted(fields)]
+    if array.ndim == 4:
+        layers = [_layer(path, fields[number], array.shape[3]) for number in sorted(fields)]
+        array, segments = _flattened(path, array, segments, layers)
+    values = [segment.value for segment in segments]
+    if len(set(values)) < len(values):
+        raise InputError(f"{path}: expected a label value of its own for each segment, found one used twice.")
     unnamed = [Segment.numbered(value) for value in present_labels(array) if value not in values]
-    return LabelMap(volume.with_array(array.astype(np.uint8)), (*named, *unnamed))
+    direction = np.asarray(image.GetDirection()).reshape(3, 3)[::-1, ::-1]
+    volume = Volume.create(array.astype(np.uint8), image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
+    return LabelMap(volume, (*segments, *unnamed))
 
 
-def _segments_of(image: sitk.Image) -> list[Segment]:
+def _check_labels(path: Path, array: np.ndarray) -> None:
+    if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.array_equal(array, np.round(array))):
+        raise InputError(f"{path}: expected a label map of whole numbers, found fractions.")
+    low, high = array.min(), array.max()
+    if low < 0 or high > MAX_LABEL:
+        raise InputError(f"{path}: expected label values from 0 to {MAX_LABEL}, found {low:g} to {high:g}.")
+
+
+def _segment_entries(image: sitk.Image) -> dict[int, dict[str, str]]:
+    """What a Slicer segmentation says about each of its segments, by the segment's number."""
     fields: dict[int, dict[str, str]] = {}
     for key in image.GetMetaDataKeys():
         match = SEGMENT_KEY.fullmatch(key)
         if match:
             fields.setdefault(int(match[1]), {})[match[2]] = image.GetMetaData(key)
-    return [_segment(number, fields[number]) for number in sorted(fields)]
+    return fields
 
 
-def _segment(number: int, fields: dict[str, str]) -> Segment:
-    value = int(fields.get("LabelValue", number + 1))
-    color = tuple(float(part) for part in fields.get("Color", "").split())
-    known: Color = color if len(color) == 3 else PALETTE[(value - 1) % len(PALETTE)]
-    return Segment(value, fields.get("Name", f"Structure {value}"), known, fields.get("Tags", ""))
+def _segment(path: Path, number: int, fields: dict[str, str]) -> Segment:
+    text = fields.get("LabelValue", str(number + 1)).strip()
+    value = int(text) if LABEL_VALUE.fullmatch(text) else 0
+    if not 1 <= value <= MAX_LABEL:
+        raise InputError(f"{path}: expected segments with label values from 1 to {MAX_LABEL}, found {text[:20]!r}.")
+    name = fields.get("Name") or f"Structure {value}"
+    return Segment(value, name, _color(fields.get("Color", ""), value), fields.get("Tags", ""))
+
+
+def _color(text: str, value: int) -> Color:
+    """RGB as written, 0-1, or the palette's where there is none."""
+    try:
+        parts = [float(part) for part in text.split()]
+    except ValueError:
+        parts = []
+    if len(parts) != 3 or not np.isfinite(parts).all():
+        return Segment.numbered(value).color
+    red, green, blue = (min(max(part, 0.0), 1.0) for part in parts)
+    return red, green, blue
+
+
+def _layer(path: Path, fields: dict[str, str], count: int) -> int:
+    text = fields.get("Layer", "0").strip()
+    layer = int(text) if LABEL_VALUE.fullmatch(text) else count
+    if layer >= count:
+        raise InputError(f"{path}: expected segments in layers 0 to {count - 1}, found one in layer {text[:20]!r}.")
+    return layer
+
+
+def _flattened(
+    path: Path, array: np.ndarray, segments: Sequence[Segment], layers: Sequence[int]
+) -> tuple[np.ndarray, list[Segment]]:
+    """Layers (D, H, W, L) as one map (D, H, W), and the segments with the values that they have in it."""
+    flat = np.zeros(array.shape[:3], dtype=np.uint8)
+    taken: list[Segment] = []
+    values = {segment.value for segment in segments}
+    for segment, layer in zip(segments, layers, strict=True):
+        value = segment.value
+        if any(other.value == value for other in taken):
+            value = next((free for free in range(1, MAX_LABEL + 1) if free not in values), 0)
+            if not value:
+                raise InputError(f"{path}: expected at most {MAX_LABEL} segments, found more.")
+            values.add(value)
+        flat[array[..., layer] == segment.value] = value
+        taken.append(replace(segment, value=value))
+    return flat, taken
 
 
 def write_label_map(label_map: LabelMap, path: Path | str) -> None:
