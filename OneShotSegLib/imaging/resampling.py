@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Vector, Volume
+
+Box = tuple[slice, ...]
 
 
 def working_grid(volume: Volume, spacing: ArrayLike) -> Volume:
@@ -62,7 +67,8 @@ def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: in
 
 def _anti_aliased(image: sitk.Image, volume: Volume, grid: Volume) -> sitk.Image:
     """Smooth along each axis whose voxels the grid steps over; sigma 0.35 of the coarser step, as a box would do."""
-    target = np.abs(grid.direction.T @ volume.direction).T @ grid.spacing
+    cosines = grid.direction.T @ volume.direction  # of grid axis (row) to volume axis (column)
+    target = np.sqrt((cosines**2).T @ grid.spacing**2)  # root mean square of the grid's step along each volume axis
     ratio = target / volume.spacing
     sigma = np.where(ratio > 1.2, 0.35 * np.sqrt(np.maximum(target**2 - volume.spacing**2, 0)), 0.0)
     for axis, value in enumerate(sigma):
@@ -75,23 +81,75 @@ def _anti_aliased(image: sitk.Image, volume: Volume, grid: Volume) -> sitk.Image
 def resample_labels(labels: Volume, grid: Volume) -> Volume:
     """Read a label map on another grid: each voxel gets the label with the greatest share of it (ties: the lower).
 
-    Nearest-neighbour reading makes stairs and loses thin structures on coarser grids; shares do not.
+    Nearest-neighbour reading makes stairs and loses thin structures on coarser grids; shares do not. Each label is read
+    only where it can reach, so small structures on a large grid cost little.
+
+    Args:
+        labels: Label map, shape (D, H, W); values below 1 are unlabelled.
+        grid: Where to read it, shape (D', H', W'); its voxels are not used.
+
+    Returns:
+        A map of the labels' type, shape (D', H', W').
     """
     if labels.same_grid(grid):
         return labels
-    best = _share(labels, 0, grid)
     result = np.zeros(grid.shape, dtype=labels.array.dtype)
-    for value in present_labels(labels.array):
-        share = _share(labels, value, grid)
-        wins = share > best
-        result[wins] = value
-        np.maximum(best, share, out=best)
+    boxes = label_boxes(labels.array)
+    reaches = {value: reach for value, box in boxes.items() if (reach := _reach(labels, box, grid)) is not None}
+    if not reaches:
+        return grid.with_array(result)
+    around = _union([on_grid for _, on_grid in reaches.values()])
+    best = np.zeros([part.stop - part.start for part in around], dtype=np.float32)
+    labelled = np.zeros_like(best)
+    for value, (on_labels, on_grid) in sorted(reaches.items()):
+        share = _share(cropped(labels, on_labels), value, cropped(grid, on_grid))
+        inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(on_grid, around, strict=True))
+        wins = share > best[inside]
+        result[on_grid][wins] = value
+        best[inside][wins] = share[wins]
+        labelled[inside] += share
+    result[around][1 - labelled >= best] = 0
     return grid.with_array(result)
 
 
 def _share(labels: Volume, value: int, grid: Volume) -> NDArray[np.float32]:
-    outside = float(value == 0)
-    return resample(labels.with_array((labels.array == value).astype(np.float32)), grid, fill=outside).array
+    return resample(labels.with_array((labels.array == value).astype(np.float32)), grid).array
+
+
+def _reach(labels: Volume, box: Box, grid: Volume) -> tuple[Box, Box] | None:
+    """The part of the labels that a label's smoothed shape needs, and the part of the grid that it can reach."""
+    cosines = grid.direction.T @ labels.direction
+    margin = np.ceil(1.5 * np.sqrt((cosines**2).T @ grid.spacing**2) / labels.spacing).astype(int) + 2
+    low = np.maximum([part.start for part in box] - margin, 0)
+    high = np.minimum([part.stop for part in box] + margin, labels.shape)
+    corners = np.stack(np.meshgrid(*zip(low - 0.5, high - 0.5, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
+    index = grid.to_index(labels.to_world(corners))
+    first = np.maximum(np.floor(index.min(axis=0)), 0).astype(int)
+    last = np.minimum(np.ceil(index.max(axis=0)) + 1, grid.shape).astype(int)
+    if (first >= last).any():
+        return None
+    return _box(low, high), _box(first, last)
+
+
+def _box(low: NDArray, high: NDArray) -> Box:
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _union(boxes: Sequence[Box]) -> Box:
+    return tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True))
+
+
+def cropped(volume: Volume, box: Box) -> Volume:
+    """The part of a volume within index ranges [z, y, x], at its place."""
+    start = [part.start for part in box]
+    return Volume.create(volume.array[box], volume.spacing, volume.to_world(start), volume.direction)
+
+
+def label_boxes(array: NDArray) -> dict[int, Box]:
+    """The index ranges [z, y, x] that just hold each label over 0, ascending."""
+    whole = array if array.dtype.kind in "iu" else array.astype(np.int32)
+    found = ndimage.find_objects(whole)
+    return {value: box for value, box in enumerate(found, 1) if box is not None}
 
 
 def present_labels(array: NDArray) -> list[int]:
@@ -110,14 +168,12 @@ def paint_points(grid: Volume, world: Vector, values: NDArray) -> NDArray[np.uin
         world: Positions, shape (N, 3), mm.
         values: Labels over 0, shape (N,).
     """
-    index = np.rint(grid.to_index(world)).astype(np.int64)
-    inside = np.all((index >= 0) & (index < np.asarray(grid.shape)), axis=1)
-    flat = np.ravel_multi_index(tuple(index[inside].T), grid.shape)
+    exact = grid.to_index(world)
+    inside = np.all((exact > -0.5) & (exact < np.asarray(grid.shape) - 0.5), axis=1) & (values > 0)
+    index = np.clip(np.rint(exact[inside]).astype(np.int64), 0, np.asarray(grid.shape) - 1)
+    voxels = np.ravel_multi_index(tuple(index.T), grid.shape)
+    ballots, votes = np.unique(np.stack([voxels, values[inside]]), axis=1, return_counts=True)
+    order = np.lexsort((-ballots[1], votes, ballots[0]))  # the winner of each voxel comes last and is painted last
     painted = np.zeros(int(np.prod(grid.shape)), dtype=np.uint8)
-    votes = np.zeros(painted.shape, dtype=np.int32)
-    for value in present_labels(values):
-        count = np.bincount(flat[values[inside] == value], minlength=painted.size)
-        wins = count > votes
-        painted[wins] = value
-        votes[wins] = count[wins]
+    painted[ballots[0][order]] = ballots[1][order]
     return painted.reshape(grid.shape)
