@@ -58,12 +58,12 @@ class PatchSource:
 
     def read(self, points: Tensor) -> Tensor:
         """Intensities (linear, 0 outside) at mm points (N, d, h, w, 3), shape (N, 1, d, h, w)."""
-        extent = torch.tensor(self.image.shape, device=self.image.device, dtype=torch.float32) - 1
-        normalised = 2 * self.to_index(points) / extent.clamp(min=1) - 1
+        extent = torch.tensor(self.image.shape, device=self.image.device, dtype=torch.float32)
+        normalised = (2 * self.to_index(points) + 1) / extent - 1
         count = len(points)
         # All patches as one tall patch: the volume is not copied per patch.
         tall = normalised.flip(-1).reshape(1, count * points.shape[1], *points.shape[2:])
-        values = F.grid_sample(self.image[None, None], tall, mode="bilinear", padding_mode="zeros", align_corners=True)
+        values = F.grid_sample(self.image[None, None], tall, mode="bilinear", padding_mode="zeros", align_corners=False)
         return values.reshape(count, 1, *points.shape[1:4])
 
     def cut(self, positions: Tensor, size: Sequence[int]) -> Tensor:
