@@ -157,9 +157,16 @@ def _info(path: Path, description: dict[str, Any]) -> PRNetInfo:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON description as one safetensors file, whole or not at all."""
+    """Write tensors and a JSON description as one safetensors file, whole or not at all.
+
+    Raises:
+        OSError: If it could not be written (a full disk, a folder that is read-only).
+    """
     with whole_file(path) as beside:
-        save_file(dict(tensors), str(beside), {"format": FORMAT, "description": json.dumps(description)})
+        try:
+            save_file(dict(tensors), str(beside), {"format": FORMAT, "description": json.dumps(description)})
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -99,7 +99,9 @@ def import_official(
         for stage, name in (("coarse", COARSE_FILE), ("fine", FINE_FILE)):
             save_prnet(output / name, networks[stage], infos[stage])
     except OSError as error:
-        raise InputError(f"{output}: expected a folder that can be written, found: {error.strerror}.") from error
+        raise InputError(
+            f"{output}: expected a folder that can be written, found: {error.strerror or 'no room'}."
+        ) from error
     return infos["coarse"], infos["fine"]
 
 
