@@ -1,0 +1,260 @@
+"""Label maps and their segments, as Slicer writes and reads them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.labelmaps import PALETTE, LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.volume import Volume
+
+TAGS = "TerminologyEntry:Segmentation category and type~SCT^85756007^Tissue|Segmentation.Status:inprogress|"
+SEGMENTS = (
+    Segment(7, "Brainstem", (0.5, 0.25, 1.0), TAGS),
+    Segment(2, "Parotide, links", (1.0, 0.0, 0.2)),
+    Segment(200, "Background", (0.1, 0.2, 0.3)),
+    Segment(5, "not painted", (0.0, 1.0, 0.0)),
+)
+
+
+def label_map() -> LabelMap:
+    array = np.zeros((4, 5, 6), np.uint8)
+    array[1, 1:3, 2:5], array[2, 0, 0], array[3, 4, 5] = 7, 2, 200
+    direction = [[1, 0, 0], [0, -1, 0], [0, 0, -1]]
+    return LabelMap(Volume.create(array, (3, 0.9, 1.1), (5, 6, 7), direction), SEGMENTS)
+
+
+def sentence_of(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        read_label_map(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert "\n" not in text
+    return text
+
+
+def test_names_colours_tags_values_and_order_come_back_as_they_were(tmp_path):
+    write_label_map(label_map(), tmp_path / "m.seg.nrrd")
+    read = read_label_map(tmp_path / "m.seg.nrrd")
+    assert read.segments == SEGMENTS
+    assert read.volume.same_grid(label_map().volume)
+    assert read.volume.array.dtype == np.uint8
+    np.testing.assert_array_equal(read.volume.array, label_map().volume.array)
+
+
+def test_the_header_is_what_slicer_writes(tmp_path):
+    write_label_map(label_map(), tmp_path / "m.seg.nrrd")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(tmp_path / "m.seg.nrrd"))
+    reader.ReadImageInformation()
+    entry = reader.GetMetaData
+    assert entry("Segmentation_MasterRepresentation") == "Binary labelmap"
+    assert entry("Segmentation_ReferenceImageExtentOffset") == "0 0 0"
+    assert entry("Segment0_ID") == "Segment_7"
+    assert entry("Segment0_Name") == "Brainstem"
+    assert entry("Segment0_Color") == "0.5 0.25 1"
+    assert entry("Segment0_LabelValue") == "7"
+    assert entry("Segment0_Layer") == "0"
+    assert entry("Segment0_Extent") == "2 4 1 2 1 1"
+    assert entry("Segment0_Tags") == TAGS
+    assert entry("Segment3_Extent") == "0 -1 0 -1 0 -1"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30))
+def test_any_name_comes_back_and_adds_no_entry_of_its_own(tmp_path, name):
+    named = LabelMap(label_map().volume, (replace(SEGMENTS[0], name=name), *SEGMENTS[1:]))
+    write_label_map(named, tmp_path / "m.seg.nrrd")
+    assert read_label_map(tmp_path / "m.seg.nrrd").segments == named.segments
+
+
+@pytest.mark.parametrize("name", ["a\nSegment0_LabelValue:=9", "a\r\n\r\nb", "x:=y", "# no comment", "a\\nb"])
+def test_names_cannot_write_into_the_header(tmp_path, name):
+    write_label_map(LabelMap(label_map().volume, (replace(SEGMENTS[0], name=name),)), tmp_path / "m.seg.nrrd")
+    read = read_label_map(tmp_path / "m.seg.nrrd")
+    assert read.segments[0].value == 7
+    np.testing.assert_array_equal(read.volume.array, label_map().volume.array)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float32, np.float64])
+def test_plain_label_maps_are_numbered_and_not_renumbered(tmp_path, suffix, kind):
+    volume = label_map().volume
+    write_volume(volume.with_array(volume.array.astype(kind)), tmp_path / f"m{suffix}")
+    read = read_label_map(tmp_path / f"m{suffix}")
+    assert [(s.value, s.name) for s in read.segments] == [
+        (2, "Structure 2"),
+        (7, "Structure 7"),
+        (200, "Structure 200"),
+    ]
+    assert read.segments[0].color == PALETTE[1]
+    np.testing.assert_array_equal(read.volume.array, volume.array)
+
+
+def test_values_without_a_segment_are_kept_and_numbered(tmp_path):
+    write_label_map(LabelMap(label_map().volume, SEGMENTS[:1]), tmp_path / "m.seg.nrrd")
+    read = read_label_map(tmp_path / "m.seg.nrrd")
+    assert [s.name for s in read.segments] == ["Brainstem", "Structure 2", "Structure 200"]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((0, 0.5), "fractions"),
+        ((0, float("nan")), "fractions"),
+        ((0, float("inf")), "fractions"),
+        ((-1, 1), "found -1 to 1"),
+        ((0, 256), "found 0 to 256"),
+        ((-1000, 1000), "found -1000 to 1000"),
+    ],
+)
+def test_values_that_are_no_labels_are_refused(tmp_path, values, found):
+    array = np.resize(np.array(values, np.float32), (3, 4, 5))
+    write_volume(Volume.create(array), tmp_path / "m.nrrd")
+    assert found in sentence_of(tmp_path / "m.nrrd")
+
+
+def test_colour_images_are_no_label_maps(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.uint8), isVector=True), str(tmp_path / "m.nrrd"))
+    assert "colour or vector" in sentence_of(tmp_path / "m.nrrd")
+
+
+# Overlapping segments: Slicer keeps them in layers, a "list" axis of the NRRD
+
+
+def write_layers(path: Path, layers: np.ndarray, segments: list[dict[str, str]], list_first: bool = True) -> None:
+    """A layered segmentation as Slicer writes it; layers of shape (L, D, H, W)."""
+    size = [str(n) for n in layers.shape[:0:-1]]
+    axes, kinds, count = ["(1.1,0,0)", "(0,0.9,0)", "(0,0,3)"], ["domain"] * 3, str(len(layers))
+    at = 0 if list_first else 3
+    size.insert(at, count)
+    axes.insert(at, "none")
+    kinds.insert(at, "list")
+    lines = [
+        "NRRD0004",
+        "type: unsigned char",
+        "dimension: 4",
+        "space: left-posterior-superior",
+        f"sizes: {' '.join(size)}",
+        f"space directions: {' '.join(axes)}",
+        f"kinds: {' '.join(kinds)}",
+        "encoding: raw",
+        "space origin: (7,6,5)",
+        *(f"Segment{n}_{key}:={text}" for n, fields in enumerate(segments) for key, text in fields.items()),
+    ]
+    data = np.moveaxis(layers, 0, -1) if list_first else layers
+    path.write_bytes("\n".join(lines).encode() + b"\n\n" + np.ascontiguousarray(data).tobytes())
+
+
+def two_layers() -> np.ndarray:
+    layers = np.zeros((2, 4, 5, 6), np.uint8)
+    layers[0, 1, 1:4, 1:4] = 1
+    layers[0, 3, 0, 0] = 3
+    layers[1, 1, 3:5, 3:6] = 1
+    return layers
+
+
+FIELDS = [
+    {"Name": "lower", "LabelValue": "1", "Layer": "0", "Color": "1 0 0"},
+    {"Name": "upper", "LabelValue": "1", "Layer": "1", "Color": "0 1 0"},
+    {"Name": "other", "LabelValue": "3", "Layer": "0", "Color": "0 0 1"},
+]
+
+
+@pytest.mark.parametrize("list_first", [True, False])
+def test_overlapping_segments_are_flattened_with_the_later_on_top(tmp_path, list_first):
+    path = tmp_path / "m.seg.nrrd"
+    write_layers(path, two_layers(), FIELDS, list_first)
+    read = read_label_map(path)
+    assert [(s.name, s.value) for s in read.segments] == [("lower", 1), ("upper", 2), ("other", 3)]
+    wanted = two_layers()[0].copy()
+    wanted[two_layers()[1] == 1] = 2
+    np.testing.assert_array_equal(read.volume.array, wanted)
+    np.testing.assert_allclose(read.volume.spacing, (3, 0.9, 1.1))
+    np.testing.assert_allclose(read.volume.origin, (5, 6, 7))
+
+
+def test_layers_without_double_values_keep_them(tmp_path):
+    layers = two_layers()
+    layers[1] *= 9
+    write_layers(tmp_path / "m.seg.nrrd", layers, [FIELDS[0], {**FIELDS[1], "LabelValue": "9"}, FIELDS[2]])
+    read = read_label_map(tmp_path / "m.seg.nrrd")
+    assert [s.value for s in read.segments] == [1, 9, 3]
+    assert sorted(np.unique(read.volume.array)) == [0, 1, 3, 9]
+
+
+# Descriptions that cannot be
+
+
+def write_with_fields(path: Path, *segments: dict[str, str]) -> None:
+    entries = [(f"Segment{n}_{key}", text) for n, fields in enumerate(segments) for key, text in fields.items()]
+    write_volume(label_map().volume, path, entries)
+
+
+@pytest.mark.parametrize("value", ["x", "", "0", "-3", "256", "1.5", "9" * 9999, "٣"])
+def test_segments_with_values_that_cannot_be_are_refused(tmp_path, value):
+    write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": value, "Name": "a"})
+    assert "label values from 1 to 255" in sentence_of(tmp_path / "m.seg.nrrd")
+
+
+def test_two_segments_of_one_value_in_one_layer_are_refused(tmp_path):
+    write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7"}, {"LabelValue": "7"})
+    assert "used twice" in sentence_of(tmp_path / "m.seg.nrrd")
+
+
+@pytest.mark.parametrize("layer", ["2", "x", "-1", "99999999"])
+def test_segments_in_layers_that_are_not_there_are_refused(tmp_path, layer):
+    write_layers(tmp_path / "m.seg.nrrd", two_layers(), [{**FIELDS[0], "Layer": layer}])
+    assert "layers 0 to 1" in sentence_of(tmp_path / "m.seg.nrrd")
+
+
+@pytest.mark.parametrize("color", ["", "red", "1 2", "1 2 3 4", "nan nan nan", "7 -1 0.5"])
+def test_colours_that_cannot_be_do_not_matter(tmp_path, color):
+    write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7", "Name": "a", "Color": color})
+    read = read_label_map(tmp_path / "m.seg.nrrd").segments[0]
+    assert (read.value, read.name) == (7, "a")
+    assert all(0 <= part <= 1 for part in read.color)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [f"Segment{n}_{k}" for n in ("0", "1", "99999") for k in ("LabelValue", "Color", "Layer", "Name")]
+        ),
+        st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=12),
+    )
+)
+def test_any_header_gives_a_label_map_or_a_sentence(tmp_path, entries):
+    write_volume(label_map().volume, tmp_path / "m.seg.nrrd", entries.items())
+    try:
+        read = read_label_map(tmp_path / "m.seg.nrrd")
+    except InputError:
+        return
+    assert all(1 <= s.value <= 255 and min(s.color) >= 0 and max(s.color) <= 1 for s in read.segments)
+    np.testing.assert_array_equal(read.volume.array, label_map().volume.array)
+
+
+# The background stroke
+
+
+@pytest.mark.parametrize("name", ["Background", "background", " BACKGROUND "])
+def test_the_background_stroke_goes_by_its_name_in_any_case(name):
+    assert Segment(3, name, (0, 0, 0)).is_background_stroke
+    assert not Segment(3, name + "s", (0, 0, 0)).is_background_stroke
+
+
+def test_a_value_can_be_named_as_the_background():
+    named = label_map().with_background(2)
+    assert [s.name for s in named.segments] == ["Brainstem", "Background", "Background", "not painted"]
+    assert label_map().with_background(None).segments == SEGMENTS
+    assert label_map().with_background(9).segments[-1].is_background_stroke
+    assert label_map().with_background(9).segments[-1].value == 9
