@@ -100,6 +100,8 @@ def train_prnet(
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps a stage.")] = 5000,
     base_channels: Annotated[int, typer.Option(min=4, max=64, help="Width of the networks.")] = 8,
     hold_out: Annotated[int, typer.Option(min=1, help="Volumes kept out to measure the error on.")] = 4,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 2e-3,
+    start_from: Annotated[Path | None, typer.Option(help="Weights (folder or shipped name) to go on from.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Device = "auto",
     events: EventsOption = Events.text,
@@ -107,7 +109,8 @@ def train_prnet(
     """Train both PRNet stages on your own CTs; no labels are needed."""
     from OneShotSegLib.training.command import PRNetRequest, train_weights
 
-    train_weights(PRNetRequest(volume, output, steps, base_channels, hold_out, seed, device), _listener(events))
+    request = PRNetRequest(volume, output, steps, base_channels, hold_out, seed, device, learning_rate, start_from)
+    train_weights(request, _listener(events))
     _say(f"Weights: {output}")
 
 

@@ -15,7 +15,7 @@ from OneShotSegLib.imaging.intensity import check_ct
 from OneShotSegLib.networks.checkpoint import PRNetInfo
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.patches import PatchSource
-from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
+from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.training.prnet import COARSE, FINE, PRNetTrainer, Progress, TrainingSettings, TrainingVolume
 
@@ -32,6 +32,8 @@ class PRNetRequest:
         hold_out: Volumes, the last ones, on which the error is measured.
         seed: Seed of everything random.
         device: Where to train.
+        learning_rate: Peak learning rate.
+        start_from: A weights folder to go on from; None for fresh weights.
     """
 
     volumes: Sequence[Path]
@@ -41,6 +43,8 @@ class PRNetRequest:
     hold_out: int = 4
     seed: int = 0
     device: str = "auto"
+    learning_rate: float = 2e-3
+    start_from: Path | None = None
 
 
 def train_weights(request: PRNetRequest, listener: Listener = silent) -> None:
@@ -52,7 +56,7 @@ def train_weights(request: PRNetRequest, listener: Listener = silent) -> None:
     paths = [path for volume in request.volumes for path in find_volumes(volume)]
     if len(paths) <= request.hold_out:
         raise InputError(f"Expected more than {request.hold_out} CTs (so many are kept out), found {len(paths)}.")
-    settings = TrainingSettings(steps=request.steps, seed=request.seed)
+    settings = TrainingSettings(steps=request.steps, seed=request.seed, learning_rate=request.learning_rate)
     fine = replace(settings, reach_mm=28.0, position_scale_mm=4.0)
     listener("started", cases=[COARSE.stage, FINE.stage], study=str(request.output))
     for info, how, name in ((COARSE, settings, COARSE_FILE), (FINE, fine, FINE_FILE)):
@@ -75,7 +79,9 @@ def _train_stage(
         return
     device = choose_device(request.device)
     volumes = load_training_volumes(paths, info, device)
-    trainer = PRNetTrainer(info, settings, volumes[: -request.hold_out], volumes[-request.hold_out :], file, device)
+    first = None if request.start_from is None else resolve_weights(str(request.start_from)) / name
+    held_out = request.hold_out
+    trainer = PRNetTrainer(info, settings, volumes[:-held_out], volumes[-held_out:], file, device, first)
 
     def tell(progress: Progress) -> None:
         listener(

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from OneShotSegLib.networks.checkpoint import PRNetInfo, load_tensors, save_prnet, save_tensors
+from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet, load_tensors, save_prnet, save_tensors
 from OneShotSegLib.networks.patches import PatchSource
 from OneShotSegLib.networks.prnet import relative_position
 from OneShotSegLib.training.augmentation import Augmentation, mask_boxes
@@ -98,6 +98,7 @@ class PRNetTrainer:
         held_out: Volumes on which the localisation error is measured.
         output: Checkpoint to write; the resumable state lies beside it as ``<name>.state``.
         device: Where to train.
+        start_from: Checkpoint of the same architecture whose weights are taken first; None for fresh ones.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class PRNetTrainer:
         held_out: Sequence[TrainingVolume],
         output: Path,
         device: torch.device | str = "cpu",
+        start_from: Path | None = None,
     ) -> None:
         if not training or not held_out:
             raise ValueError(f"Expected volumes to train on and to hold out; got {len(training)} and {len(held_out)}.")
@@ -116,6 +118,8 @@ class PRNetTrainer:
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
         self.network = info.build().to(self.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        if start_from is not None:
+            self.network.load_state_dict(load_prnet(start_from)[0].state_dict())
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=settings.learning_rate, weight_decay=1e-4)
         self.range = torch.tensor(info.position_range, device=self.device)
         self.step = 0

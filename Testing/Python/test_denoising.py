@@ -34,7 +34,8 @@ def test_scribbles_outside_the_field_of_view_are_dropped_however_similar():
 
 
 def test_the_background_is_never_lost_as_a_whole():
-    denoised = denoise(points(1, BACKGROUND, BACKGROUND), np.array([0.9, 0.0, 0.0]), QUERY, BACKGROUND, DenoisingSettings())
+    scribbles = points(1, BACKGROUND, BACKGROUND)
+    denoised = denoise(scribbles, np.array([0.9, 0.0, 0.0]), QUERY, BACKGROUND, DenoisingSettings())
     assert denoised.keep.all()
 
 

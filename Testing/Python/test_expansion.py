@@ -5,6 +5,7 @@ from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.steps.expansion import ExpansionSettings, Reach, expand, measure_reach
 from OneShotSegLib.steps.scribbles import ScribblePoints, Structures
+from OneShotSegLib.study.scoring import dice
 
 STRUCTURES = Structures(
     (Segment(1, "Ball", (1, 0, 0)), Segment(2, "Other ball", (0, 1, 0))), Segment(9, "Background", (0, 0, 1))
@@ -38,7 +39,7 @@ def test_strokes_grow_into_the_structures_they_lie_in(settings):
     image, truth = two_balls()
     labels = expand(image, STROKES, STRUCTURES, REACH, settings).labels.array
     for value in (1, 2):
-        assert 2 * ((labels == value) & (truth == value)).sum() / ((labels == value).sum() + (truth == value).sum()) > 0.95
+        assert dice(labels == value, truth == value) > 0.95
 
 
 @pytest.mark.parametrize("settings", [PAPER, EXACT], ids=["paper", "exact"])
@@ -76,7 +77,8 @@ def test_air_is_background():
 
 
 def test_reach_is_read_off_the_strokes():
-    strokes = seeds((0, 0, 0, 1), (10, 0, 0, 1), (20, 0, 0, 1), (0, 0, 16, 9), (10, 16, 0, 9), (20, 0, -16, 9), (0, 0, 50, 2))
+    foreground = [(0, 0, 0, 1), (10, 0, 0, 1), (20, 0, 0, 1), (0, 0, 50, 2)]
+    strokes = seeds(*foreground, (0, 0, 16, 9), (10, 16, 0, 9), (20, 0, -16, 9))
     reach = measure_reach(strokes, STRUCTURES, ExpansionSettings(reach_across=1.5, reach_along=0.8))
     assert reach[1].across == pytest.approx(24)
     assert reach[1].along == pytest.approx(16)

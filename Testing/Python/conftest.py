@@ -1,0 +1,38 @@
+"""What several tests share: the real cohort where it is, the phantom cohort everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from OneShotSegLib import phantom
+from OneShotSegLib.phantom import CohortFiles
+
+COHORT = Path(__file__).parents[3] / "shared" / "cohort"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --run-slow"))
+
+
+@pytest.fixture(scope="session")
+def cohort() -> Path:
+    """The real head-and-neck cohort, which lies beside the checkout where it may be used."""
+    if not COHORT.is_dir():
+        pytest.skip("the real CT cohort (../shared/cohort) is not here")
+    return COHORT
+
+
+@pytest.fixture(scope="session")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
+    """Three coarse phantom patients on disk, the first with scribbles."""
+    return phantom.write_cohort(tmp_path_factory.mktemp("phantoms"), 3, coarseness=1.4)
