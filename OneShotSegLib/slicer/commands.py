@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 EVENTS = ("--events", "json")
+SMALL_BATCH = 10
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,11 @@ class Propagation:
 
 
 def train_prnet(output: Path, volumes: Sequence[Path], device: str = "auto") -> list[str]:
-    """Train PRNet on these volumes."""
-    return ["train-prnet", *EVENTS, "--output", str(output), "--device", device, "--", *map(str, volumes)]
+    """Train PRNet on these volumes; of a small batch fewer are kept out to measure the error."""
+    words = ["train-prnet", *EVENTS, "--output", str(output), "--device", device]
+    if 1 < len(volumes) < SMALL_BATCH:
+        words += ["--hold-out", "1"]
+    return [*words, "--", *map(str, volumes)]
 
 
 def train_segmentation(study: Path, output: Path, device: str = "auto") -> list[str]:

@@ -222,6 +222,8 @@ class Panel:
         """A run ended: one sentence, and the table as it is now."""
         if outcome.succeeded:
             self.context.messages.praise(self._praise())
+            if self.controller.plan is not None:
+                self.controller.plan.on_success()
         elif outcome.cancelled:
             self.context.messages.warn(outcome.message)
         else:
@@ -229,8 +231,11 @@ class Panel:
         self._after_run()
 
     def _praise(self) -> str:
+        plan = self.controller.plan
+        if plan is None or not plan.makes_cases:
+            return _("{title}: done.").format(title=plan.title if plan else "")
         count = len(self.controller.progress.done)
-        return _("Done: {count} cases. Review the doubtful first.").format(count=count) if count else _("Done.")
+        return _("Done: {count} cases. Review the doubtful first.").format(count=count)
 
     def _after_run(self) -> None:
         study = self.context.study

@@ -23,6 +23,7 @@ class RunProgress:
         step: Its step.
         fraction: How far the case is, 0-1.
         resumed: How many of the cases done were done by an earlier run.
+        told_left: Seconds left of the case as the child itself reckons, below 0 if it does not say.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -33,6 +34,7 @@ class RunProgress:
     step: str = ""
     fraction: float = 0.0
     resumed: int = 0
+    told_left: float = -1.0
     _first_case: float | None = None
 
     def take(self, event: Event) -> None:
@@ -53,6 +55,7 @@ class RunProgress:
         self.case = event.case or self.case
         self.step = str(event.fields.get("step") or "")
         self.fraction = min(max(event.number("fraction"), 0.0), 1.0)
+        self.told_left = event.number("seconds_left", -1.0)
 
     def _on_case_done(self, event: Event) -> None:
         self.done.append(event.case)
@@ -89,7 +92,12 @@ class RunProgress:
     def describe_step(self) -> str:
         """The case and step under way, in words."""
         parts = [part for part in (self.case, self.step.replace("_", " ")) if part]
-        return ": ".join(parts)
+        text = ": ".join(parts)
+        return (
+            text
+            if self.told_left < 0
+            else _("{step}, {time} left").format(step=text, time=format_seconds(self.told_left))
+        )
 
 
 def format_seconds(seconds: float) -> str:

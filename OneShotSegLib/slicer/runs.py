@@ -38,14 +38,18 @@ class RunPlan:
     Attributes:
         title: What it is, for the log.
         arguments: Of the command line.
-        exports: Files to be made first.
         folder: Where results go, to tell a full disk from other trouble.
+        exports: Files to be made first.
+        makes_cases: Whether its cases are those of the study, to be loaded as they are done.
+        on_success: What to do when all went well.
     """
 
     title: str
     arguments: Sequence[str]
     folder: Path
     exports: Sequence[Export] = field(default_factory=tuple)
+    makes_cases: bool = False
+    on_success: Callable[[], None] = lambda: None
 
 
 class RunObserver(Protocol):
@@ -166,7 +170,7 @@ class RunController:
         if event.kind == "case_failed":
             self._observer.on_log(f"{event.case}: {self.progress.failed.get(event.case, '')}")
         self._observer.on_progress(self.progress)
-        if event.kind == "case_done":
+        if event.kind == "case_done" and self.plan is not None and self.plan.makes_cases:
             self._observer.on_case(event.case)
 
     def on_log(self, line: str) -> None:

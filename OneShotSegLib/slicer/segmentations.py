@@ -303,6 +303,8 @@ def fill_segmentation(node: Any, labels: LabelMap | CroppedLabels) -> None:
         write_tags(segment, described)
         segment.AddRepresentation(BINARY_LABELMAP, image)
         segmentation.AddSegment(segment, f"Segment_{described.value}")
+        # Plain grey means "no colour yet" to Slicer, which then chooses one.
+        segment.SetColor(*described.color)
 
 
 def set_reference_geometry(node: Any, grid: Volume) -> None:

@@ -13,7 +13,7 @@ from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, PALETTE, Color, Seg
 from OneShotSegLib.slicer.tags import TERMINOLOGY_TAG
 
 ANATOMY_LIST = "3D Slicer General Anatomy list"
-BACKGROUND_COLOR: Color = (0.5, 0.5, 0.5)
+BACKGROUND_COLOR: Color = (0.55, 0.55, 0.6)
 UNSPECIFIED_RGB = (127, 127, 127)
 BACKGROUND_VALUE = 255
 """Out of the way of the structures, which stay 1..N however many are added later."""

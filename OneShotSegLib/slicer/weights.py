@@ -38,7 +38,7 @@ class WeightsChoice:
         if study is not None and trained_weights(study).is_dir():
             yield _("Trained on this batch"), str(trained_weights(study))
         for folder in self.remembered():
-            if folder.is_dir():
+            if folder.is_dir() and (study is None or folder != trained_weights(study)):
                 yield folder.name, str(folder)
 
     def remembered(self) -> list[Path]:

@@ -14,6 +14,8 @@ from OneShotSegLib.slicer.interpreter import child_environment, python_executabl
 from OneShotSegLib.slicer.process import GRACE_SECONDS, ChildProcess
 
 LAST_WORDS = 20
+FRAMES = " \t│╭╮╰╯─|+-"
+"""What a terminal library draws around an error."""
 EXIT_SOME_FAILED, EXIT_BAD_INPUT, EXIT_CANCELLED = 1, 2, 130
 
 
@@ -135,8 +137,9 @@ class Worker:
         if event is not None:
             listener.on_event(event)
         elif line.strip():
-            if stream == "err":
-                self.last_words.append(line.strip())
+            words = line.strip(FRAMES)
+            if stream == "err" and words:
+                self.last_words.append(words)
             listener.on_log(line)
 
     def _end(self, listener: Listener, status: int) -> None:

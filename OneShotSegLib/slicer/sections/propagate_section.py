@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
 from OneShotSegLib.slicer.cases import mark
 from OneShotSegLib.slicer.commands import Propagation, import_weights
@@ -97,7 +97,8 @@ class PropagateSection:
         ct, strokes = self._export_support(study)
         parameters = self.context.parameters
         command = Propagation(study.root, ct.path, strokes.path, batch.queries, parameters.weights, parameters.device)
-        plan = RunPlan(_("Propagating"), command.arguments(), study.root, (ct, strokes, *batch.exports))
+        exports = (ct, strokes, *batch.exports)
+        plan = RunPlan(_("Propagating"), command.arguments(), study.root, exports, makes_cases=True)
         if self.context.start(plan):
             self._round = None
             self._nodes = dict(batch.nodes)
@@ -120,7 +121,8 @@ class PropagateSection:
         parameters = self.context.parameters
         title = _("Propagating from {case}").format(case=case)
         words = again.arguments(parameters.weights, parameters.device)
-        if self.context.start(RunPlan(title, words, again.round_study.root.parent, (again.export(),))):
+        plan = RunPlan(title, words, again.round_study.root.parent, (again.export(),), makes_cases=True)
+        if self.context.start(plan):
             self._round = again
 
     @property
@@ -139,7 +141,9 @@ class PropagateSection:
         """Convert official checkpoints into weights next to the study."""
         study = self.context.require_study()
         output = inputs_folder(study) / IMPORTED_FOLDER
-        self.context.start(RunPlan(_("Importing weights"), import_weights(coarse, fine, output), output.parent))
+        words = import_weights(coarse, fine, output)
+        use = functools.partial(self._batch.use_weights, output)
+        self.context.start(RunPlan(_("Importing weights"), words, output.parent, on_success=use))
 
     @guarded
     def on_cancel(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
 from OneShotSegLib.slicer.commands import train_prnet, train_segmentation
@@ -34,8 +36,10 @@ class TrainSection:
         study = self.context.require_study()
         known = list(read_case_volumes(study).values())
         volumes, exports = (known, ()) if known else self._from_batch()
-        words = train_prnet(trained_weights(study), volumes, self.context.parameters.device)
-        self.context.start(RunPlan(_("Training PRNet on this batch"), words, study.root, exports))
+        output = trained_weights(study)
+        words = train_prnet(output, volumes, self.context.parameters.device)
+        use = functools.partial(self._batch.use_weights, output)
+        self.context.start(RunPlan(_("Training PRNet on this batch"), words, output.parent, exports, on_success=use))
 
     def _from_batch(self) -> tuple:
         batch = self._batch.batch(self.context.require_study())
@@ -47,5 +51,6 @@ class TrainSection:
         study = self.context.require_study()
         if not study.cases_folder.is_dir():
             raise InputError(_("There is nothing to train on yet: propagate and review first."))
-        words = train_segmentation(study.root, inputs_folder(study) / MODEL_FOLDER, self.context.parameters.device)
-        self.context.start(RunPlan(_("Training the segmentation network"), words, study.root))
+        output = inputs_folder(study) / MODEL_FOLDER
+        words = train_segmentation(study.root, output, self.context.parameters.device)
+        self.context.start(RunPlan(_("Training the segmentation network"), words, output.parent))

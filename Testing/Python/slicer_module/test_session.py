@@ -23,7 +23,8 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def session(application: Any, ready: None, tmp_path: Path) -> Iterator[Session]:
+def session(application: Any, ready: None, fake_child: Any, tmp_path: Path) -> Iterator[Session]:
+    fake_child("normal")
     opened = Session(application, tmp_path / "settings")
     yield opened
     opened.close()
@@ -42,19 +43,20 @@ def shoot(session: Session, tmp_path: Path) -> Callable[[str], None]:
 
 
 @pytest.fixture
-def cohort(session: Session, tmp_path: Path) -> list[Any]:
+def cohort(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Phantoms and scribbles in the scene, chosen in the panel, with a study folder."""
     from OneShotSegLib.slicer.sample_data import load_cohort
 
+    monkeypatch.setenv("HOME", str(tmp_path))
     nodes = load_cohort(4, coarseness=3.0)
-    choose(session, nodes, tmp_path / "study")
+    choose(session, nodes, "~/study")
     return nodes
 
 
-def choose(session: Session, nodes: list[Any], study: Path) -> None:
+def choose(session: Session, nodes: list[Any], study: str) -> None:
     session.parameters.support_volume = nodes[0]
     session.parameters.scribbles = nodes[-1]
-    session.parameters.study_folder = str(study)
+    session.parameters.study_folder = study
     session.parameters.batch_volumes = nodes[1:-1]
     session.settle()
 
@@ -287,7 +289,7 @@ def test_closing_the_scene_in_mid_run_stops_it_and_leaves_a_usable_panel(
     from OneShotSegLib.slicer.sample_data import load_cohort
 
     fake_child("normal")
-    choose(session, load_cohort(4, coarseness=3.0), tmp_path / "study")
+    choose(session, load_cohort(4, coarseness=3.0), "~/study")
     propagate(session)
     session.until_idle()
     assert len(session.rows) == 3
