@@ -44,7 +44,7 @@ class ExpansionSettings:
     air_is_background: bool = True
     reach: bool = True
     reach_across: float = 1.5
-    reach_along: float = 0.8
+    reach_along: float = 1.2
     shortest_reach_mm: float = 10.0
 
 
@@ -92,11 +92,13 @@ def measure_reach(points: ScribblePoints, structures: Structures, settings: Expa
 
 
 def _gap_to_background(own: NDArray, background: NDArray) -> float:
-    near = background[np.abs(background[:, None, 0] - own[None, :, 0]).min(axis=1) < 1.0]
-    if len(near) == 0:
-        near = background
-    gaps = np.linalg.norm(near[:, None, 1:] - own[None, :, 1:], axis=-1).min(axis=1)
-    return float(np.percentile(gaps, 5))
+    """The near end (5th percentile) of the distances, mm, from background strokes to a structure's on the same slice."""
+    across = np.linalg.norm(background[:, None, 1:] - own[None, :, 1:], axis=-1)
+    same_slice = np.abs(background[:, None, 0] - own[None, :, 0]) < 1.0
+    gaps = np.where(same_slice, across, np.inf).min(axis=1)
+    if not np.isfinite(gaps).any():
+        gaps = np.linalg.norm(background[:, None] - own[None], axis=-1).min(axis=1)
+    return float(np.percentile(gaps[np.isfinite(gaps)], 5))
 
 
 def expand(

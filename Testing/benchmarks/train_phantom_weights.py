@@ -17,7 +17,7 @@ from OneShotSegLib.training.shipping import ship
 
 PATIENTS = 44
 SEED = 71
-STEPS = 2500
+STEPS = 1200
 DESTINATION = Path(__file__).parents[2] / "Resources" / "Weights" / "phantom"
 
 
