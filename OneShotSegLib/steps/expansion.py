@@ -38,13 +38,13 @@ class ExpansionSettings:
 
     exact: bool = True
     spacing: tuple[float, float, float] | None = (2.5, 3.0, 3.0)
-    spatial_weight: float = 0.02
+    spatial_weight: float = 0.005
     smooth_mm: float = 2.0
     clip: float = 1.0
     air_is_background: bool = True
     reach: bool = True
     reach_across: float = 1.5
-    reach_along: float = 1.2
+    reach_along: float = 1.6
     shortest_reach_mm: float = 10.0
 
 

@@ -42,8 +42,12 @@ class Augmentation:
         gamma = torch.exp(_symmetric(1, generator) * self.gamma).to(patches.device)
         shift = (_symmetric(1, generator) * self.shift).to(patches.device)
         sigma = (torch.rand(1, generator=generator) * self.noise).to(patches.device)
+        # Noise is drawn on the device, from a seed of its own, so that a resumed run sees the same noise.
+        seed = int(torch.randint(2**31, (1,), generator=generator))
+        noise_source = torch.Generator(patches.device).manual_seed(seed)
+        noise = torch.randn(patches.shape, generator=noise_source, device=patches.device)
         tissue = patches > 0
-        changed = patches.clamp(min=0) ** gamma + shift + sigma * torch.randn_like(patches)
+        changed = patches.clamp(min=0) ** gamma + shift + sigma * noise
         return torch.where(tissue, changed, patches).clamp(0, 1)
 
     def cut_field_of_view(self, patches: Tensor, points: Tensor, generator: torch.Generator) -> Tensor:
