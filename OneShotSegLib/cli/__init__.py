@@ -26,6 +26,10 @@ def main() -> None:
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except OSError as error:
+        # A full disk, a read-only folder, a share that went away: not our code's fault, and no traceback helps.
+        print(f"{error.filename or 'File'}: {error.strerror or error}.", file=sys.stderr)
+        sys.exit(BAD_INPUT)
     except Cancelled:
         print("Cancelled; what was done is kept, and the same command goes on from there.", file=sys.stderr)
         sys.exit(CANCELLED)

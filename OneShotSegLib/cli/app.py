@@ -82,7 +82,8 @@ def propagate(
 ) -> None:
     """Carry the scribbles of one CT to others and grow them into pseudo masks."""
     from OneShotSegLib.pipeline import METHODS
-    from OneShotSegLib.study.runner import PropagationRequest, propagate_batch
+    from OneShotSegLib.study.opening import PropagationRequest
+    from OneShotSegLib.study.runner import propagate_batch
 
     request = PropagationRequest(
         support, scribbles, query, output, weights, device, background_label, METHODS[method.value]
@@ -98,6 +99,7 @@ def train_prnet(
     output: Annotated[Path, typer.Option(help="The weights folder to write; a run that was cut off goes on.")],
     volume: Annotated[list[Path], typer.Argument(help="CTs without labels, or folders of them.")],
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps a stage.")] = 5000,
+    fine_steps: Annotated[int | None, typer.Option(min=1, help="Other number of steps for the fine stage.")] = None,
     base_channels: Annotated[int, typer.Option(min=4, max=64, help="Width of the networks.")] = 8,
     hold_out: Annotated[int, typer.Option(min=1, help="Volumes kept out to measure the error on.")] = 4,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 2e-3,
@@ -109,7 +111,9 @@ def train_prnet(
     """Train both PRNet stages on your own CTs; no labels are needed."""
     from OneShotSegLib.training.command import PRNetRequest, train_weights
 
-    request = PRNetRequest(volume, output, steps, base_channels, hold_out, seed, device, learning_rate, start_from)
+    request = PRNetRequest(
+        volume, output, steps, base_channels, hold_out, seed, device, learning_rate, start_from, fine_steps
+    )
     train_weights(request, _listener(events))
     _say(f"Weights: {output}")
 

@@ -11,8 +11,9 @@ from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import evaluate
 from OneShotSegLib.study.events import ProgressListener
+from OneShotSegLib.study.opening import PropagationRequest
 from OneShotSegLib.study.report import write_report
-from OneShotSegLib.study.runner import PropagationRequest, propagate_batch
+from OneShotSegLib.study.runner import propagate_batch
 
 WEIGHTS = "phantom"
 

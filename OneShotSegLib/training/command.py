@@ -34,6 +34,7 @@ class PRNetRequest:
         device: Where to train.
         learning_rate: Peak learning rate.
         start_from: A weights folder to go on from; None for fresh weights.
+        fine_steps: Optimiser steps of the fine stage; None for as many as ``steps``.
     """
 
     volumes: Sequence[Path]
@@ -45,6 +46,7 @@ class PRNetRequest:
     device: str = "auto"
     learning_rate: float = 2e-3
     start_from: Path | None = None
+    fine_steps: int | None = None
 
 
 def train_weights(request: PRNetRequest, listener: Listener = silent) -> None:
@@ -57,7 +59,7 @@ def train_weights(request: PRNetRequest, listener: Listener = silent) -> None:
     if len(paths) <= request.hold_out:
         raise InputError(f"Expected more than {request.hold_out} CTs (so many are kept out), found {len(paths)}.")
     settings = TrainingSettings(steps=request.steps, seed=request.seed, learning_rate=request.learning_rate)
-    fine = replace(settings, reach_mm=28.0, position_scale_mm=4.0)
+    fine = replace(settings, steps=request.fine_steps or request.steps, reach_mm=28.0, position_scale_mm=4.0)
     listener("started", cases=[COARSE.stage, FINE.stage], study=str(request.output))
     for info, how, name in ((COARSE, settings, COARSE_FILE), (FINE, fine, FINE_FILE)):
         _train_stage(replace(info, base_channels=request.base_channels), how, paths, request, name, listener)

@@ -219,7 +219,7 @@ class PRNetTrainer:
         with self._autocast():
             maps = self.network.encode(masked)
             latent = self.network.position(maps[-1]).float()
-            rebuilt = self.network.reconstruct(self.network.decode([m[decoded] for m in maps])[-1])
+            rebuilt = self.network.rebuild([m[decoded] for m in maps])
         predicted = torch.cat([self._relations(group) for group in latent.split(count)])
         wanted = torch.cat([_differences(group) for group in places])
         position_loss = F.mse_loss(predicted / settings.position_scale_mm, wanted / settings.position_scale_mm)

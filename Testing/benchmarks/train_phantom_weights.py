@@ -18,6 +18,7 @@ from OneShotSegLib.training.shipping import ship
 PATIENTS = 44
 SEED = 71
 STEPS = 1200
+FINE_STEPS = 600
 DESTINATION = Path(__file__).parents[2] / "Resources" / "Weights" / "phantom"
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     cohort = work / "cohort"
     if not (cohort / "ct").is_dir():
         phantom.write_cohort(cohort, PATIENTS, seed=SEED)
-    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, seed=0), ProgressListener())
+    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), ProgressListener())
     for name in (COARSE_FILE, FINE_FILE):
         print(ship(work / "weights" / name, DESTINATION / name))
 

@@ -1,0 +1,140 @@
+"""Beginning a study, or going on with one: what is asked for, and whether the folder is fit for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.device import describe_device
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.pipeline import DEFAULT, Method, Support
+from OneShotSegLib.study.description import (
+    StudyCase,
+    StudyDescription,
+    fingerprint_of,
+    fingerprint_of_support,
+    label_table,
+)
+from OneShotSegLib.study.layout import StudyPaths
+
+
+@dataclass(frozen=True)
+class PropagationRequest:
+    """What `oneshotseg propagate` is asked to do.
+
+    Attributes:
+        support: The scribbled CT.
+        scribbles: Its scribbles.
+        queries: CTs, or folders of them.
+        output: The study folder.
+        weights: Shipped name or folder; "auto" for the shipped weights that know the support's anatomy best.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        background_label: Value of the background stroke, if no segment is named so.
+        method: Settings of the steps.
+    """
+
+    support: Path
+    scribbles: Path
+    queries: Sequence[Path]
+    output: Path
+    weights: str = "auto"
+    device: str = "auto"
+    background_label: int | None = None
+    method: Method = DEFAULT
+
+
+def check_output(paths: StudyPaths) -> None:
+    """Refuse an output folder that holds something that is no study.
+
+    Raises:
+        InputError: If so.
+    """
+    if paths.root.is_file():
+        raise InputError(f"{paths.root}: expected a folder for the study, found a file.")
+    if paths.root.is_dir() and any(paths.root.iterdir()) and not paths.description.exists():
+        raise InputError(f"{paths.root}: expected an empty folder or a study, found a folder with other files.")
+
+
+def describe(
+    request: PropagationRequest,
+    ct: Volume,
+    scribbles: LabelMap,
+    support: Support,
+    weights: Weights,
+    device: torch.device,
+) -> StudyDescription:
+    """The study that the request asks for, still without cases."""
+    stages = (weights.coarse.info, weights.fine.info)
+    return StudyDescription(
+        supports=(
+            {
+                "ct": str(request.support.resolve()),
+                "scribbles": StudyPaths(request.output).support_scribbles().name,
+                "fingerprint": fingerprint_of_support(ct, scribbles),
+            },
+        ),
+        labels=label_table(support.structures.foreground),
+        background_label=support.structures.background.value,
+        settings=_plain(asdict(request.method)),
+        weights={
+            "name": weights.name,
+            "fingerprint": fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages)),
+            "steps": {info.stage: info.step for info in stages},
+            "device": describe_device(device),
+        },
+    )
+
+
+def _plain(content: Any) -> Any:
+    """The same content as JSON gives it back, so that what was written and what is asked for can be compared."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    return [_plain(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCase, ...]) -> StudyDescription:
+    """Begin a study, or go on with the one that is there; new cases come after the old ones."""
+    if paths.description.exists():
+        there = StudyDescription.read(paths)
+        difference = wanted.differs_from(there)
+        if difference:
+            raise InputError(f"{paths.root}: expected this study or an empty folder, found a study with {difference}.")
+        known = {case.source: case for case in there.cases}
+        fresh = [case for case in cases if case.source not in known]
+        cases = _without_clashes(there.cases, fresh)
+        wanted = replace(there, cases=cases)
+    else:
+        wanted = replace(wanted, cases=cases)
+    wanted.write(paths)
+    return wanted
+
+
+def _without_clashes(old: tuple[StudyCase, ...], fresh: list[StudyCase]) -> tuple[StudyCase, ...]:
+    used = {case.case.casefold() for case in old}
+    added = []
+    for case in fresh:
+        name, number = case.case, 1
+        while name.casefold() in used:
+            number += 1
+            name = f"{case.case}-{number}"
+        used.add(name.casefold())
+        added.append(replace(case, case=name))
+    return (*old, *added)
+
+
+def write_support(paths: StudyPaths, ct: Path, scribbles: LabelMap) -> None:
+    """Keep the support's scribbles in the study, and a link to its CT."""
+    if not paths.support_scribbles().exists():
+        write_label_map(scribbles, paths.support_scribbles())
+    link = paths.root / f"support{''.join(ct.suffixes[-2:]) if ct.name.endswith('.nii.gz') else ct.suffix}"
+    # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
+    with contextlib.suppress(OSError):
+        link.symlink_to(ct.resolve())
