@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.background import Background
-from OneShotSegLib.slicer.display import SHOWN_ATTRIBUTE, contours_only, soft_tissue_window
+from OneShotSegLib.slicer.display import SHOWN_ATTRIBUTE, contours_only
 from OneShotSegLib.slicer.geometry import to_ras_point
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.review_session import mask_to_show
@@ -34,6 +34,7 @@ STUDY_ATTRIBUTE = "OneShotSeg.Study"
 LOADED_ATTRIBUTE = "OneShotSeg.LoadedByReview"
 MAX_LOADED_CTS = 3
 AUTOSAVE_SECONDS = 1.5
+MANY_VOXELS = 1_000_000
 
 Point = tuple[float, float, float]
 
@@ -65,9 +66,13 @@ def _read_mask(path: Path) -> _ReadMask:
     return _ReadMask(cropped, {segment.name: centre for segment, centre in _centres(cropped)})
 
 
-def _centres(cropped: CroppedLabels) -> Any:
+def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Point]]:
+    # Looking at every voxel of a large map holds Python's lock for longer than the panel should wait.
+    step = max(1, round((cropped.array.size / MANY_VOXELS) ** (1 / 3)))
     for segment in cropped.label_map.segments:
-        at = np.argwhere(cropped.array == segment.value)
+        at = np.argwhere(cropped.array[::step, ::step, ::step] == segment.value) * step
+        if not len(at):
+            at = np.argwhere(cropped.array == segment.value)
         if len(at):
             # The structure's own voxel nearest to its middle: a hollow one is shown where it is.
             middle = np.median(at, axis=0)
@@ -174,7 +179,6 @@ class CaseShelf:
             node = add_volume_node(volume, f"{case} CT", self._scene)
             mark(node, self.study, case)
             node.SetAttribute(LOADED_ATTRIBUTE, "1")
-            soft_tissue_window(node)
         self._use(case)
         mask = self.mask_node(case)
         if mask is not None:

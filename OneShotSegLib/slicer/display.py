@@ -6,7 +6,6 @@ from typing import Any
 
 import slicer
 
-CT_WINDOW, CT_LEVEL = 400.0, 40.0
 OUTLINE_PIXELS = 2
 SHOWN_ATTRIBUTE = "OneShotSeg.Case"
 
@@ -14,14 +13,6 @@ SHOWN_ATTRIBUTE = "OneShotSeg.Case"
 def show_volume(node: Any) -> None:
     """Put a CT into all slice views."""
     slicer.util.setSliceViewerLayers(background=node, fit=True)
-
-
-def soft_tissue_window(node: Any) -> None:
-    """A window in which organs can be told apart."""
-    display = node.GetDisplayNode()
-    if display is not None:
-        display.AutoWindowLevelOff()
-        display.SetWindowLevel(CT_WINDOW, CT_LEVEL)
 
 
 def contours_only(node: Any) -> None:

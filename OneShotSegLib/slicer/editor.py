@@ -50,8 +50,7 @@ class SegmentEditor:
             node.SetAttribute("BrushDiameterIsRelative", "0")
             node.SetAttribute("BrushAbsoluteDiameter", f"{brush_mm:g}")
         node.SetOverwriteMode(node.OverwriteAllSegments)
-        select = self._select_module or slicer.util.selectModule
-        select(EDITOR_MODULE)
+        (self._select_module or show_module)(EDITOR_MODULE)
         # The module drops its effect when it is left, so this comes after entering it.
         node.SetActiveEffectName(PAINT)
 
@@ -60,3 +59,9 @@ class SegmentEditor:
         node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
         if node is not None:
             node.SetActiveEffectName("")
+
+
+def show_module(name: str) -> None:
+    """Show a module, if there is a main window to show it in."""
+    if slicer.util.mainWindow() is not None:
+        slicer.util.selectModule(name)

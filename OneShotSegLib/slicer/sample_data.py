@@ -7,7 +7,7 @@ from typing import Any
 
 import slicer
 
-from OneShotSegLib.slicer.display import show_volume, soft_tissue_window
+from OneShotSegLib.slicer.display import show_volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.segmentations import add_segmentation_node
 from OneShotSegLib.slicer.volumes import add_volume_node
@@ -59,7 +59,6 @@ def load_cohort(count: int = COHORT_SIZE, coarseness: float = 1.0, scene: Any = 
     for number in range(count):
         patient = make_patient(number, coarseness=coarseness)
         node = add_volume_node(patient.ct, patient.name, scene)
-        soft_tissue_window(node)
         nodes.append(node)
         if strokes is None:
             label_map = LabelMap(scribbles(patient), (*patient.present, BACKGROUND))

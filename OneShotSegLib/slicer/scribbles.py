@@ -48,7 +48,8 @@ def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ..
         ct: The support, HU.
         overlaps: Segments that share voxels.
     """
-    counts = np.bincount(scribbles.volume.array.ravel(), minlength=256)
+    at, values = _painted(scribbles.volume.array)
+    counts = np.bincount(values, minlength=256)
     structures = [segment for segment in scribbles.segments if not segment.is_background_stroke]
     return (
         *_check_ct(ct),
@@ -56,8 +57,19 @@ def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ..
         *_check_structures(structures, counts),
         *_check_names(scribbles.segments),
         *(_overlap(pair) for pair in overlaps),
-        *_check_inside(scribbles.volume.array, structures, ct),
+        *_check_inside(at, values, structures, ct),
     )
+
+
+def _painted(array: NDArray) -> tuple[NDArray, NDArray]:
+    """Voxels and values of the strokes; slice by slice, so that Python's lock is never held for long."""
+    found = []
+    for number, plane in enumerate(array):
+        rows, columns = np.nonzero(plane)
+        if len(rows):
+            found.append(np.stack([np.full(len(rows), number), rows, columns], axis=1))
+    at = np.concatenate(found) if found else np.zeros((0, 3), dtype=np.int64)
+    return at, array[tuple(at.T)]
 
 
 def _error(text: str) -> Finding:
@@ -106,14 +118,13 @@ def _overlap(pair: Overlap) -> Finding:
     return _error(text.format(first=pair.first, second=pair.second, count=pair.voxels))
 
 
-def _check_inside(painted: NDArray, structures: list[Segment], ct: Volume) -> Iterator[Finding]:
+def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: Volume) -> Iterator[Finding]:
     outside = air_around(ct.array)
+    coarse = tuple(np.minimum(at // COARSE_STEP, np.array(outside.shape) - 1).T)
+    astray = outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)
     for segment in structures:
-        at = np.argwhere(painted == segment.value)
-        if not len(at):
-            continue
-        coarse = tuple(np.minimum(at // COARSE_STEP, np.array(outside.shape) - 1).T)
-        share = float(np.mean(outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)))
+        own = astray[values == segment.value]
+        share = float(own.mean()) if len(own) else 0.0
         if share > OUTSIDE_SHARE:
             text = _("{name}: {percent} % of its strokes lie in the air outside the body.")
             yield _warning(text.format(name=segment.name, percent=round(100 * share)))

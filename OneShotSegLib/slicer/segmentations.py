@@ -133,11 +133,12 @@ class Snapshot:
 
     def merged(self, grid: Volume) -> LabelMap:
         """One label map on a grid; where segments overlap the later one has the voxel."""
-        return LabelMap(grid.with_array(self._merge(grid)[0]), self.segments)
+        return self.merged_with_overlaps(grid)[0]
 
-    def overlaps(self, grid: Volume) -> tuple[Overlap, ...]:
-        """The pairs of segments that share voxels on a grid."""
-        return self._merge(grid)[1]
+    def merged_with_overlaps(self, grid: Volume) -> tuple[LabelMap, tuple[Overlap, ...]]:
+        """The same, and the pairs of segments that share voxels."""
+        array, overlaps = self._merge(grid)
+        return LabelMap(grid.with_array(array), self.segments), overlaps
 
     def _merge(self, grid: Volume) -> tuple[NDArray[np.uint8], tuple[Overlap, ...]]:
         names = {segment.value: segment.name for segment in self.segments}

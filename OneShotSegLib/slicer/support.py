@@ -93,7 +93,8 @@ def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
 
 def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
     """The same for what `support_content` gave; meant for a background thread."""
-    return check_scribbles(snapshot.merged(volume), volume, snapshot.overlaps(volume))
+    scribbles, overlaps = snapshot.merged_with_overlaps(volume)
+    return check_scribbles(scribbles, volume, overlaps)
 
 
 def support_content(ct: Any, node: Any) -> tuple[Volume, Snapshot]:

@@ -21,6 +21,9 @@ from OneShotSegLib.slicer.geometry import (
 )
 from OneShotSegLib.slicer.i18n import tr as _
 
+CT_WINDOW, CT_LEVEL = 400.0, 40.0
+"""In which organs can be told apart."""
+
 
 def volume_from_node(node: Any, copy: bool = True) -> Volume:
     """The voxels of a scalar volume node on its grid; a linear transform that it is under is part of the grid.
@@ -67,7 +70,7 @@ def place_node(node: Any, grid: Volume) -> None:
 
 
 def add_volume_node(volume: Volume, name: str, scene: Any = None) -> Any:
-    """Add a scalar volume node with these voxels to the scene; nothing is shown yet.
+    """Add a scalar volume node with these voxels to the scene, in a soft tissue window; nothing is shown yet.
 
     Args:
         volume: The node shares its array.
@@ -78,6 +81,11 @@ def add_volume_node(volume: Volume, name: str, scene: Any = None) -> Any:
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     array = volume.array.astype(np.uint8) if volume.array.dtype == bool else volume.array
     place_node(node, volume)
+    # With the window set beforehand Slicer need not look at every voxel for one, which takes long for a large CT.
+    display = slicer.vtkMRMLScalarVolumeDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevel(CT_WINDOW, CT_LEVEL)
+    display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
+    node.SetAndObserveDisplayNodeID(scene.AddNode(display).GetID())
     node.SetAndObserveImageData(fill_image(vtk.vtkImageData(), array))
-    node.CreateDefaultDisplayNodes()
     return node

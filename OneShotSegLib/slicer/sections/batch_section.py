@@ -16,6 +16,7 @@ from OneShotSegLib.slicer import dicom
 from OneShotSegLib.slicer.case_files import inputs_folder
 from OneShotSegLib.slicer.cases import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.devices import FALLBACK, Device
+from OneShotSegLib.slicer.editor import show_module
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.inputs import Export, export_series, export_volumes
 from OneShotSegLib.slicer.parameters import BatchSource
@@ -152,7 +153,7 @@ class BatchSection:
     @guarded
     def on_open_dicom(self) -> None:
         """Show the DICOM database."""
-        slicer.util.selectModule("DICOM")
+        show_module("DICOM")
 
     def show_devices(self, devices: Sequence[Device]) -> None:
         """Offer these devices."""

@@ -137,11 +137,9 @@ class Session:
         """Save a picture of the whole panel."""
         self.fit()
         path.parent.mkdir(parents=True, exist_ok=True)
-        image = (
-            self.window.grab()
-            .toImage()
-            .convertToFormat(__import__("PySide6.QtGui", fromlist=["QImage"]).QImage.Format.Format_RGB32)
-        )
+        # Few colours make a small file.
+        image = self.window.grab().toImage()
+        image = image.convertToFormat(image.Format.Format_Indexed8, QtCore.Qt.ImageConversionFlag.AvoidDither)
         assert image.save(str(path))
 
     def close(self) -> None:

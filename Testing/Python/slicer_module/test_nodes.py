@@ -181,7 +181,7 @@ def test_segments_that_overlap_are_told_apart(scene: Any, labels: LabelMap) -> N
     patch = np.ones((2, 2, 2), dtype=np.uint8)
     added.AddRepresentation("Binary labelmap", oriented_image(labels.volume, patch, (3, 4, 5)))
     node.GetSegmentation().AddSegment(added, "over")
-    (overlap,) = Snapshot.of(node).overlaps(labels.volume)
+    _merged, (overlap,) = Snapshot.of(node).merged_with_overlaps(labels.volume)
     assert (overlap.first, overlap.second, overlap.voxels) == ("Unterkiefer, rechts", "over", 8)
 
 

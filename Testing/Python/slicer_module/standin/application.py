@@ -59,6 +59,7 @@ class Application:
         self.qt = QtWidgets.QApplication.instance() or SlicerApplication([])
         self.scene = slicer.vtkMRMLScene()
         self.selected: list[str] = []
+        self.main_window = QtWidgets.QWidget()
         self.samples: list[dict[str, Any]] = []
         slicer.app, slicer.mrmlScene = self.qt, self.scene
         slicer.modules, slicer.selfTests = types.SimpleNamespace(), {}
@@ -105,7 +106,7 @@ class Application:
         util = slicer.util
         util.loadUI = self._load_ui
         util.childWidgetVariables = _children_by_name
-        util.mainWindow = lambda: None
+        util.mainWindow = lambda: self.main_window
         util.selectModule = self.selected.append
         util.WaitCursor = _NoCursor
         util.loadSegmentation = self._load_segmentation
