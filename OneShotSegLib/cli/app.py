@@ -112,7 +112,16 @@ def train_prnet(
     from OneShotSegLib.training.command import PRNetRequest, train_weights
 
     request = PRNetRequest(
-        volume, output, steps, base_channels, hold_out, seed, device, learning_rate, start_from, fine_steps
+        volumes=volume,
+        output=output,
+        steps=steps,
+        base_channels=base_channels,
+        hold_out=hold_out,
+        seed=seed,
+        device=device,
+        learning_rate=learning_rate,
+        start_from=start_from,
+        fine_steps=fine_steps,
     )
     train_weights(request, _listener(events))
     _say(f"Weights: {output}")
