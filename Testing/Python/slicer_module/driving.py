@@ -137,9 +137,8 @@ class Session:
         """Save a picture of the whole panel."""
         self.fit()
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Few colours make a small file.
         image = self.window.grab().toImage()
-        image = image.convertToFormat(image.Format.Format_Indexed8, QtCore.Qt.ImageConversionFlag.AvoidDither)
+        image = image.convertToFormat(image.Format.Format_RGB888)
         assert image.save(str(path))
 
     def close(self) -> None:
