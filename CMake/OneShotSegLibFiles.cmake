@@ -109,6 +109,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/description.py
   OneShotSegLib/study/events.py
   OneShotSegLib/study/layout.py
+  OneShotSegLib/study/opening.py
   OneShotSegLib/study/outlines.py
   OneShotSegLib/study/pictures.py
   OneShotSegLib/study/quality.py
@@ -131,4 +132,6 @@ set(OneShotSegLib_RESOURCES
   OneShotSegLib/study/templates/report.css
   OneShotSegLib/study/templates/report.html.j2
   OneShotSegLib/study/templates/report.js
+  Resources/Weights/headneck/coarse.safetensors
+  Resources/Weights/headneck/fine.safetensors
   )
