@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,13 @@ from OneShotSegLib.imaging.intensity import check_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.steps.alignment import (
+    AlignmentReference,
+    AlignmentSettings,
+    Displacement,
+    align,
+    prepare_alignment,
+)
 from OneShotSegLib.steps.denoising import (
     Denoised,
     DenoisingSettings,
@@ -36,9 +43,9 @@ from OneShotSegLib.steps.propagation import (
     propagate,
 )
 from OneShotSegLib.steps.refinement import RefinementSettings, refine
-from OneShotSegLib.steps.scribbles import ScribblePoints, Structures, check_grid, points_of, structures_of
+from OneShotSegLib.steps.scribbles import ScribblePoints, Structures, check_grid, points_of, structures_of, thin
 
-STEPS = ("prepare", "propagate", "denoise", "expand", "refine")
+STEPS = ("prepare", "propagate", "align", "denoise", "expand", "refine")
 StepListener = Callable[[str], None]
 
 
@@ -49,6 +56,7 @@ class Method:
     Attributes:
         name: "default", "paper" or the user's own.
         propagation: Section III-B.
+        alignment: What sharpens the propagation's fit; not in the paper.
         denoising: Section III-C.
         expansion: Section III-D, first half.
         refinement: Section III-D, second half.
@@ -57,9 +65,10 @@ class Method:
 
     name: str = "default"
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
-    refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    refinement: RefinementSettings = field(default_factory=lambda: RefinementSettings(enabled=False))
     seed: int = 0
 
 
@@ -74,7 +83,8 @@ PAPER = Method(
         fit=False,
         points_per_label=None,
     ),
-    denoising=DenoisingSettings(threshold=0.1),
+    alignment=AlignmentSettings(enabled=False),
+    denoising=DenoisingSettings(threshold=0.1, points_per_label=None),
     expansion=ExpansionSettings(exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, reach=False),
     refinement=RefinementSettings(),
 )
@@ -90,7 +100,9 @@ class Support:
         prepared: The CT on the working grids.
         structures: What the labels mean.
         landmarks: Scribble points and their latent positions.
-        features: What the fine network says of the chosen points.
+        alignment: What the CT looks like around the structures' strokes; None where the method does not align.
+        described: Indices of the scribble points whose features are compared, shape (k,).
+        features: What the fine network says of them.
         reach: How far each structure extends from its strokes.
         expansion: The strokes grown in the support itself.
     """
@@ -98,6 +110,8 @@ class Support:
     prepared: PreparedCT
     structures: Structures
     landmarks: Landmarks
+    alignment: AlignmentReference | None
+    described: NDArray[np.intp]
     features: PatchFeatures
     reach: Mapping[int, Reach]
     expansion: Expansion
@@ -109,8 +123,9 @@ class QueryResult:
 
     Attributes:
         prepared: The query on the working grids.
-        propagation: Where the scribbles went.
-        features: What the fine network says of the chosen points where they arrived.
+        propagation: Where the scribbles went, the alignment included.
+        displacement: What the alignment adds to the propagation's affine map; None where the method does not align.
+        features: What the fine network says of the described points where they arrived.
         denoised: Which of them to trust.
         expansion: Masks grown from the trusted ones.
         refined: The pseudo mask on the expansion's grid; background is 0.
@@ -119,6 +134,7 @@ class QueryResult:
 
     prepared: PreparedCT
     propagation: Propagation
+    displacement: Displacement | None
     features: PatchFeatures
     denoised: Denoised
     expansion: Expansion
@@ -145,10 +161,14 @@ def prepare_support(
     points = points_of(scribbles.volume)
     prepared = PreparedCT.prepare(ct, weights, device)
     landmarks = find_landmarks(prepared, points, weights, method.propagation)
-    features = features_at(weights.fine, prepared.fine, points.positions[landmarks.chosen])
+    limit = method.denoising.points_per_label
+    described = np.arange(len(points)) if limit is None else thin(points, limit)
+    features = features_at(weights.fine, prepared.fine, points.positions[described])
+    strokes = points.positions[points.labels != structures.background.value]
+    alignment = prepare_alignment(prepared, strokes, method.alignment) if method.alignment.enabled else None
     reach = measure_reach(points, structures, method.expansion)
     expansion = expand(_expansion_image(prepared, weights, method), points, structures, reach, method.expansion)
-    return Support(prepared, structures, landmarks, features, reach, expansion)
+    return Support(prepared, structures, landmarks, alignment, described, features, reach, expansion)
 
 
 def segment_query(
@@ -178,9 +198,10 @@ def segment_query(
         query = PreparedCT.prepare(ct, weights, device)
     with clock("propagate"):
         propagation = propagate(support.landmarks, query, weights, method.propagation, method.seed)
+    with clock("align"):
+        propagation, displacement = _align(support, query, propagation, method)
     with clock("denoise"):
-        landmarks = support.landmarks
-        features = features_at(weights.fine, query.fine, propagation.points.positions[landmarks.chosen])
+        features = features_at(weights.fine, query.fine, propagation.points.positions[support.described])
         denoised = _denoise(support, features, propagation, ct, method)
     kept = propagation.points.select(denoised.keep)
     with clock("expand"):
@@ -190,15 +211,25 @@ def segment_query(
         expansion = expand(image, kept, support.structures, support.reach, method.expansion)
     with clock("refine"):
         refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
-    return QueryResult(query, propagation, features, denoised, expansion, refined, clock.seconds)
+    return QueryResult(query, propagation, displacement, features, denoised, expansion, refined, clock.seconds)
+
+
+def _align(
+    support: Support, query: PreparedCT, propagation: Propagation, method: Method
+) -> tuple[Propagation, Displacement | None]:
+    if support.alignment is None:
+        return propagation, None
+    displacement = align(support.alignment, query, propagation.affine, method.alignment)
+    positions = propagation.points.positions + displacement(support.landmarks.points.positions)
+    after = {**propagation.after, "aligned": positions}
+    return replace(propagation, points=propagation.points.moved(positions), after=after), displacement
 
 
 def _denoise(
     support: Support, arrived: PatchFeatures, propagation: Propagation, query: Volume, method: Method
 ) -> Denoised:
-    landmarks = support.landmarks
     similarity: NDArray[np.float32] = similarity_of(support.features, arrived)
-    everywhere = spread_to_neighbours(similarity, landmarks.points, landmarks.chosen)
+    everywhere = spread_to_neighbours(similarity, support.landmarks.points, support.described)
     background = support.structures.background.value
     return denoise(propagation.points, everywhere, query, background, method.denoising)
 

@@ -22,12 +22,14 @@ class DenoisingSettings:
     """When a propagated scribble is kept.
 
     Attributes:
-        threshold: Least product of the four levels' cosines.
+        threshold: Least product of the four levels' cosines; -1 keeps all that are in view.
         keep_at_least: Share of a structure's scribbles, the most similar ones, that are kept in any case; the paper: 0.
+        points_per_label: Points of a label whose features are taken; the others follow their neighbour. None for all.
     """
 
-    threshold: float = 0.1
+    threshold: float = -1.0
     keep_at_least: float = 0.0
+    points_per_label: int | None = 12
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,7 +92,7 @@ def measure_reach(points: ScribblePoints, structures: Structures, settings: Expa
 
 
 def _gap_to_background(own: NDArray, background: NDArray) -> float:
-    """The near end (5th percentile) of the distances, mm, from background strokes to a structure's on the same slice."""
+    """The near end (5th percentile) of the mm from background strokes to a structure's on the same slice."""
     across = np.linalg.norm(background[:, None, 1:] - own[None, :, 1:], axis=-1)
     same_slice = np.abs(background[:, None, 0] - own[None, :, 0]) < 1.0
     gaps = np.where(same_slice, across, np.inf).min(axis=1)

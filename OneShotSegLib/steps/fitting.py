@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.imaging.volume import Vector
 
 ITERATIONS = 10
-RIDGE_MM = 20.0
+RIDGE_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,10 @@ class AffineMap:
     def inverse(self) -> AffineMap:
         """The map from query to support."""
         return AffineMap(self.target, np.linalg.inv(self.linear).astype(np.float64), self.centre)
+
+    def then(self, after: AffineMap) -> AffineMap:
+        """One map that does what this one does, then what ``after`` does."""
+        return AffineMap(self.centre, self.linear @ after.linear, after(self.target))
 
     @property
     def volume_change(self) -> float:
@@ -73,7 +77,7 @@ def _weighted_affine(source: Vector, target: Vector, weights: NDArray) -> Affine
     centre: Vector = share @ source
     goal: Vector = share @ target
     x, y = source - centre, target - goal
-    ridge = RIDGE_MM**2 / max(len(source) ** 0.5, 1.0) * np.eye(3)
+    ridge = RIDGE_MM**2 * np.eye(3)
     moment = x.T @ (x * share[:, None]) + ridge
     cross = x.T @ (y * share[:, None]) + ridge
     linear: Vector = np.linalg.solve(moment, cross).astype(np.float64)

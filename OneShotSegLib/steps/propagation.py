@@ -160,11 +160,14 @@ class _Journey:
         self.landmarks, self.settings = landmarks, settings
         self.source = landmarks.points.positions[landmarks.chosen]
         self.after: dict[str, Vector] = {}
+        self.affine = AffineMap(np.zeros(3), np.eye(3), np.zeros(3))
 
     def arrive(self, name: str, moved: Vector) -> None:
         """Take the chosen points' predictions (n, 3) after a jump."""
         self.moved = moved
-        self.affine, self.weights = fit_affine(self.source, moved)
+        # Later fits mend the earlier ones: held towards no change, they cannot run off with part of the points.
+        mended, self.weights = fit_affine(self.affine(self.source), moved)
+        self.affine = self.affine.then(mended)
         carried = self.affine(self.landmarks.points.positions)
         if not self.settings.fit:
             carried[self.landmarks.chosen] = moved

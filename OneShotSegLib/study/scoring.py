@@ -45,25 +45,26 @@ def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> 
     Returns:
         Median distance, mm, between where a scribble was painted and where it comes back to, for each label.
     """
-    landmarks = support.landmarks
-    labels = landmarks.points.labels[landmarks.chosen]
-    subset = thin(landmarks.points.select(landmarks.chosen), CYCLE_POINTS_PER_LABEL)
-    painted = landmarks.points.positions[landmarks.chosen][subset]
-    arrived = result.propagation.points.positions[landmarks.chosen][subset]
+    points = support.landmarks.points.select(support.described)
+    subset = thin(points, CYCLE_POINTS_PER_LABEL)
+    painted, labels = points.positions[subset], points.labels[subset]
+    arrived = result.propagation.points.positions[support.described][subset]
     coarse = locate(weights.coarse, result.prepared.coarse, arrived)
     starts = start_positions(support.prepared, count=24, over_body=True, seed=0)
     back = first_jump(coarse, support.prepared.coarse, weights.coarse, starts, "median")
     back = jump(coarse, support.prepared.coarse, weights.coarse, back)
     back = jump(result.features.latent[subset], support.prepared.fine, weights.fine, back)
     distance = np.linalg.norm(back - painted, axis=1)
-    return {int(value): float(np.median(distance[labels[subset] == value])) for value in np.unique(labels)}
+    return {int(value): float(np.median(distance[labels == value])) for value in np.unique(labels)}
 
 
 def carried_expansion(support: Support, result: QueryResult) -> Volume:
-    """The support's own expansion, read through the fit at every voxel of the query's expansion grid."""
+    """The support's own expansion, read through fit and alignment at the query's expansion grid."""
     grid = result.refined
     index = np.indices(grid.shape).reshape(3, -1).T
     there = result.propagation.affine.inverse()(grid.to_world(index))
+    if result.displacement is not None:
+        there = result.displacement.back_within_support(there)
     source = support.expansion.labels
     nearest = np.rint(source.to_index(there)).astype(np.int64)
     inside = np.all((nearest >= 0) & (nearest < source.shape), axis=1)
