@@ -166,8 +166,9 @@ def prepare_support(
     features = features_at(weights.fine, prepared.fine, points.positions[described])
     strokes = points.positions[points.labels != structures.background.value]
     alignment = prepare_alignment(prepared, strokes, method.alignment) if method.alignment.enabled else None
-    reach = measure_reach(points, structures, method.expansion)
-    expansion = expand(_expansion_image(prepared, weights, method), points, structures, reach, method.expansion)
+    image = _expansion_image(prepared, weights, method)
+    reach = measure_reach(points, structures, method.expansion, image)
+    expansion = expand(image, points, structures, reach, method.expansion)
     return Support(prepared, structures, landmarks, alignment, described, features, reach, expansion)
 
 

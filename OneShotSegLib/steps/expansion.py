@@ -16,6 +16,7 @@ from OneShotSegLib.steps.geodesic import IntensityCost, nearest_two, raster_scan
 from OneShotSegLib.steps.scribbles import ScribblePoints, Structures
 
 AIR_LEVEL = 0.08
+AIRY_SHARE = 0.1
 LONGEST_MM = 1e4
 
 
@@ -50,10 +51,11 @@ class ExpansionSettings:
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a structure extends from its strokes, mm: across the slices' plane and along z."""
+    """How far a structure extends from its strokes, mm: across the slices' plane and along z; whether it holds air."""
 
     across: float
     along: float
+    holds_air: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +77,14 @@ class Expansion:
         return {v: float((self.labels.array == v).sum()) * voxel_ml for v in present_labels(self.labels.array)}
 
 
-def measure_reach(points: ScribblePoints, structures: Structures, settings: ExpansionSettings) -> dict[int, Reach]:
+def measure_reach(
+    points: ScribblePoints, structures: Structures, settings: ExpansionSettings, image: Volume | None = None
+) -> dict[int, Reach]:
     """How far each structure reaches, from the support's strokes alone.
 
     Across: the near end of the distances from background strokes on the same slices. Along: a share of the length that
-    the strokes span, since strokes are painted well inside a structure.
+    the strokes span, since strokes are painted well inside a structure. A structure holds air if strokes of it lie in
+    air in the support's image (0-1), where one is given.
     """
     background = points.only(structures.background.value)
     reach = {}
@@ -87,8 +92,14 @@ def measure_reach(points: ScribblePoints, structures: Structures, settings: Expa
         own = points.only(value)
         across = _gap_to_background(own, background)
         along = max(settings.reach_along * float(np.ptp(own[:, 0])), settings.shortest_reach_mm)
-        reach[value] = Reach(settings.reach_across * across, along)
+        holds_air = image is not None and _share_in_air(image, own) > AIRY_SHARE
+        reach[value] = Reach(settings.reach_across * across, along, holds_air)
     return reach
+
+
+def _share_in_air(image: Volume, positions: NDArray) -> float:
+    index = np.clip(np.rint(image.to_index(positions)).astype(int), 0, np.asarray(image.shape) - 1)
+    return float((image.array[tuple(index.T)] < AIR_LEVEL).mean())
 
 
 def _gap_to_background(own: NDArray, background: NDArray) -> float:
@@ -121,7 +132,8 @@ def expand(
     background = structures.background.value
     free = seeds == 0
     if settings.air_is_background:
-        seeds[free & (image.array < AIR_LEVEL)] = background
+        airy = {value: limit for value, limit in reach.items() if limit.holds_air}
+        seeds[free & (image.array < AIR_LEVEL) & _beyond_reach(seeds, image, airy)] = background
     if settings.reach:
         seeds[free & _beyond_reach(seeds, image, reach)] = background
     calm = gaussian_filter(image.array, settings.smooth_mm / image.spacing) if settings.smooth_mm else image.array

@@ -30,7 +30,7 @@ class PropagationSettings:
         starts_over_body: Spread the starts over the body; else they lie near the volume's centre, as in the paper.
         reduce: "median" or "mean" over the starts.
         coarse_jumps: Jumps with the coarse network.
-        fine_jumps: Jumps with the fine network.
+        fine_jumps: Jumps with the fine network; none where a local alignment follows, which does better.
         fit: Whether an affine fit follows each jump, which then carries all points.
         points_per_label: Points of a label that go through the networks; the fit carries the rest. None for all.
         smooth_mm: Width of the residual smoothing after the last fit; 0 for none.
@@ -41,9 +41,9 @@ class PropagationSettings:
     starts_over_body: bool = True
     reduce: str = "median"
     coarse_jumps: int = 2
-    fine_jumps: int = 1
+    fine_jumps: int = 0
     fit: bool = True
-    points_per_label: int | None = 48
+    points_per_label: int | None = 32
     smooth_mm: float = 0.0
     smooth_strength: float = 4.0
 

@@ -83,3 +83,14 @@ def test_reach_is_read_off_the_strokes():
     assert reach[1].across == pytest.approx(24)
     assert reach[1].along == pytest.approx(16)
     assert reach[2].along == 10
+
+
+def test_a_structure_painted_in_air_keeps_its_air() -> None:
+    tissue = np.full((10, 24, 24), 0.5, np.float32)
+    tissue[:, 8:14, 8:14] = 0
+    grid = Volume.create(tissue, (3, 2, 2))
+    strokes = seeds((15, 22, 22, 1), (15, 22, 20, 1), (15, 2, 22, 9))
+    reach = measure_reach(strokes, Structures(STRUCTURES.foreground[:1], STRUCTURES.background), EXACT, grid)
+    assert reach[1].holds_air
+    labels = expand(grid, strokes, Structures(STRUCTURES.foreground[:1], STRUCTURES.background), {1: reach[1]}, EXACT)
+    assert labels.labels.array[5, 8:14, 8:14].all()
