@@ -93,6 +93,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/weights.py
   OneShotSegLib/slicer/worker.py
   OneShotSegLib/steps/__init__.py
+  OneShotSegLib/steps/alignment.py
   OneShotSegLib/steps/compiled.py
   OneShotSegLib/steps/denoising.py
   OneShotSegLib/steps/expansion.py
@@ -134,4 +135,6 @@ set(OneShotSegLib_RESOURCES
   OneShotSegLib/study/templates/report.js
   Resources/Weights/headneck/coarse.safetensors
   Resources/Weights/headneck/fine.safetensors
+  Resources/Weights/phantom/coarse.safetensors
+  Resources/Weights/phantom/fine.safetensors
   )

@@ -93,6 +93,7 @@ class Worker:
         self._child: Child | None = None
         self._listener: Listener | None = None
         self._cancelled_at: float | None = None
+        self._finished = False
         self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
 
     @property
@@ -115,6 +116,7 @@ class Worker:
         if self.running:
             raise AlreadyRunningError(_("A run is already under way."))
         self.last_words.clear()
+        self._finished = False
         self._cancelled_at = None
         self._child = self._launch([python_executable(), "-m", "OneShotSegLib", *arguments], child_environment())
         self._listener = listener
@@ -135,6 +137,7 @@ class Worker:
     def _hand_on(self, listener: Listener, stream: str, line: str) -> None:
         event = parse_event(line) if stream == "out" else None
         if event is not None:
+            self._finished = self._finished or event.kind == "finished"
             listener.on_event(event)
         elif line.strip():
             words = line.strip(FRAMES)
@@ -154,7 +157,8 @@ class Worker:
             return ""
         if cancelled:
             return _("Cancelled; the cases done so far are kept.")
-        if status == EXIT_SOME_FAILED:
+        # Python itself also exits with 1, after an error that nobody caught: then the run did not say that it finished.
+        if status == EXIT_SOME_FAILED and self._finished:
             return _("Some cases failed; the others are there.")
         if status == EXIT_BAD_INPUT and self.last_words:
             return self.last_words[-1]

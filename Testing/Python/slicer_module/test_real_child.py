@@ -46,7 +46,7 @@ def test_two_queries_in_the_real_child_process(
     monkeypatch.setattr(dependencies.Dependencies, "missing", lambda self: ())
     session = Session(application, tmp_path / "settings")
     try:
-        support, *queries, scribbles = load_cohort(3, coarseness=2.0)
+        support, *queries, scribbles = load_cohort(3, coarseness=3.0)
         session.parameters.support_volume = support
         session.parameters.scribbles = scribbles
         session.parameters.batch_volumes = queries
@@ -57,7 +57,10 @@ def test_two_queries_in_the_real_child_process(
         heart = Heart()
         heart.start()
         session.ui.propagateButton.click()
-        session.until(lambda: session.panel.controller.progress.case == "phantom_02", PATIENCE)
+        session.until(lambda: session.panel.controller.busy)
+        controller = session.panel.controller
+        session.until(lambda: controller.progress.case == "phantom_02" or not controller.busy, PATIENCE)
+        assert controller.busy, session.message
         session.ui.cancelButton.click()
         session.until_idle(PATIENCE)
         assert "ancelled" in session.message, session.ui.logText.toPlainText()

@@ -157,7 +157,7 @@ def test_events_and_other_lines_go_their_ways(work: Any) -> None:
     ("status", "words", "sentence"),
     [
         (0, [], ""),
-        (1, [], "Some cases failed"),
+        (1, ["ImportError: no"], "stopped unexpectedly (exit status 1): ImportError: no"),
         (2, ["warning", "a.nii: expected a CT, found none."], "a.nii: expected a CT, found none."),
         (-9, ["Killed"], "stopped unexpectedly (exit status -9): Killed"),
         (3, [], "stopped unexpectedly (exit status 3): it said nothing"),
@@ -173,6 +173,15 @@ def test_every_end_is_one_sentence(work: Any, status: int, words: list[str], sen
     assert sentence in ears.outcome.message
     assert bool(ears.outcome.message) == bool(sentence)
     assert not worker.running
+
+
+def test_an_end_after_failed_cases_says_that_the_others_are_there(work: Any) -> None:
+    worker, process, ears, _clock = work
+    process.words = [("out", '{"event": "finished", "done": 1, "failed": 1}')]
+    process.exit_status = 1
+    worker.poll()
+    assert ears.outcome is not None
+    assert ears.outcome.message.startswith("Some cases failed")
 
 
 def test_a_child_that_does_not_stop_when_asked_is_killed(work: Any) -> None:

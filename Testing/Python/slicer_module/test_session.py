@@ -404,3 +404,40 @@ def test_declining_the_installation_starts_nothing(
     session.settle()
     assert "not installed" in session.message
     assert not session.panel.controller.busy
+
+
+def test_the_keys_work_while_the_panel_is_shown_and_only_then(
+    session: Session, cohort: list[Any], fake_child: Any
+) -> None:
+    propagate(session)
+    session.until_idle()
+    keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._shortcuts}
+    assert set(keys) == {"N", "P", "A", "X", "E", "U"}
+    assert all(shortcut.enabled for shortcut in keys.values())
+    keys["N"].activated.emit()
+    keys["A"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "accepted"
+    keys["P"].activated.emit()
+    session.settle()
+    keys["X"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "rejected"
+    keys["U"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "accepted"
+    session.widget.exit()
+    assert not any(shortcut.enabled for shortcut in keys.values())
+
+
+def test_the_phantoms_are_offered_as_sample_data_once_slicer_has_started(session: Session, application: Any) -> None:
+    class Parent:
+        path = str(Path(session.module.__file__))
+
+    application.samples.clear()
+    session.module.OneShotSeg(Parent())
+    assert application.samples == []
+    application.qt.startupCompleted.emit()
+    (sample,) = application.samples
+    assert sample["sampleName"] == "OneShotSegPhantoms"
+    assert Path(sample["thumbnailFileName"]).is_file()
