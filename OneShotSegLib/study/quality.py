@@ -29,6 +29,7 @@ class StructureQuality:
         volume_ratio: Volume over the support's own expansion, corrected for the body's size.
         in_view: Share of its propagated scribbles within the field of view, 0-1.
         agreement: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
+        solidity: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
     """
 
@@ -43,6 +44,7 @@ class StructureQuality:
     volume_ratio: float | None = None
     in_view: float = 0.0
     agreement: float = 0.0
+    solidity: float = 0.0
     certainty: float = 0.0
 
     def with_score(self, score: float) -> StructureQuality:

@@ -19,21 +19,29 @@ GOOD = StructureQuality(
     volume_ml=20.0,
     volume_ratio=1.0,
     in_view=1.0,
-    agreement=0.85,
+    agreement=0.9,
+    solidity=0.85,
     certainty=0.8,
 )
 
 
 @pytest.mark.parametrize(
     "worse",
-    [{"similarity": 0.1}, {"cycle_mm": 30.0}, {"volume_ratio": 0.2}, {"volume_ratio": 5.0}, {"agreement": 0.1}],
+    [
+        {"similarity": 0.1},
+        {"cycle_mm": 30.0},
+        {"volume_ratio": 0.2},
+        {"volume_ratio": 5.0},
+        {"agreement": 0.1},
+        {"solidity": 0.2},
+    ],
 )
 def test_every_worse_measure_lowers_the_score(worse: dict[str, float]) -> None:
     assert structure_score(replace(GOOD, **worse)) < structure_score(GOOD)
 
 
 def test_the_score_stays_between_0_and_1() -> None:
-    awful = replace(GOOD, similarity=0, kept=0, cycle_mm=1e6, volume_ratio=None, agreement=0, certainty=0)
+    awful = replace(GOOD, similarity=0, kept=0, cycle_mm=1e6, volume_ratio=None, agreement=0, solidity=0, certainty=0)
     assert 0 <= structure_score(awful) < 0.2
     assert 0.7 < structure_score(GOOD) <= 1
 
