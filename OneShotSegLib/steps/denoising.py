@@ -29,7 +29,7 @@ class DenoisingSettings:
 
     threshold: float = -1.0
     keep_at_least: float = 0.0
-    points_per_label: int | None = 12
+    points_per_label: int | None = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,7 +43,7 @@ class PropagationSettings:
     coarse_jumps: int = 2
     fine_jumps: int = 0
     fit: bool = True
-    points_per_label: int | None = 32
+    points_per_label: int | None = 24
     smooth_mm: float = 0.0
     smooth_strength: float = 4.0
 
