@@ -71,7 +71,7 @@ def test_a_batch_ends_with_masks_on_the_queries_own_grids(study, phantoms: Cohor
 
 
 def test_pseudo_masks_of_phantoms_overlap_their_references(study, phantoms: CohortFiles) -> None:
-    reference = phantoms.references[0].parent
+    reference = phantoms.references
     csv_file = study[0] / "figures.csv"
     oneshotseg("evaluate", study[0], "--reference", reference, "--csv", csv_file, check=0)
     rows = [row for row in csv.DictReader(csv_file.open()) if row["case"] != "broken"]
