@@ -25,7 +25,8 @@ for info, name in ((coarse, COARSE_FILE), (fine, FINE_FILE)):
     save_prnet(Path(sys.argv[1]) / name, info.build(), info)
 """
 PATIENCE = 400.0
-MAX_BLOCKED_SECONDS = 0.1
+# On a quiet machine it is under 0.1 s (docs/slicer.md); a loaded one may stop any process for longer than that.
+MAX_BLOCKED_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
