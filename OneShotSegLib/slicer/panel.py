@@ -166,10 +166,7 @@ class Panel:
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
 
     def _probe_devices(self) -> None:
-        try:
-            self._devices = ChildProcess(probe_command(python_executable()), child_environment())
-        except OSError as error:
-            self._devices_text = [str(error)]
+        self._devices = ChildProcess(probe_command(python_executable()), child_environment())
 
     def _poll_devices(self) -> None:
         if self._devices is None:

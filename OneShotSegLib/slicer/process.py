@@ -14,58 +14,53 @@ from typing import IO
 
 GRACE_SECONDS = 3.0
 CHUNK = 65536
+NOT_STARTED = 127
+"""The exit status of a program that cannot be started, as shells say it."""
 WINDOWS = os.name == "nt"
 NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
 class ChildProcess:
-    """Reads both outputs in threads; the parent takes the lines whenever it likes.
+    """Starts and is read in threads; the parent takes the lines whenever it likes and never waits.
 
-    The child leads its own process group, so that `terminate` and `kill` reach what it started too.
+    Even starting takes its time (the system loads the program, a virus scanner looks at it), so the process may not be
+    there yet when this object is. The child leads its own process group, so that `interrupt` and `kill` reach what it
+    started too.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start.
-
-        Raises:
-            OSError: If there is no such program.
-        """
-        self._ended_at: float | None = None
         self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
-        self._process = subprocess.Popen(
-            list(command),
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            creationflags=NEW_GROUP if WINDOWS else 0,
-            start_new_session=not WINDOWS,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._readers = [self._reader("out", self._process.stdout), self._reader("err", self._process.stderr)]
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unwanted = False
+        self._never_started = False
+        self._ended_at: float | None = None
+        self._readers = [threading.Thread(target=self._run, args=(list(command), dict(environment)), daemon=True)]
+        self._readers[0].start()
 
     @property
-    def pid(self) -> int:
-        """Its process number, which is its group's too."""
-        return self._process.pid
+    def pid(self) -> int | None:
+        """Its process number, which is its group's too; None while it is not started."""
+        return None if self._process is None else self._process.pid
 
     @property
     def exit_status(self) -> int | None:
         """The exit status once it ended and all it wrote was read; None before."""
-        if self._process.poll() is None:
+        if self._never_started:
+            return NOT_STARTED
+        if self._process is None or self._process.poll() is None:
             return None
         if any(reader.is_alive() for reader in self._readers):
-            return self._abandoned()
+            return self._abandoned(self._process)
         return self._process.returncode
 
-    def _abandoned(self) -> int | None:
+    def _abandoned(self, process: subprocess.Popen[bytes]) -> int | None:
         """The process is gone but something that it started still holds its outputs: wait a little, then end it."""
         self._ended_at = self._ended_at or time.monotonic()
         if time.monotonic() - self._ended_at < GRACE_SECONDS:
             return None
         self.kill()
-        return self._process.returncode
+        return process.returncode
 
     def lines(self) -> list[tuple[str, str]]:
         """What came since the last call: ("out" or "err", line); never waits."""
@@ -85,30 +80,56 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the process and everything it started, now."""
-        if WINDOWS:
+        if not WINDOWS:
+            self._signal_group(signal.SIGKILL)
+        elif self._is_there():
             command = ["taskkill", "/F", "/T", "/PID", str(self.pid)]
             subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, creationflags=NEW_GROUP)
-        else:
-            self._signal_group(signal.SIGKILL)
+
+    def _is_there(self) -> bool:
+        """Whether there is a process to be ended; if not yet, it is ended as soon as it is."""
+        with self._lock:
+            self._unwanted = True
+            return self._process is not None
 
     def _signal_group(self, number: int) -> None:
-        # It may have ended in the meantime.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        if self._is_there() and self.pid is not None:
+            # It may have ended in the meantime.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
 
     def wait(self, seconds: float) -> None:
         """Wait for its end, at most so long; meant for closing, not for a running panel."""
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            return
-        for reader in self._readers:
-            reader.join(seconds)
+        end = time.monotonic() + seconds
+        for reader in list(self._readers):
+            reader.join(max(end - time.monotonic(), 0))
 
-    def _reader(self, name: str, stream: IO[bytes]) -> threading.Thread:
-        thread = threading.Thread(target=self._read, args=(name, stream), daemon=True)
-        thread.start()
-        return thread
+    def _run(self, command: list[str], environment: dict[str, str]) -> None:
+        try:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                creationflags=NEW_GROUP if WINDOWS else 0,
+                start_new_session=not WINDOWS,
+            )
+        except OSError as error:
+            self._lines.put(("err", f"{command[0]}: {error.strerror or error}"))
+            self._never_started = True
+            return
+        assert process.stdout is not None
+        assert process.stderr is not None
+        errors = threading.Thread(target=self._read, args=("err", process.stderr), daemon=True)
+        errors.start()
+        self._readers.append(errors)
+        with self._lock:
+            self._process = process
+            unwanted = self._unwanted
+        if unwanted:
+            self.kill()
+        self._read("out", process.stdout)
 
     def _read(self, name: str, stream: IO[bytes]) -> None:
         rest = b""

@@ -156,12 +156,7 @@ class RunController:
 
     def _launch(self) -> None:
         assert self.plan is not None
-        try:
-            self._worker.start(self.plan.arguments, self)
-        except OSError as error:
-            text = _("The computation could not be started: {reason}.")
-            self._end(Outcome(2, message=text.format(reason=error.strerror or error)))
-            return
+        self._worker.start(self.plan.arguments, self)
         self._to(RunState.RUNNING)
 
     def on_event(self, event: Event) -> None:

@@ -111,7 +111,6 @@ class Worker:
 
         Raises:
             AlreadyRunningError: If a run is under way.
-            OSError: If the process cannot be started.
         """
         if self.running:
             raise AlreadyRunningError(_("A run is already under way."))

@@ -76,7 +76,7 @@ def test_two_queries_in_the_real_child_process(
         assert sorted(row[0] for row in session.rows) == ["phantom_01", "phantom_02"]
         names = [segment.name for segment in describe_segments(session.panel.review.shelf.mask_node("phantom_02"))]
         assert names == [segment.name for segment in describe_segments(scribbles)[:-1]]
-        assert blocked < MAX_BLOCKED_SECONDS, f"blocked for {1000 * blocked:.0f} ms"
         print(f"longest pause {1000 * blocked:.0f} ms, longest tick {1000 * session.panel.longest_tick:.0f} ms")
+        assert blocked < MAX_BLOCKED_SECONDS, f"blocked for {1000 * blocked:.0f} ms"
     finally:
         session.close()

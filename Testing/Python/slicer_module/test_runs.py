@@ -68,6 +68,18 @@ def test_killing_ends_what_the_child_started_too() -> None:
     until(lambda: process.exit_status is not None)
 
 
+def test_a_program_that_is_not_there_is_said() -> None:
+    process = ChildProcess(["/no/such/program"], child_environment())
+    assert until(lambda: process.exit_status) == 127
+    assert process.lines() == [("err", "/no/such/program: No such file or directory")]
+
+
+def test_a_child_that_is_ended_before_it_began_does_not_live_on() -> None:
+    process = child("import time; time.sleep(600)")
+    process.kill()
+    assert until(lambda: process.exit_status) != 0
+
+
 @posix
 def test_a_grandchild_that_holds_the_pipes_does_not_keep_a_run_alive_for_ever() -> None:
     process = child("import subprocess; subprocess.Popen(['sleep', '600'])")
