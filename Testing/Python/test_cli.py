@@ -19,6 +19,7 @@ from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import CohortFiles
+from OneShotSegLib.pipeline import STEPS
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -92,7 +93,8 @@ def test_events_tell_the_steps_of_each_case_in_order(study) -> None:
     assert events[0]["event"] == "started"
     assert len(events[0]["cases"]) == 3
     first = [event for event in events if event.get("case") == events[0]["cases"][0]]
-    assert [event["event"] for event in first][0::7] == ["case_started", "case_done"]
+    assert [first[0]["event"], first[-1]["event"]] == ["case_started", "case_done"]
+    assert [event["step"] for event in first[1:-1]] == [*STEPS, "write"]
     fractions = [event["fraction"] for event in first if event["event"] == "step"]
     assert fractions == sorted(fractions)
 
