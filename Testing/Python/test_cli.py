@@ -169,8 +169,8 @@ def written(labels: LabelMap, folder: Path) -> Path:
 def changed_support(change):
     def make(files: CohortFiles, folder: Path) -> dict[str, object]:
         ct = read_volume(files.support)
-        write_volume(ct.with_array(change(ct.array.astype(np.float32))), folder / "changed.nii.gz")
-        return {"support": folder / "changed.nii.gz"}
+        write_volume(ct.with_array(change(ct.array.astype(np.float32))), folder / "changed.nrrd")
+        return {"support": folder / "changed.nrrd"}
 
     return make
 

@@ -21,7 +21,6 @@ from OneShotSegLib.phantom import PhantomCase
 from OneShotSegLib.pipeline import DEFAULT, PAPER, STEPS, Method, Support, prepare_support, segment_query
 from OneShotSegLib.study.scoring import dice
 
-
 # The image itself is interpolated here, and the result follows it less closely than it should.
 RESAMPLED = pytest.mark.xfail(
     reason="a resampled query does not reach Dice 0.95 with the straight one yet", strict=False
