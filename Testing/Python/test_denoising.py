@@ -21,7 +21,8 @@ def test_similarity_is_the_product_of_the_levels_cosines():
 
 
 def test_dissimilar_scribbles_are_dropped():
-    denoised = denoise(points(1, 1, BACKGROUND), np.array([0.9, 0.05, 0.8]), QUERY, BACKGROUND, DenoisingSettings())
+    settings = DenoisingSettings(threshold=0.1)
+    denoised = denoise(points(1, 1, BACKGROUND), np.array([0.9, 0.05, 0.8]), QUERY, BACKGROUND, settings)
     assert denoised.keep.tolist() == [True, False, True]
     assert denoised.kept_share(np.array([1, 1, BACKGROUND]), 1) == 0.5
 
@@ -35,7 +36,12 @@ def test_scribbles_outside_the_field_of_view_are_dropped_however_similar():
 
 def test_the_background_is_never_lost_as_a_whole():
     scribbles = points(1, BACKGROUND, BACKGROUND)
-    denoised = denoise(scribbles, np.array([0.9, 0.0, 0.0]), QUERY, BACKGROUND, DenoisingSettings())
+    denoised = denoise(scribbles, np.array([0.9, 0.0, 0.0]), QUERY, BACKGROUND, DenoisingSettings(threshold=0.1))
+    assert denoised.keep.all()
+
+
+def test_by_default_all_that_lie_in_view_are_kept():
+    denoised = denoise(points(1, BACKGROUND), np.array([-0.9, 0.1]), QUERY, BACKGROUND, DenoisingSettings())
     assert denoised.keep.all()
 
 
