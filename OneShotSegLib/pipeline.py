@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.intensity import check_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.steps.alignment import (
@@ -60,6 +61,7 @@ class Method:
         denoising: Section III-C.
         expansion: Section III-D, first half.
         refinement: Section III-D, second half.
+        smooth_mm: Width of the smoothing of a mask's border as it is put on the query's own grid; 0 for none.
         seed: Seed of everything random.
     """
 
@@ -69,6 +71,7 @@ class Method:
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
     refinement: RefinementSettings = field(default_factory=lambda: RefinementSettings(enabled=False))
+    smooth_mm: float = 2.5
     seed: int = 0
 
 
@@ -87,6 +90,7 @@ PAPER = Method(
     denoising=DenoisingSettings(threshold=0.1, points_per_label=None),
     expansion=ExpansionSettings(exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, reach=False),
     refinement=RefinementSettings(),
+    smooth_mm=0.0,
 )
 DEFAULT = Method()
 METHODS: Mapping[str, Method] = {method.name: method for method in (DEFAULT, PAPER)}
@@ -129,6 +133,7 @@ class QueryResult:
         denoised: Which of them to trust.
         expansion: Masks grown from the trusted ones.
         refined: The pseudo mask on the expansion's grid; background is 0.
+        smooth_mm: How its border is smoothed on the way to the query's own grid.
         seconds: Time each step took.
     """
 
@@ -139,12 +144,18 @@ class QueryResult:
     denoised: Denoised
     expansion: Expansion
     refined: Volume
+    smooth_mm: float
     seconds: Mapping[str, float]
 
     @property
     def kept_scribbles(self) -> ScribblePoints:
         """The propagated scribbles after denoising."""
         return self.propagation.points.select(self.denoised.keep)
+
+    def pseudo_mask(self, absent: Collection[int] = ()) -> Volume:
+        """The pseudo mask on the query's own grid, without the structures judged absent."""
+        there = self.refined.with_array(np.where(np.isin(self.refined.array, list(absent)), 0, self.refined.array))
+        return resample_labels(there, self.prepared.ct, self.smooth_mm)
 
 
 def prepare_support(
@@ -212,7 +223,9 @@ def segment_query(
         expansion = expand(image, kept, support.structures, support.reach, method.expansion)
     with clock("refine"):
         refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
-    return QueryResult(query, propagation, displacement, features, denoised, expansion, refined, clock.seconds)
+    return QueryResult(
+        query, propagation, displacement, features, denoised, expansion, refined, method.smooth_mm, clock.seconds
+    )
 
 
 def _align(

@@ -18,7 +18,8 @@ Box = tuple[slice, ...]
 def working_grid(volume: Volume, spacing: ArrayLike) -> Volume:
     """An empty axis-aligned LPS grid of the given spacing that covers the volume.
 
-    The array is a broadcast scalar: it takes no memory until voxels are put in.
+    Its voxels lie at whole multiples of the spacing from the patient's origin, so that one scan stored in two ways is
+    seen at the same places. The array is a broadcast scalar: it takes no memory until voxels are put in.
 
     Args:
         volume: Any grid, oblique or not.
@@ -27,10 +28,9 @@ def working_grid(volume: Volume, spacing: ArrayLike) -> Volume:
     step = np.asarray(spacing, dtype=np.float64)
     corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1).T
     world = volume.to_world(corners)
-    low, high = world.min(axis=0), world.max(axis=0)
-    shape = np.maximum(np.ceil((high - low) / step - 1e-6).astype(int), 1)
-    origin = (low + high) / 2 - (shape - 1) / 2 * step
-    return Volume.create(np.broadcast_to(np.uint8(0), tuple(shape)), step, origin)
+    first = np.floor(world.min(axis=0) / step + 0.5 + 1e-6).astype(int)
+    last = np.maximum(np.ceil(world.max(axis=0) / step - 0.5 - 1e-6).astype(int), first)
+    return Volume.create(np.broadcast_to(np.uint8(0), tuple(last - first + 1)), step, first * step)
 
 
 def resample(volume: Volume, grid: Volume, fill: float = 0.0, order: int = 1) -> Volume:
@@ -78,7 +78,7 @@ def _anti_aliased(image: sitk.Image, volume: Volume, grid: Volume) -> sitk.Image
     return image
 
 
-def resample_labels(labels: Volume, grid: Volume) -> Volume:
+def resample_labels(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> Volume:
     """Read a label map on another grid: each voxel gets the label with the greatest share of it (ties: the lower).
 
     Nearest-neighbour reading makes stairs and loses thin structures on coarser grids; shares do not. Each label is read
@@ -87,22 +87,26 @@ def resample_labels(labels: Volume, grid: Volume) -> Volume:
     Args:
         labels: Label map, shape (D, H, W); values below 1 are unlabelled.
         grid: Where to read it, shape (D', H', W'); its voxels are not used.
+        smooth_mm: Standard deviation of a Gaussian that smooths each label's border first; half the radius of the
+            largest ball within the label where that is less, so that thin structures do not vanish.
 
     Returns:
         A map of the labels' type, shape (D', H', W').
     """
-    if labels.same_grid(grid):
+    if labels.same_grid(grid) and smooth_mm <= 0:
         return labels
     result = np.zeros(grid.shape, dtype=labels.array.dtype)
     boxes = label_boxes(labels.array)
-    reaches = {value: reach for value, box in boxes.items() if (reach := _reach(labels, box, grid)) is not None}
+    reaches = {
+        value: reach for value, box in boxes.items() if (reach := _reach(labels, box, grid, smooth_mm)) is not None
+    }
     if not reaches:
         return grid.with_array(result)
     around = _union([on_grid for _, on_grid in reaches.values()])
     best = np.zeros([part.stop - part.start for part in around], dtype=np.float32)
     labelled = np.zeros_like(best)
     for value, (on_labels, on_grid) in sorted(reaches.items()):
-        share = _share(cropped(labels, on_labels), value, cropped(grid, on_grid))
+        share = _share(cropped(labels, on_labels), value, cropped(grid, on_grid), smooth_mm)
         inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(on_grid, around, strict=True))
         wins = share > best[inside]
         result[on_grid][wins] = value
@@ -112,14 +116,20 @@ def resample_labels(labels: Volume, grid: Volume) -> Volume:
     return grid.with_array(result)
 
 
-def _share(labels: Volume, value: int, grid: Volume) -> NDArray[np.float32]:
-    return resample(labels.with_array((labels.array == value).astype(np.float32)), grid).array
+def _share(labels: Volume, value: int, grid: Volume, smooth_mm: float) -> NDArray[np.float32]:
+    mask = labels.array == value
+    share = mask.astype(np.float32)
+    if smooth_mm > 0:
+        thickness = float(ndimage.distance_transform_edt(mask, sampling=labels.spacing).max())
+        share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / labels.spacing, mode="nearest")
+    return resample(labels.with_array(share), grid).array
 
 
-def _reach(labels: Volume, box: Box, grid: Volume) -> tuple[Box, Box] | None:
+def _reach(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> tuple[Box, Box] | None:
     """The part of the labels that a label's smoothed shape needs, and the part of the grid that it can reach."""
     cosines = grid.direction.T @ labels.direction
-    margin = np.ceil(1.5 * np.sqrt((cosines**2).T @ grid.spacing**2) / labels.spacing).astype(int) + 2
+    beyond = 1.5 * np.sqrt((cosines**2).T @ grid.spacing**2) + 2 * smooth_mm
+    margin = np.ceil(beyond / labels.spacing).astype(int) + 2
     low = np.maximum([part.start for part in box] - margin, 0)
     high = np.minimum([part.stop for part in box] + margin, labels.shape)
     corners = np.stack(np.meshgrid(*zip(low - 0.5, high - 0.5, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)

@@ -10,13 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import find_volumes, read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
-from OneShotSegLib.imaging.resampling import paint_points, resample_labels
+from OneShotSegLib.imaging.resampling import paint_points
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.selection import choose_weights
@@ -133,9 +132,7 @@ class _Run:
     def _write(self, result: QueryResult, quality: CaseQuality, ct: Volume, files: CasePaths) -> None:
         structures = self.support.structures
         absent = [structure.value for structure in quality.structures if structure.state == "absent"]
-        mask = result.refined.with_array(np.where(np.isin(result.refined.array, absent), 0, result.refined.array))
-        on_own_grid = resample_labels(mask, ct)
-        write_label_map(LabelMap(on_own_grid, structures.foreground), files.pseudo_mask)
+        write_label_map(LabelMap(result.pseudo_mask(absent), structures.foreground), files.pseudo_mask)
         kept = result.kept_scribbles
         painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
         write_label_map(LabelMap(painted, (*structures.foreground, structures.background)), files.scribbles)

@@ -56,7 +56,7 @@ def scene(weights: Weights) -> Scene:
 
 
 def mask_of(support: Support, query: Volume, weights: Weights, method: Method = DEFAULT) -> Volume:
-    return resample_labels(segment_query(support, query, weights, method).refined, query)
+    return segment_query(support, query, weights, method).pseudo_mask()
 
 
 def stored_in_ras(ct: Volume) -> Volume:
