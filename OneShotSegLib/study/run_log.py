@@ -52,7 +52,7 @@ def run_log(paths: StudyPaths, listener: Listener) -> Iterator[Listener]:
     try:
         yield tell
     except BaseException as error:
-        log.error("The run ended early: %s %s", type(error).__name__, json.dumps(str(error), ensure_ascii=False))
+        log.error("The run ended early: %s %s", type(error).__name__, _on_one_line(str(error)))
         raise
     finally:
         if handler is not None:
@@ -62,8 +62,13 @@ def run_log(paths: StudyPaths, listener: Listener) -> Iterator[Listener]:
 def line_of(event: str, fields: dict[str, Any]) -> str:
     """An event as one line; no text of it can begin another."""
     told = {"cases": len(fields["cases"])} if isinstance(fields.get("cases"), list | tuple) else {}
-    words = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in {**fields, **told}.items())
+    words = (f"{name}={_on_one_line(value)}" for name, value in {**fields, **told}.items())
     return " ".join((event, *words))
+
+
+def _on_one_line(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
 
 
 def _open(paths: StudyPaths) -> RotatingFileHandler | None:
