@@ -5,6 +5,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/__main__.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
+  OneShotSegLib/cli/cancelling.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/review.py
   OneShotSegLib/errors.py
@@ -17,6 +18,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/export/__init__.py
   OneShotSegLib/imaging/__init__.py
+  OneShotSegLib/imaging/atomic.py
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/files.py
   OneShotSegLib/imaging/intensity.py
@@ -26,6 +28,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/imaging/whole.py
   OneShotSegLib/networks/__init__.py
+  OneShotSegLib/networks/batches.py
   OneShotSegLib/networks/checkpoint.py
   OneShotSegLib/networks/device.py
   OneShotSegLib/networks/official.py
@@ -107,17 +110,24 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/steps/refinement.py
   OneShotSegLib/steps/scribbles.py
   OneShotSegLib/study/__init__.py
+  OneShotSegLib/study/case_run.py
+  OneShotSegLib/study/case_state.py
   OneShotSegLib/study/description.py
+  OneShotSegLib/study/engine.py
   OneShotSegLib/study/events.py
   OneShotSegLib/study/layout.py
+  OneShotSegLib/study/locking.py
+  OneShotSegLib/study/notices.py
   OneShotSegLib/study/opening.py
   OneShotSegLib/study/outlines.py
   OneShotSegLib/study/pictures.py
   OneShotSegLib/study/quality.py
+  OneShotSegLib/study/reading_ahead.py
   OneShotSegLib/study/report.py
   OneShotSegLib/study/report_content.py
   OneShotSegLib/study/report_pictures.py
   OneShotSegLib/study/review.py
+  OneShotSegLib/study/run_log.py
   OneShotSegLib/study/runner.py
   OneShotSegLib/study/scoring.py
   OneShotSegLib/study/spreadsheet.py

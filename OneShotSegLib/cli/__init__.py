@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 
-CANCELLED = 130
 BAD_INPUT = 2
-
-
-class Cancelled(BaseException):
-    """The user or the parent process asked to stop."""
 
 
 def main() -> None:
     """Run the command line; a mistake in the input is one sentence on standard error and exit status 2."""
     from OneShotSegLib.cli.app import app
+    from OneShotSegLib.cli.cancelling import CANCELLED, Cancelled, listen, say
     from OneShotSegLib.errors import InputError
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, _cancel)
+    listen()
     try:
         app()
     except InputError as error:
@@ -31,9 +24,5 @@ def main() -> None:
         print(f"{error.filename or 'File'}: {error.strerror or error}.", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except Cancelled:
-        print("Cancelled; what was done is kept, and the same command goes on from there.", file=sys.stderr)
+        say()
         sys.exit(CANCELLED)
-
-
-def _cancel(number: int, frame: FrameType | None) -> None:
-    raise Cancelled

@@ -78,6 +78,9 @@ def propagate(
         int | None, typer.Option(min=1, max=255, help="Value of the background stroke, if no segment is so named.")
     ] = None,
     method: Annotated[MethodName, typer.Option(help="'paper' for the paper's settings.")] = MethodName.default,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try each case that fails once more, after all the others.")
+    ] = False,
     events: EventsOption = Events.text,
 ) -> None:
     """Carry the scribbles of one CT to others and grow them into pseudo masks."""
@@ -86,7 +89,7 @@ def propagate(
     from OneShotSegLib.study.runner import propagate_batch
 
     request = PropagationRequest(
-        support, scribbles, query, output, weights, device, background_label, METHODS[method.value]
+        support, scribbles, query, output, weights, device, background_label, METHODS[method.value], retry_failed
     )
     outcome = propagate_batch(request, _listener(events))
     _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from OneShotSegLib.imaging.files import whole_file
+from OneShotSegLib.imaging.atomic import whole_file
 
 if TYPE_CHECKING:
     from OneShotSegLib.evaluation.metrics import StructureFigures

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import whole_file
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.imaging.whole import can_hold, is_whole_meta_image, is_whole_nifti
@@ -240,23 +240,10 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
-    with whole_file(path) as beside, _quiet_itk():
+    with whole_file(path, suffix_of(path)) as beside, _quiet_itk():
         try:
             sitk.WriteImage(image, str(beside), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
         if not _is_whole(beside):
             raise OSError(f"{path}: could not be written to the end (is the disk full?).")
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes ``path``'s place when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = suffix_of(path) or path.suffix
-    beside = path.with_name(f".{uuid.uuid4().hex}{suffix}")
-    try:
-        yield beside
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import whole_file
+from OneShotSegLib.imaging.atomic import whole_file
 from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.networks.prnet import PRNet
 

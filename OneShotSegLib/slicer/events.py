@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KNOWN = frozenset({"started", "case_started", "step", "case_done", "case_failed", "finished"})
+KNOWN = frozenset({"started", "case_started", "step", "case_done", "case_failed", "notice", "finished"})
 
 
 @dataclass(frozen=True)

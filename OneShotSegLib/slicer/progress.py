@@ -48,6 +48,7 @@ class RunProgress:
 
     def _on_case_started(self, event: Event) -> None:
         self.case, self.step, self.fraction = event.case, "", 0.0
+        self.failed.pop(event.case, None)  # it is tried again
         if self._first_case is None:
             self._first_case = self.clock()
 

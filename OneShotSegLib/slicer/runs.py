@@ -164,6 +164,8 @@ class RunController:
         self.progress.take(event)
         if event.kind == "case_failed":
             self._observer.on_log(f"{event.case}: {self.progress.failed.get(event.case, '')}")
+        if event.kind == "notice":
+            self._observer.on_log(str(event.fields.get("text") or ""))
         self._observer.on_progress(self.progress)
         if event.kind == "case_done" and self.plan is not None and self.plan.makes_cases:
             self._observer.on_case(event.case)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import read_volume, whole_file
+from OneShotSegLib.imaging.atomic import whole_file
+from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.phantom.strokes import strokes_from_mask

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.networks.batches import in_batches
 from OneShotSegLib.networks.patches import PatchSource
 from OneShotSegLib.networks.weights import Stage
-from OneShotSegLib.steps.propagation import BATCH
 from OneShotSegLib.steps.scribbles import ScribblePoints
 
 
@@ -68,8 +68,7 @@ class PatchFeatures:
 def features_at(stage: Stage, source: PatchSource, positions: Vector) -> PatchFeatures:
     """Latent positions and level features of the patches around mm positions (N, 3)."""
     centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
-    with torch.inference_mode():
-        parts = [stage.network.describe(source.cut(part, stage.info.patch_size)) for part in centres.split(BATCH)]
+    parts = list(in_batches(lambda part: stage.network.describe(source.cut(part, stage.info.patch_size)), centres))
     levels = [F.normalize(torch.cat(level), dim=1) for level in zip(*(part[1] for part in parts), strict=True)]
     return PatchFeatures(torch.cat([part[0] for part in parts]), levels)
 

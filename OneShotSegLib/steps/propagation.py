@@ -11,13 +11,13 @@ from torch import Tensor
 
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.networks.batches import in_batches
 from OneShotSegLib.networks.patches import PatchSource
 from OneShotSegLib.networks.prnet import relative_position
 from OneShotSegLib.networks.weights import Stage, Weights
 from OneShotSegLib.steps.fitting import AffineMap, carry, fit_affine
 from OneShotSegLib.steps.scribbles import ScribblePoints, farthest_points, thin
 
-BATCH = 32
 BODY_LEVEL = 0.1
 
 
@@ -109,9 +109,8 @@ class Propagation:
 def locate(stage: Stage, source: PatchSource, positions: Vector) -> Tensor:
     """Latent positions (N, 3) of the patches around mm positions (N, 3)."""
     centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
-    with torch.inference_mode():
-        parts = [stage.network.locate(source.cut(part, stage.info.patch_size)) for part in centres.split(BATCH)]
-    return torch.cat(parts)
+    parts = in_batches(lambda part: stage.network.locate(source.cut(part, stage.info.patch_size)), centres)
+    return torch.cat(list(parts))
 
 
 def find_landmarks(

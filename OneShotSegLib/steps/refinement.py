@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from OneShotSegLib.imaging.resampling import present_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.batches import in_batches
 from OneShotSegLib.networks.patches import PatchSource
 from OneShotSegLib.networks.weights import Stage
 
@@ -117,17 +119,16 @@ def features_on_grid(stage: Stage, source: PatchSource, grid: Volume, batch: int
     starts = starts.reshape(3, -1).T
     centres = torch.as_tensor(first + (starts + size // 2 - step // 2) * spacing, dtype=torch.float32)
     tiled = torch.zeros(stage.network.base_channels, *(counts * step))
-    for part, corners in zip(centres.split(batch), torch.as_tensor(starts).split(batch), strict=True):
-        for middle, (z, y, x) in zip(_middles(stage, source, part), corners.tolist(), strict=True):
-            tiled[:, z : z + step[0], y : y + step[1], x : x + step[2]] = middle
+    middles = chain.from_iterable(in_batches(lambda part: _middles(stage, source, part), centres, batch))
+    for middle, (z, y, x) in zip(middles, starts.tolist(), strict=True):
+        tiled[:, z : z + step[0], y : y + step[1], x : x + step[2]] = middle
     tiles = PatchSource(tiled[0], torch.as_tensor(first), torch.as_tensor(spacing))
     return F.normalize(_read_channels(tiled, tiles, grid), dim=0)
 
 
 def _middles(stage: Stage, source: PatchSource, centres: Tensor) -> Tensor:
     patches = source.cut(centres.to(source.image.device), stage.info.patch_size)
-    with torch.inference_mode():
-        features = stage.network.feature_map(patches)
+    features = stage.network.feature_map(patches)
     d, h, w = (n // 4 for n in features.shape[2:])
     return features[:, :, d : 3 * d, h : 3 * h, w : 3 * w].float().cpu()
 

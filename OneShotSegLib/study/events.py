@@ -18,7 +18,7 @@ class Listener(Protocol):
         """Take one event.
 
         Args:
-            event: "started", "case_started", "step", "case_done", "case_failed" or "finished".
+            event: "started", "case_started", "step", "notice", "case_done", "case_failed" or "finished".
             fields: What belongs to it; all can be written as JSON.
         """
 
@@ -52,6 +52,7 @@ class ProgressListener:
             disable=not self.console.is_terminal,
         )
         self.task: TaskID | None = None
+        self.ended: set[str] = set()
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Show the event."""
@@ -69,15 +70,22 @@ class ProgressListener:
 
     def _on_case_done(self, case: str, score: float, seconds: float | None = None, **_: Any) -> None:
         took = "done before" if seconds is None else f"{seconds:.1f} s"
-        self._line(f"{case}: score {score:.2f}, {took}")
+        self._end_case(case, f"{case}: score {score:.2f}, {took}")
 
     def _on_case_failed(self, case: str, error: str, **_: Any) -> None:
-        self._line(f"{case}: failed: {error}")
+        self._end_case(case, f"{case}: failed: {error}")
+
+    def _on_notice(self, text: str, case: str = "", **_: Any) -> None:
+        self._print(f"{case}: {text}" if case else text)
 
     def _on_finished(self, **_: Any) -> None:
         self.bar.stop()
 
-    def _line(self, text: str) -> None:
-        self.bar.console.print(text, markup=False, highlight=False)
-        if self.task is not None:
+    def _end_case(self, case: str, text: str) -> None:
+        self._print(text)
+        if self.task is not None and case not in self.ended:  # a case that is tried again counts once
             self.bar.advance(self.task)
+        self.ended.add(case)
+
+    def _print(self, text: str) -> None:
+        self.bar.console.print(text, markup=False, highlight=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import whole_file
 
 STUDY_FORMAT = "OneShotSeg study"
 STUDY_VERSION = 1
@@ -53,6 +53,11 @@ class CasePaths:
         return self.folder / "failed.json"
 
     @property
+    def under_way(self) -> Path:
+        """Present while the case is worked on: ``{"tries": n}``; what is left of it tells of a run that was killed."""
+        return self.folder / "running.json"
+
+    @property
     def edited_mask(self) -> Path:
         """The reviewer's corrected mask, if there is one."""
         return self.folder / "edited.seg.nrrd"
@@ -88,6 +93,16 @@ class StudyPaths:
         """The HTML report."""
         return self.root / "report.html"
 
+    @property
+    def lock(self) -> Path:
+        """What a run holds locked while it is at work; the file itself says nothing and stays."""
+        return self.root / ".oneshotseg.lock"
+
+    @property
+    def logs(self) -> Path:
+        """A log for each of the latest runs."""
+        return self.root / "logs"
+
     def support_scribbles(self, number: int = 0) -> Path:
         """The scribbles of a support, on its own grid."""
         return self.root / ("scribbles.seg.nrrd" if number == 0 else f"scribbles-{number + 1}.seg.nrrd")
@@ -115,13 +130,8 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; the file appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with whole_file(path) as beside:
         beside.write_text(text, encoding="utf-8", newline="")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

@@ -39,6 +39,7 @@ class PropagationRequest:
         device: "auto", "cpu", "cuda" or "cuda:N".
         background_label: Value of the background stroke, if no segment is named so.
         method: Settings of the steps.
+        retry_failed: Try each case that fails once more, after all the others.
     """
 
     support: Path
@@ -49,6 +50,7 @@ class PropagationRequest:
     device: str = "auto"
     background_label: int | None = None
     method: Method = DEFAULT
+    retry_failed: bool = False
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -59,7 +61,9 @@ def check_output(paths: StudyPaths) -> None:
     """
     if paths.root.is_file():
         raise InputError(f"{paths.root}: expected a folder for the study, found a file.")
-    if paths.root.is_dir() and any(paths.root.iterdir()) and not paths.description.exists():
+    if paths.description.exists() or not paths.root.is_dir():
+        return
+    if any(entry != paths.lock for entry in paths.root.iterdir()):
         raise InputError(f"{paths.root}: expected an empty folder or a study, found a folder with other files.")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tiny_batch
+from tiny_batch import TinyBatch
 
 from OneShotSegLib import phantom
 from OneShotSegLib.phantom import CohortFiles
@@ -36,3 +38,9 @@ def cohort() -> Path:
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
     """Three coarse phantom patients on disk, the first with scribbles."""
     return phantom.write_cohort(tmp_path_factory.mktemp("phantoms"), 3, coarseness=1.4)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyBatch:
+    """A batch of three queries that takes about a second a case."""
+    return tiny_batch.make(tmp_path_factory.mktemp("tiny"), 3)

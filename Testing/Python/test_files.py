@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import files
-from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, whole_file, write_volume
+from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, write_volume
 from OneShotSegLib.imaging.volume import Volume
 
 FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -383,24 +383,3 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
     assert done.stdout.count("could not be written") == len(FORMATS), done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_block_that_raises_leaves_no_file(tmp_path):
-    def fail() -> None:
-        with whole_file(tmp_path / "new" / "a.txt") as beside:
-            beside.write_text("half")
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert list((tmp_path / "new").iterdir()) == []
-
-
-def test_a_file_is_replaced_only_when_the_block_ends(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with whole_file(path) as beside:
-        beside.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert list(tmp_path.iterdir()) == [path]

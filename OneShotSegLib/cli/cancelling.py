@@ -1,0 +1,68 @@
+"""Stopping when asked to: cleanly where that is possible, by force after a moment.
+
+Python tells of a signal only between two of its own instructions, which a long computation in a library may put off
+for many seconds. So a thread, which such a computation does not hold up, is told at once; if the process is still there
+after a moment, it ends it. That loses nothing: files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType
+from typing import NoReturn
+
+CANCELLED = 130
+GRACE_SECONDS = 1.2
+SENTENCE = "Cancelled; what was done is kept, and the same command goes on from there."
+
+_said = threading.Event()
+
+
+class Cancelled(BaseException):
+    """The user or the parent process asked to stop."""
+
+
+def listen() -> None:
+    """From now on end this process within two seconds of SIGINT or SIGTERM, at best by raising `Cancelled`."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _raise_cancelled)
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(heard, told), name="cancelling", daemon=True).start()
+
+
+def _raise_cancelled(number: int, frame: FrameType | None) -> None:
+    # Once is enough: a second signal must not stop the tidying up.
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+    raise Cancelled
+
+
+def _watch(heard: socket.socket, told: socket.socket) -> None:
+    """Wait for a signal; ``told`` is here so that it is not closed."""
+    while heard.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
+        pass
+    time.sleep(GRACE_SECONDS)
+    end_by_force()
+
+
+def say() -> None:
+    """Tell the user, once."""
+    if not _said.is_set():
+        _said.set()
+        os.write(2, f"{SENTENCE}\n".encode())
+
+
+def end_by_force() -> NoReturn:
+    """End this process now; half-written files are removed."""
+    imaging = sys.modules.get("OneShotSegLib.imaging.atomic")
+    if imaging is not None:
+        imaging.remove_unfinished()
+    say()
+    os._exit(CANCELLED)

@@ -1,0 +1,78 @@
+"""The state of a case on disk, so that a run that was killed at any moment can go on.
+
+``quality.json``, written last, says that the case is done; ``failed.json`` why it failed; ``running.json`` that it is
+being worked on, or was when its process ended without a word. A case with none of them waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import UNFINISHED, sweep
+from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json, write_json
+from OneShotSegLib.study.quality import CaseQuality, read_quality
+
+SUDDEN_ENDS = 3
+
+
+def result_of(files: CasePaths) -> CaseQuality | None:
+    """The quality of a case that is done; None if it is not, or if its files were damaged or removed since."""
+    if not files.is_done or not files.pseudo_mask.is_file():
+        return None
+    try:
+        return read_quality(files.quality)
+    except InputError:
+        return None
+
+
+def sudden_ends(files: CasePaths) -> int:
+    """How many times in a row the process ended without a word while it worked on this case."""
+    try:
+        content: Any = read_json(files.under_way)
+        return max(int(content["tries"]), 1)
+    except (InputError, KeyError, TypeError, ValueError):
+        return int(files.under_way.is_file())
+
+
+def begin(paths: StudyPaths, files: CasePaths) -> None:
+    """Note that a case is worked on; this also finds out whether the study can be written to at all.
+
+    Raises:
+        OSError: If it cannot (a full disk, a read-only folder).
+        InputError: If the study folder is gone.
+    """
+    # A share that went away may leave an empty folder in its place: nothing must be written there.
+    if not paths.description.is_file():
+        raise InputError(f"{paths.root}: expected the study folder, found that it is gone (was a network share lost?).")
+    sweep(files.folder)
+    UNFINISHED.add(files.under_way)
+    write_json(files.under_way, {"tries": sudden_ends(files) + 1})
+
+
+def end(files: CasePaths) -> None:
+    """Note that a case is no longer worked on: done, failed, or cancelled, which is not its fault."""
+    with contextlib.suppress(OSError):
+        if files.is_done:
+            files.failure.unlink(missing_ok=True)
+        files.under_way.unlink(missing_ok=True)
+    UNFINISHED.discard(files.under_way)
+
+
+def record_failure(files: CasePaths, sentence: str, details: str = "") -> None:
+    """Note why a case failed, as far as the folder can still be written to."""
+    with contextlib.suppress(OSError):
+        if files.folder.parent.parent.joinpath("study.json").is_file():
+            write_json(files.failure, {"error": sentence, "details": details})
+    end(files)
+
+
+def give_up(files: CasePaths) -> str:
+    """Record a case that ended its process again and again as failed; the sentence that says so."""
+    sentence = (
+        f"The run ended without a word {sudden_ends(files)} times in a row while it worked on this case (killed, or "
+        "out of memory?); the same command tries it again."
+    )
+    record_failure(files, sentence)
+    return sentence
