@@ -134,8 +134,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
   OneShotSegLib/training/command.py
+  OneShotSegLib/training/curves.py
+  OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet.py
+  OneShotSegLib/training/progress.py
   OneShotSegLib/training/shipping.py
+  OneShotSegLib/training/state.py
+  OneShotSegLib/training/volumes.py
   )
 
 set(OneShotSegLib_RESOURCES

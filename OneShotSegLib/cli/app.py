@@ -104,15 +104,21 @@ def train_prnet(
     steps: Annotated[int, typer.Option(min=1, help="Optimiser steps a stage.")] = 5000,
     fine_steps: Annotated[int | None, typer.Option(min=1, help="Other number of steps for the fine stage.")] = None,
     base_channels: Annotated[int, typer.Option(min=4, max=64, help="Width of the networks.")] = 8,
-    hold_out: Annotated[int, typer.Option(min=1, help="Volumes kept out to measure the error on.")] = 4,
+    hold_out: Annotated[
+        int | None, typer.Option(min=1, help="CTs, the last ones, kept out to measure the error on; else a tenth.")
+    ] = None,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 2e-3,
-    start_from: Annotated[Path | None, typer.Option(help="Weights (folder or shipped name) to go on from.")] = None,
+    start_from: Annotated[str | None, typer.Option(help="Weights (folder or shipped name) to go on from.")] = None,
+    check_every: Annotated[int, typer.Option(min=1, help="Steps between two checks on the CTs kept out.")] = 250,
+    patience: Annotated[int, typer.Option(min=0, help="Checks without gain that end a stage; 0 for never.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Device = "auto",
     events: EventsOption = Events.text,
 ) -> None:
-    """Train both PRNet stages on your own CTs; no labels are needed."""
+    """Train both PRNet stages on your own CTs; no labels are needed. On several GPUs: torchrun -m OneShotSegLib ..."""
+    from OneShotSegLib.study.events import JsonListener
     from OneShotSegLib.training.command import PRNetRequest, train_weights
+    from OneShotSegLib.training.progress import TrainingProgress
 
     request = PRNetRequest(
         volumes=volume,
@@ -125,9 +131,10 @@ def train_prnet(
         learning_rate=learning_rate,
         start_from=start_from,
         fine_steps=fine_steps,
+        check_every=check_every,
+        patience=patience,
     )
-    train_weights(request, _listener(events))
-    _say(f"Weights: {output}")
+    train_weights(request, JsonListener() if events is Events.json else TrainingProgress())
 
 
 @app.command("import-weights")

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, gaussian_filter
 
 from OneShotSegLib.imaging.resampling import paint_points, present_labels
 from OneShotSegLib.imaging.volume import Volume
@@ -150,8 +150,16 @@ def _beyond_reach(seeds: NDArray[np.uint8], image: Volume, reach: Mapping[int, R
         if mine.any():
             # Measuring z in units that make both reaches one number turns the ellipsoid into a ball.
             sampling = image.spacing * np.array([limit.across / limit.along, 1.0, 1.0])
-            beyond &= distance_transform_edt(~mine, sampling=sampling) > limit.across
+            near = _box_around(mine, limit.across / sampling)
+            beyond[near] &= distance_transform_edt(~mine[near], sampling=sampling) > limit.across
     return beyond
+
+
+def _box_around(mask: NDArray[np.bool_], margin: NDArray) -> tuple[slice, ...]:
+    """The part of the grid within so many voxels of a mask along each axis."""
+    (box,) = find_objects(mask.astype(np.uint8))
+    reach = np.ceil(margin).astype(int) + 1
+    return tuple(slice(max(part.start - int(n), 0), part.stop + int(n)) for part, n in zip(box, reach, strict=True))
 
 
 def _compete(

@@ -18,7 +18,8 @@ class Listener(Protocol):
         """Take one event.
 
         Args:
-            event: "started", "case_started", "step", "notice", "case_done", "case_failed" or "finished".
+            event: "started", "planned" (training only), "case_started", "step", "notice", "case_done", "case_failed"
+                or "finished".
             fields: What belongs to it; all can be written as JSON.
         """
 

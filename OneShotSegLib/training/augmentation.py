@@ -94,10 +94,11 @@ def mask_boxes(patches: Tensor, generator: torch.Generator) -> Tensor:
     count, size = len(patches), patches.shape[2:]
     rounds = torch.randint(1, MASK_ROUNDS + 1, (count, 1), generator=generator)
     used = torch.arange(MASK_ROUNDS)[None] < rounds
-    inside = [_intervals(count, n, generator) for n in size]
-    z, y, x = inside
-    boxes = z[..., :, None, None] & y[..., None, :, None] & x[..., None, None, :] & used[..., None, None, None]
-    return patches.masked_fill(boxes.any(dim=1)[:, None].to(patches.device), 0.0)
+    z, y, x = (_intervals(count, n, generator).to(patches.device) for n in size)
+    # How many boxes hold a voxel is a product of matrices: slices by boxes, boxes by places in a slice.
+    across = (y[..., :, None] & x[..., None, :]).flatten(2).float()
+    holding = (z & used[..., None].to(patches.device)).float().transpose(1, 2) @ across
+    return patches.masked_fill(holding.reshape(patches.shape) > 0, 0.0)
 
 
 def _intervals(count: int, length: int, generator: torch.Generator) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,15 +10,18 @@ from pathlib import Path
 import torch
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.ct import prepare_ct
-from OneShotSegLib.imaging.files import find_volumes, read_volume
-from OneShotSegLib.imaging.intensity import check_ct
-from OneShotSegLib.networks.checkpoint import PRNetInfo
-from OneShotSegLib.networks.device import choose_device
-from OneShotSegLib.networks.patches import PatchSource
+from OneShotSegLib.imaging.files import find_volumes, whole_file
+from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet
+from OneShotSegLib.networks.device import describe_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
 from OneShotSegLib.study.events import Listener, silent
-from OneShotSegLib.training.prnet import COARSE, FINE, PRNetTrainer, Progress, TrainingSettings, TrainingVolume
+from OneShotSegLib.training.curves import has_tensorboard
+from OneShotSegLib.training.parallel import Ranks, join_ranks
+from OneShotSegLib.training.prnet import COARSE, FINE, PRNetTrainer, Progress, TrainingSettings
+from OneShotSegLib.training.volumes import load_training_volumes
+
+FILES = {COARSE.stage: COARSE_FILE, FINE.stage: FINE_FILE}
+RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -27,89 +31,174 @@ class PRNetRequest:
     Attributes:
         volumes: CTs, or folders of them.
         output: The weights folder.
-        steps: Optimiser steps a stage.
-        base_channels: Width of the networks.
-        hold_out: Volumes, the last ones, on which the error is measured.
+        steps: Optimiser steps a stage, at most.
+        base_channels: Width of the networks; with ``start_from`` it is that of the weights.
+        hold_out: Volumes, the last ones, on which the error is measured; None for a tenth, 1 to 8.
         seed: Seed of everything random.
         device: Where to train.
         learning_rate: Peak learning rate.
-        start_from: A weights folder to go on from; None for fresh weights.
+        start_from: A weights folder (or shipped name) to go on from; None for fresh weights.
         fine_steps: Optimiser steps of the fine stage; None for as many as ``steps``.
+        check_every: Steps between two checks on the volumes kept out.
+        patience: Checks without a smaller error after which a stage stops; 0 for never.
     """
 
     volumes: Sequence[Path]
     output: Path
     steps: int = 5000
     base_channels: int = 8
-    hold_out: int = 4
+    hold_out: int | None = None
     seed: int = 0
     device: str = "auto"
     learning_rate: float = 2e-3
-    start_from: Path | None = None
+    start_from: Path | str | None = None
     fine_steps: int | None = None
+    check_every: int = 250
+    patience: int = 12
+
+    def settings(self, stage: str, device: torch.device) -> TrainingSettings:
+        """How to train a stage."""
+        settings = TrainingSettings(
+            steps=self.steps,
+            seed=self.seed,
+            learning_rate=self.learning_rate,
+            validate_every=self.check_every,
+            patience=self.patience or None,
+            bfloat16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        )
+        if stage == FINE.stage:
+            settings = replace(settings, steps=self.fine_steps or self.steps, reach_mm=28.0, position_scale_mm=4.0)
+        return settings
+
+
+@dataclass(frozen=True)
+class _Split:
+    """Which CTs are learnt from, and which ones are kept out."""
+
+    training: Sequence[Path]
+    held_out: Sequence[Path]
+
+    @classmethod
+    def of(cls, request: PRNetRequest) -> _Split:
+        paths = [path for volume in request.volumes for path in find_volumes(volume)]
+        held_out = request.hold_out or min(max(len(paths) // 10, 1), 8)
+        if len(paths) <= held_out:
+            raise InputError(f"Expected more than {held_out} CTs (so many are kept out), found {len(paths)}.")
+        return cls(paths[:-held_out], paths[-held_out:])
 
 
 def train_weights(request: PRNetRequest, listener: Listener = silent) -> None:
     """Train the coarse, then the fine stage, each going on where an earlier run was cut off.
 
+    Under ``torchrun`` each process trains on a device of its own, and the first one writes and tells.
+
     Raises:
         InputError: If there are too few volumes, or one cannot be used.
     """
-    paths = [path for volume in request.volumes for path in find_volumes(volume)]
-    if len(paths) <= request.hold_out:
-        raise InputError(f"Expected more than {request.hold_out} CTs (so many are kept out), found {len(paths)}.")
-    settings = TrainingSettings(steps=request.steps, seed=request.seed, learning_rate=request.learning_rate)
-    fine = replace(settings, steps=request.fine_steps or request.steps, reach_mm=28.0, position_scale_mm=4.0)
-    listener("started", cases=[COARSE.stage, FINE.stage], study=str(request.output))
-    for info, how, name in ((COARSE, settings, COARSE_FILE), (FINE, fine, FINE_FILE)):
-        _train_stage(replace(info, base_channels=request.base_channels), how, paths, request, name, listener)
-    listener("finished", done=2, failed=0)
+    split = _Split.of(request)
+    with join_ranks(request.device) as (ranks, device):
+        if not ranks.leads:
+            listener = silent
+        listener("started", cases=list(FILES), study=str(request.output))
+        trainers = _prepare(request, split, ranks, device)
+        if trainers:
+            if ranks.leads:
+                _write_record(request, split)
+            _announce(trainers, split, listener)
+        for stage in FILES:
+            listener("case_started", case=stage)
+            if stage in trainers:
+                _train(trainers[stage], listener)
+            else:
+                listener("case_done", case=stage, score=1.0, resumed=True)
+        listener("finished", done=len(FILES), failed=0)
 
 
-def _train_stage(
-    info: PRNetInfo,
-    settings: TrainingSettings,
-    paths: Sequence[Path],
-    request: PRNetRequest,
-    name: str,
-    listener: Listener,
-) -> None:
-    file = request.output / name
-    listener("case_started", case=info.stage)
-    if file.exists() and not file.with_suffix(".state").exists():
-        listener("case_done", case=info.stage, score=1.0, resumed=True)
-        return
-    device = choose_device(request.device)
-    volumes = load_training_volumes(paths, info, device)
-    first = None if request.start_from is None else resolve_weights(str(request.start_from)) / name
-    held_out = request.hold_out
-    trainer = PRNetTrainer(info, settings, volumes[:-held_out], volumes[-held_out:], file, device, first)
+def _prepare(request: PRNetRequest, split: _Split, ranks: Ranks, device: torch.device) -> dict[str, PRNetTrainer]:
+    """A trainer for each stage that is not done; every CT is read once."""
+    infos = [_info(stage, request) for stage in (COARSE, FINE) if not _is_done(request.output / FILES[stage.stage])]
+    ranks.wait()  # until all have looked: from here on files appear
+    if not infos:
+        return {}
+    loaded = load_training_volumes([*split.training, *split.held_out], infos, device)
+    count = len(split.training)
+    first = None if request.start_from is None else resolve_weights(str(request.start_from))
+    return {
+        info.stage: PRNetTrainer(
+            info,
+            request.settings(info.stage, device),
+            volumes[:count],
+            volumes[count:],
+            request.output / FILES[info.stage],
+            device,
+            None if first is None else first / FILES[info.stage],
+            ranks,
+        )
+        for info, volumes in zip(infos, loaded, strict=True)
+    }
+
+
+def _info(default: PRNetInfo, request: PRNetRequest) -> PRNetInfo:
+    if request.start_from is None:
+        return replace(default, base_channels=request.base_channels)
+    found = load_prnet(resolve_weights(str(request.start_from)) / FILES[default.stage])[1]
+    return replace(found, training={}, step=0, metrics={})
+
+
+def _is_done(file: Path) -> bool:
+    return file.exists() and not file.with_suffix(".state").exists()
+
+
+def _write_record(request: PRNetRequest, split: _Split) -> None:
+    """Which CTs the weights have seen, and which ones judged them."""
+    record = {"training": [str(path) for path in split.training], "held_out": [str(path) for path in split.held_out]}
+    request.output.mkdir(parents=True, exist_ok=True)
+    with whole_file(request.output / RECORD) as beside:
+        beside.write_text(json.dumps(record, indent=1))
+
+
+def _announce(trainers: dict[str, PRNetTrainer], split: _Split, listener: Listener) -> None:
+    """Say before it starts what will be done and how long it takes on this machine."""
+    seconds = {stage: trainer.seconds_needed() for stage, trainer in trainers.items()}
+    some = next(iter(trainers.values()))
+    where = describe_device(some.device) + (f" in each of {some.ranks.count} processes" if some.ranks.count > 1 else "")
+    text = (
+        f"Training on {len(split.training)} CTs, {len(split.held_out)} kept out "
+        f"({', '.join(path.name for path in split.held_out)}), on {where}. "
+        f"This takes at most {in_words(sum(seconds.values()))}: "
+        + ", ".join(f"{stage} {in_words(needed)}" for stage, needed in seconds.items())
+        + "."
+    )
+    if not has_tensorboard():
+        text += " Curves go to PNG and CSV; for TensorBoard too, pip install tensorboard."
+    listener("planned", text=text, seconds=round(sum(seconds.values())))
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _train(trainer: PRNetTrainer, listener: Listener) -> None:
+    stage = trainer.info.stage
 
     def tell(progress: Progress) -> None:
+        check = progress.check
+        step = f"step {check.step} of {progress.steps}, error {check.error_mm:.1f} mm (best {check.best_mm:.1f})"
         listener(
             "step",
-            case=info.stage,
-            step=f"step {progress.step} of {progress.steps}, error {progress.error_mm:.1f} mm",
-            fraction=round(progress.step / progress.steps, 3),
-            loss=progress.loss,
-            error_mm=progress.error_mm,
-            seconds_left=round(progress.seconds_left),
+            case=stage,
+            step=step,
+            fraction=round(check.step / progress.steps, 3),
+            loss=check.loss if check.step else None,
+            error_mm=check.error_mm,
+            best_mm=check.best_mm,
+            seconds_left=round(progress.seconds_left) if check.step else None,
         )
 
     trained = trainer.run(tell)
-    listener("case_done", case=info.stage, score=1.0, **trained.metrics)
-
-
-def load_training_volumes(paths: Sequence[Path], info: PRNetInfo, device: torch.device) -> list[TrainingVolume]:
-    """Read CTs onto a stage's working grid and keep them on the device.
-
-    Raises:
-        InputError: If one cannot be a CT.
-    """
-    volumes = []
-    for path in paths:
-        ct = read_volume(path)
-        check_ct(ct.array, str(path))
-        source = PatchSource.from_volume(prepare_ct(ct, info.spacing, info.window), device)
-        volumes.append(TrainingVolume.from_source(source))
-    return volumes
+    listener("case_done", case=stage, score=1.0, steps=trainer.step, best_step=trained.step, **trained.metrics)

@@ -1,42 +1,24 @@
-"""Self-supervised training: exact relations, resuming after a kill, and that it learns."""
+"""Self-supervised training: exact relations, resuming after a kill, stopping in time, and that it learns."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from training_volumes import INFO, make_trainer, make_training_volumes
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet
-from OneShotSegLib.networks.patches import PatchSource
-from OneShotSegLib.phantom import CohortFiles
+from OneShotSegLib.networks.checkpoint import load_prnet, save_prnet
 from OneShotSegLib.training.augmentation import Augmentation, mask_boxes, rotation_matrix
-from OneShotSegLib.training.command import PRNetRequest, train_weights
-from OneShotSegLib.training.prnet import PRNetTrainer, TrainingSettings, TrainingVolume
-
-INFO = PRNetInfo("coarse", 4, (32, 32, 32), (6.0, 6.0, 6.0), (300.0, 300.0, 300.0))
-SETTINGS = TrainingSettings(steps=6, volumes_per_step=1, patches_per_volume=3, validate_every=3, learning_rate=5e-3)
+from OneShotSegLib.training.prnet import Progress
+from OneShotSegLib.training.volumes import TrainingVolume
 
 
 @pytest.fixture(scope="module")
 def volumes() -> list[TrainingVolume]:
-    """Smooth volumes whose intensities differ along every axis, so that places can be told apart."""
-    made = []
-    for seed in range(2):
-        z, y, x = np.indices((24, 26, 28)) / 27
-        noise = np.random.default_rng(seed).normal(0, 0.02, z.shape)
-        array = np.clip(0.2 + 0.5 * z + 0.2 * np.sin(5 * y) + 0.2 * x**2 + noise, 0.01, 1).astype(np.float32)
-        source = PatchSource.from_volume(Volume.create(array, (6, 6, 6), (5, -20, 40)))
-        made.append(TrainingVolume.from_source(source))
-    return made
-
-
-def trainer(volumes: list[TrainingVolume], output: Path, **changes: object) -> PRNetTrainer:
-    return PRNetTrainer(INFO, replace(SETTINGS, **changes), volumes[:1], volumes[1:], output)  # type: ignore[arg-type]
+    return make_training_volumes()
 
 
 def test_masking_blanks_an_eighth_of_a_patch_on_average() -> None:
@@ -58,7 +40,7 @@ def test_air_stays_air_whatever_happens_to_the_intensity() -> None:
 
 
 def test_relations_in_the_changed_frame_are_exact(volumes: list[TrainingVolume], tmp_path: Path) -> None:
-    training = trainer(volumes, tmp_path / "coarse.safetensors")
+    training = make_trainer(volumes, tmp_path / "coarse.safetensors")
     generator = torch.Generator().manual_seed(3)
     linear = training.settings.augmentation.draw_linear(torch.Generator().manual_seed(3))
     _, places = training._draw_patches(volumes[0], generator)
@@ -69,26 +51,28 @@ def test_relations_in_the_changed_frame_are_exact(volumes: list[TrainingVolume],
 
 
 def test_training_makes_the_localisation_error_smaller(volumes: list[TrainingVolume], tmp_path: Path) -> None:
-    training = trainer(volumes, tmp_path / "coarse.safetensors", steps=40, validate_every=40, patches_per_volume=6)
+    training = make_trainer(volumes, tmp_path / "coarse.safetensors", steps=40, validate_every=40, patches_per_volume=6)
     before = training.measure_error()
     training.run()
-    assert training.error_mm < before
+    assert training.best_step == 40
+    assert training.best_mm < 0.9 * before
 
 
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(volumes: list[TrainingVolume], tmp_path: Path) -> None:
-    unbroken = trainer(volumes, tmp_path / "unbroken.safetensors")
+    unbroken = make_trainer(volumes, tmp_path / "unbroken.safetensors")
     unbroken.run()
 
     class KilledError(Exception):
         pass
 
-    def kill(progress: object) -> None:
-        raise KilledError
+    def kill(progress: Progress) -> None:
+        if progress.check.step == 3:
+            raise KilledError
 
-    broken = trainer(volumes, tmp_path / "broken.safetensors")
+    broken = make_trainer(volumes, tmp_path / "broken.safetensors")
     with pytest.raises(KilledError):
         broken.run(kill)
-    resumed = trainer(volumes, tmp_path / "broken.safetensors")
+    resumed = make_trainer(volumes, tmp_path / "broken.safetensors")
     resumed.run()
     assert resumed.step == 6
     assert not resumed.state_path.exists()
@@ -96,18 +80,84 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(volumes: list[Training
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_command_writes_weights_that_can_be_loaded(phantoms: CohortFiles, tmp_path: Path) -> None:
-    request = PRNetRequest(
-        [phantoms.support, *phantoms.queries], tmp_path / "own", steps=2, base_channels=4, hold_out=1
+def test_the_boxes_blanked_at_once_are_those_blanked_one_by_one() -> None:
+    patches = torch.rand(3, 1, 32, 48, 16) + 0.1
+    masked = mask_boxes(patches, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    rounds = torch.randint(1, 17, (3, 1), generator=generator)
+    starts = [torch.randint(0, n - n // 4 + 1, (3, 16, 1), generator=generator) for n in (32, 48, 16)]
+    expected = patches.clone()
+    for patch in range(3):
+        for box in range(int(rounds[patch])):
+            z, y, x = (int(start[patch, box]) for start in starts)
+            expected[patch, 0, z : z + 8, y : y + 12, x : x + 4] = 0
+    assert torch.equal(masked, expected)
+
+
+def test_a_cut_field_of_view_leaves_air_on_one_side_of_a_plane() -> None:
+    source = make_training_volumes(1)[0].source
+    points = source.grid(torch.tensor([[60.0, 50.0, 120.0]]), (16, 16, 16))
+    patches = torch.ones(1, 1, 16, 16, 16)
+    cut = Augmentation(cut_probability=1.0).cut_field_of_view(patches, points, torch.Generator().manual_seed(2))
+    profile = cut[0, 0].mean(dim=(1, 2))
+    assert set(profile.tolist()) == {0.0, 1.0}
+    assert int(profile.diff().abs().sum()) == 1
+
+
+def test_training_stops_when_the_error_no_longer_falls(volumes: list[TrainingVolume], tmp_path: Path) -> None:
+    training = make_trainer(
+        volumes, tmp_path / "coarse.safetensors", steps=50, validate_every=1, patience=2, learning_rate=1e-9
     )
-    train_weights(request)
-    network, info = load_prnet(tmp_path / "own" / "fine.safetensors")
-    assert info.stage == "fine"
-    assert info.step == 2
-    assert info.metrics["held_out_error_mm"] > 0
-    assert network.base_channels == 4
+    error = iter((30.0, 20.0, 21.0, 22.0, 10.0))
+    training.measure_error = lambda: next(error)  # type: ignore[method-assign]
+    info = training.run()
+    assert training.step == 3
+    assert info.step == 1
+    assert info.metrics["held_out_error_mm"] == 20.0
 
 
-def test_too_few_volumes_are_refused_in_a_sentence(phantoms: CohortFiles, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Expected more than 4 CTs"):
-        train_weights(PRNetRequest([phantoms.support], tmp_path / "own"))
+def test_the_best_weights_are_kept_not_the_last(volumes: list[TrainingVolume], tmp_path: Path) -> None:
+    training = make_trainer(volumes, tmp_path / "coarse.safetensors", steps=3, validate_every=1)
+    weights, error = [], iter((30.0, 20.0, 25.0, 26.0))
+
+    def note_weights() -> float:
+        weights.append(training.network.fc3.weight.detach().clone())
+        return next(error)
+
+    training.measure_error = note_weights  # type: ignore[method-assign]
+    training.run()
+    kept, info = load_prnet(tmp_path / "coarse.safetensors")
+    assert info.step == 1
+    assert torch.equal(kept.fc3.weight, weights[1])
+    assert not torch.equal(weights[1], weights[3])
+
+
+def test_training_goes_on_from_given_weights_and_never_ends_with_worse_ones(
+    volumes: list[TrainingVolume], tmp_path: Path
+) -> None:
+    first = make_trainer(volumes, tmp_path / "first.safetensors")
+    first.run()
+    # A learning rate that ruins everything.
+    second = make_trainer(
+        volumes, tmp_path / "second.safetensors", start_from=tmp_path / "first.safetensors", learning_rate=50.0
+    )
+    assert second.measure_error() == pytest.approx(first.best_mm, rel=1e-3)
+    assert second.run().metrics["held_out_error_mm"] <= first.best_mm * 1.001
+
+
+def test_weights_of_another_size_to_go_on_from_are_refused_in_a_sentence(
+    volumes: list[TrainingVolume], tmp_path: Path
+) -> None:
+    wider = replace(INFO, base_channels=8)
+    save_prnet(tmp_path / "wide.safetensors", wider.build(), wider)
+    with pytest.raises(InputError, match=r"4 base channels .* found 8 base channels"):
+        make_trainer(volumes, tmp_path / "own.safetensors", start_from=tmp_path / "wide.safetensors")
+
+
+def test_timing_a_few_steps_changes_nothing(volumes: list[TrainingVolume], tmp_path: Path) -> None:
+    training = make_trainer(volumes, tmp_path / "coarse.safetensors")
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    assert training.seconds_needed() > 0
+    assert training.step == 0
+    for name, value in training.network.state_dict().items():
+        assert torch.equal(value, before[name])

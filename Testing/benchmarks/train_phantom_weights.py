@@ -11,8 +11,8 @@ from pathlib import Path
 
 from OneShotSegLib import phantom
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.study.events import ProgressListener
 from OneShotSegLib.training.command import PRNetRequest, train_weights
+from OneShotSegLib.training.progress import TrainingProgress
 from OneShotSegLib.training.shipping import ship
 
 PATIENTS = 44
@@ -28,7 +28,7 @@ def main() -> None:
     cohort = work / "cohort"
     if not (cohort / "ct").is_dir():
         phantom.write_cohort(cohort, PATIENTS, seed=SEED)
-    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), ProgressListener())
+    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), TrainingProgress())
     for name in (COARSE_FILE, FINE_FILE):
         print(ship(work / "weights" / name, DESTINATION / name))
 

@@ -1,0 +1,135 @@
+"""What the benchmarks share: timing that a busy machine does not spoil, the machine's own limits, and memory.
+
+Clock time suffers from whatever else runs; CPU time (all threads of the process together) much less. Ratios between
+rows of one run suffer least.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass
+class Took:
+    """Seconds by the clock, and of all cores."""
+
+    clock: float = 0.0
+    cpu: float = 0.0
+
+    @classmethod
+    def now(cls) -> Took:
+        """What the clocks say."""
+        return cls(time.perf_counter(), time.process_time())
+
+    def __mul__(self, times: float) -> Took:
+        return Took(self.clock * times, self.cpu * times)
+
+    def __add__(self, other: Took) -> Took:
+        return Took(self.clock + other.clock, self.cpu + other.cpu)
+
+
+@contextmanager
+def timed() -> Iterator[Took]:
+    """Measures what is done within."""
+    took = Took()
+    clock, cpu = time.perf_counter(), time.process_time()
+    yield took
+    took.clock, took.cpu = time.perf_counter() - clock, time.process_time() - cpu
+
+
+def time_of(work: Callable[[], Any], repeats: int = 3, warm_up: bool = True) -> Took:
+    """The median of several runs, after one that does not count."""
+    if warm_up:
+        work()
+    runs = []
+    for _ in range(repeats):
+        with timed() as took:
+            work()
+        runs.append(took)
+    return Took(*(statistics.median(getattr(run, name) for run in runs) for name in ("clock", "cpu")))
+
+
+def peak_megabytes() -> float:
+    """The most memory this process has used so far, libraries included."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used / 2**20 if sys.platform == "darwin" else used / 2**10
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What this machine can do in a CPU second, with as many threads as PyTorch has now.
+
+    Attributes:
+        gigaflops: Operations (10^9; a multiplication and an addition are two) in a product of float32 matrices.
+        gigabytes: Bytes (10^9) read and written in a sum of two arrays far larger than the caches.
+    """
+
+    gigaflops: float
+    gigabytes: float
+
+    @classmethod
+    def measure(cls, edge: int = 2048, megabytes: int = 256) -> Rates:
+        """Measure both, the best of several runs."""
+        a, b = torch.rand(edge, edge), torch.rand(edge, edge)
+        matrix = min(time_of(lambda: a @ b, 1).cpu for _ in range(5))
+        first, second = (torch.rand(megabytes * 2**18) for _ in range(2))
+        result = torch.empty_like(first)
+        copy = min(time_of(lambda: torch.add(first, second, out=result), 1).cpu for _ in range(5))
+        return cls(2 * edge**3 / matrix / 1e9, 3 * first.nbytes / copy / 1e9)
+
+
+class _ByteMode(TorchDispatchMode):
+    """Adds up the tensors that each operation reads and writes; views move nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            moved = (leaf for leaf in tree_leaves((args, kwargs, result)) if isinstance(leaf, torch.Tensor))
+            self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in moved)
+        return result
+
+
+@dataclass
+class Counter:
+    """Operations and bytes of the PyTorch calls within, as they were called; NumPy's and Numba's do not count."""
+
+    _flops: FlopCounterMode = field(default_factory=lambda: FlopCounterMode(display=False))
+    _bytes: _ByteMode = field(default_factory=_ByteMode)
+
+    def __enter__(self) -> Counter:
+        self._flops.__enter__()
+        self._bytes.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._bytes.__exit__(*error)
+        self._flops.__exit__(*error)
+
+    def read(self) -> tuple[float, float]:
+        """GFLOP and GB so far."""
+        return self._flops.get_total_flops() / 1e9, self._bytes.bytes / 1e9
+
+
+def describe() -> str:
+    """The machine, in words."""
+    model = ""
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo") as file:  # noqa: PTH123
+            model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
+    return f"{model or 'CPU'}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
