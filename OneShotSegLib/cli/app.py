@@ -158,7 +158,7 @@ def train_seg(
         float, typer.Option(min=0.0, max=0.5, help="Share of the cases whose labels only the choice of the model sees.")
     ] = 0.1,
     learning_rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 2e-3,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16, or 'auto' for bfloat16 on a GPU.")] = "auto",
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, or 'auto' for what is fast here.")] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     device: Device = "auto",
     events: EventsOption = Events.text,

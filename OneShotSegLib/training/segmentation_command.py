@@ -13,7 +13,7 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment
-from OneShotSegLib.networks.device import choose_device, describe_device
+from OneShotSegLib.networks.device import choose_device, describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation import NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import write_json
@@ -51,7 +51,7 @@ class SegmentationRequest:
         learning_rate: Peak learning rate.
         seed: Seed of everything random.
         device: Where to train.
-        precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 on CUDA alone.
+        precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 where the device has it in hardware.
     """
 
     study: Path
@@ -186,7 +186,7 @@ def split(sources: Sequence[CaseSource], share: float, seed: int) -> tuple[list[
 def _is_bfloat16(precision: str, device: torch.device) -> bool:
     if precision not in ("auto", "float32", "bfloat16"):
         raise InputError(f"Expected a precision of auto, float32 or bfloat16, found {precision!r}.")
-    return device.type == "cuda" if precision == "auto" else precision == "bfloat16"
+    return is_fast_in_bfloat16(device) if precision == "auto" else precision == "bfloat16"
 
 
 def estimate_seconds(trainer: SegmentationTrainer) -> float:
