@@ -22,6 +22,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/labelmaps.py
+  OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/imaging/whole.py
@@ -31,7 +32,10 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/networks/official.py
   OneShotSegLib/networks/patches.py
   OneShotSegLib/networks/prnet.py
+  OneShotSegLib/networks/segmentation.py
   OneShotSegLib/networks/selection.py
+  OneShotSegLib/networks/sliding.py
+  OneShotSegLib/networks/unet.py
   OneShotSegLib/networks/weights.py
   OneShotSegLib/phantom/__init__.py
   OneShotSegLib/phantom/anatomy.py
@@ -52,6 +56,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/phantom/traits.py
   OneShotSegLib/phantom/writing.py
   OneShotSegLib/pipeline.py
+  OneShotSegLib/segmenting.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
   OneShotSegLib/slicer/case_files.py
@@ -95,6 +100,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/steps/__init__.py
   OneShotSegLib/steps/alignment.py
   OneShotSegLib/steps/compiled.py
+  OneShotSegLib/steps/components.py
   OneShotSegLib/steps/denoising.py
   OneShotSegLib/steps/expansion.py
   OneShotSegLib/steps/fitting.py
@@ -114,17 +120,29 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/outlines.py
   OneShotSegLib/study/pictures.py
   OneShotSegLib/study/quality.py
+  OneShotSegLib/study/reading_ahead.py
   OneShotSegLib/study/report.py
   OneShotSegLib/study/report_content.py
   OneShotSegLib/study/report_pictures.py
   OneShotSegLib/study/review.py
   OneShotSegLib/study/runner.py
   OneShotSegLib/study/scoring.py
+  OneShotSegLib/study/segmentation_run.py
+  OneShotSegLib/study/segmentation_scoring.py
   OneShotSegLib/study/spreadsheet.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
   OneShotSegLib/training/command.py
+  OneShotSegLib/training/label_correction.py
+  OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet.py
+  OneShotSegLib/training/segmentation.py
+  OneShotSegLib/training/segmentation_cases.py
+  OneShotSegLib/training/segmentation_command.py
+  OneShotSegLib/training/segmentation_curves.py
+  OneShotSegLib/training/segmentation_loss.py
+  OneShotSegLib/training/segmentation_sampling.py
+  OneShotSegLib/training/segmentation_state.py
   OneShotSegLib/training/shipping.py
   )
 

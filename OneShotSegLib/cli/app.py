@@ -188,6 +188,36 @@ def train_seg(
     _say(f"Model: {train_segmentation(request, _listener(events))}")
 
 
+@app.command()
+def segment(
+    model: Annotated[Path, typer.Option(help="The network: the folder that train-seg wrote, or its file.")],
+    output: Annotated[Path, typer.Option(help="The study folder to write; a run that was cut off goes on.")],
+    volume: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    overlap: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of a window that the next covers again.")
+    ] = 0.5,
+    flips: Annotated[
+        bool, typer.Option(help="Average over flips along z and y (4 x the time); never left-right.")
+    ] = False,
+    largest_component: Annotated[
+        str, typer.Option(help="Structures of which only the largest part is kept: all, none, or names with commas.")
+    ] = "all",
+    fill_holes: Annotated[
+        str, typer.Option(help="Structures whose holes are filled: all, none, or names with commas.")
+    ] = "none",
+    device: Device = "auto",
+    events: EventsOption = Events.text,
+) -> None:
+    """Segment CTs with a network that train-seg trained."""
+    from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
+
+    request = SegmentRequest(model, volume, output, device, overlap, flips, largest_component, fill_holes)
+    outcome = segment_batch(request, _listener(events))
+    _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")
+    if outcome.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command("import-weights")
 def import_weights(
     coarse: Annotated[Path, typer.Option(help="Official coarse checkpoint (.tar).")],

@@ -18,6 +18,7 @@ from OneShotSegLib.networks.checkpoint import Vector3, are_numbers, load_tensors
 from OneShotSegLib.networks.unet import UNet
 
 KIND = "segmentation"
+MODEL_FILE = "model.safetensors"
 MAX_BASE_CHANNELS = 128
 MAX_PATCH_VOXELS = 2**24
 MAX_STRUCTURES = 255

@@ -23,15 +23,15 @@ class CorrectionName(StrEnum):
 
 
 class LabelCorrection(Protocol):
-    """A way of dealing with noisy labels; trusted cases are never touched by any.
+    """A way of dealing with noisy labels; trusted cases are never touched by any."""
 
-    Attributes:
-        needs_predictions: Whether rounds of predictions are to be made at all.
-        uses_teacher: Whether the predictions are those of the averaged network, not of the present one.
-    """
+    @property
+    def needs_predictions(self) -> bool:
+        """Whether rounds of predictions are to be made at all."""
 
-    needs_predictions: bool
-    uses_teacher: bool
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether the predictions are those of the averaged network, not of the present one."""
 
     def take(self, case: TrainingCase, probabilities: Tensor, round_number: int) -> int:
         """Take a round's prediction of a noisy case.

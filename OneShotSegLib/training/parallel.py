@@ -1,55 +1,78 @@
-"""Several GPUs under torchrun, seen from one process."""
+"""Training on several devices: one process a device, started by ``torchrun``."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from OneShotSegLib.networks.device import choose_device
 
 
-class Parallel:
-    """The processes that train together; one alone unless torchrun started more.
+@dataclass(frozen=True)
+class Ranks:
+    """Which of several processes this is.
 
     Attributes:
-        rank: This process's number.
-        size: Number of processes.
+        rank: Number of this process, from 0.
+        count: How many there are.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
-
-    @classmethod
-    def from_environment(cls, device: torch.device) -> tuple[Parallel, torch.device]:
-        """Join the processes that torchrun's environment names; the device becomes this process's own."""
-        size = int(os.environ.get("WORLD_SIZE", "1"))
-        if size < 2 or "RANK" not in os.environ:
-            return cls(), device
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if device.type == "cuda":
-            device = torch.device("cuda", local)
-            torch.cuda.set_device(device)
-        if not torch.distributed.is_initialized():
-            torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(torch.distributed.get_rank(), torch.distributed.get_world_size()), device
+    rank: int = 0
+    count: int = 1
 
     @property
-    def is_first(self) -> bool:
-        """Whether this process writes the files and tells how it goes on."""
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and tells how it goes."""
         return self.rank == 0
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over the processes."""
-        if self.size == 1:
+    def share(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network with gradients averaged over all processes, from the same weights in each."""
+        if self.count == 1:
             return network
-        return nn.parallel.DistributedDataParallel(network)
+        return DistributedDataParallel(network, [device] if device.type == "cuda" else None)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over all processes, in each of them."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.size > 1:
-            torch.distributed.barrier()
+        """Until all processes are here."""
+        if self.count > 1:
+            dist.barrier()
 
-    def close(self) -> None:
-        """Leave the group."""
-        if self.size > 1 and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+
+@contextmanager
+def join_ranks(device_name: str) -> Iterator[tuple[Ranks, torch.device]]:
+    """Join the processes that ``torchrun`` started; without it, this is the only one.
+
+    Args:
+        device_name: "auto", "cpu", "cuda" or "cuda:N"; several processes take one GPU each unless it is "cpu".
+
+    Yields:
+        Which process this is, and where it trains.
+
+    Raises:
+        InputError: If the device is not there.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Ranks(), choose_device(device_name)
+        return
+    device = choose_device(device_name)
+    if device.type == "cuda":
+        device = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), count), device
+    finally:
+        dist.destroy_process_group()

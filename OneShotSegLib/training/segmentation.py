@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from OneShotSegLib.networks.segmentation import SegmentationInfo, save_segmentation
+from OneShotSegLib.networks.segmentation import SegmentationInfo, load_segmentation, save_segmentation
 from OneShotSegLib.networks.sliding import predict_probabilities
 from OneShotSegLib.training.augmentation import Augmentation
 from OneShotSegLib.training.label_correction import CORRECTIONS, CorrectionName
-from OneShotSegLib.training.parallel import Parallel
+from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.segmentation_cases import TrainingCase
 from OneShotSegLib.training.segmentation_loss import segmentation_loss
 from OneShotSegLib.training.segmentation_sampling import PatchSampler
@@ -113,7 +113,7 @@ class SegmentationTrainer:
         held_out: Cases whose labels only the choice of the model sees.
         output: Checkpoint to write; the resumable state lies beside it.
         device: Where to train.
-        parallel: The processes that train together; alone if left out.
+        ranks: The processes that train together; alone if left out.
     """
 
     def __init__(
@@ -124,20 +124,20 @@ class SegmentationTrainer:
         held_out: Sequence[TrainingCase],
         output: Path,
         device: torch.device | str = "cpu",
-        parallel: Parallel | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         if not training:
             raise ValueError("Expected cases to train on; got none.")
         self.info, self.settings, self.output = info, settings, output
         self.training, self.held_out = training, held_out
         self.device = torch.device(device)
-        self.parallel = parallel or Parallel()
+        self.ranks = ranks or Ranks()
         torch.manual_seed(settings.seed)
         self.network = info.build().to(self.device)
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.teacher = copy.deepcopy(self.network).requires_grad_(False).eval()
-        self.wrapped = self.parallel.wrap(self.network)
+        self.wrapped = self.ranks.share(self.network, self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
@@ -165,7 +165,7 @@ class SegmentationTrainer:
             if step in self.settings.check_steps:
                 listener(self._progress(losses, clock, "checking"))
                 with clock.during("check"):
-                    self._check(losses)
+                    self._check()
             if step % self.settings.steps_per_epoch == 0 or step == self.settings.steps:
                 self._note(losses)
                 self._save()
@@ -178,7 +178,7 @@ class SegmentationTrainer:
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        seed = (self.settings.seed * 1_000_003 + self.state.step) * self.parallel.size + self.parallel.rank
+        seed = (self.settings.seed * 1_000_003 + self.state.step) * self.ranks.count + self.ranks.rank
         batch = self.sampler.draw(self.training, torch.Generator().manual_seed(seed))
         images = _fast(batch.images)
         with self._autocast():
@@ -226,7 +226,7 @@ class SegmentationTrainer:
         self.state.labels_changed = True
         self.state.history["corrected"].append([self.state.step, changed])
 
-    def _check(self, losses: Sequence[float]) -> None:
+    def _check(self) -> None:
         """Measure the averaged network on the cases held out, and keep it if it is the best so far."""
         masks = [self._predict(self.teacher, case).argmax(dim=0).to(torch.uint8) for case in self.held_out]
         pairs = [(mask, case.labels[case.focus]) for mask, case in zip(masks, self.held_out, strict=True)]
@@ -239,7 +239,7 @@ class SegmentationTrainer:
         self.state.history["checks"].append([self.state.step, held_out, stability])
         if not self.held_out or held_out + stability >= self.state.best:
             self.state.best = held_out + stability
-            if self.parallel.is_first:
+            if self.ranks.leads:
                 save_segmentation(self.files.best, self.teacher, self.described())
 
     def _note(self, losses: Sequence[float]) -> None:
@@ -275,16 +275,14 @@ class SegmentationTrainer:
 
     def _save(self) -> None:
         self.state.masks = self._last_masks
-        if self.parallel.is_first:
+        if self.ranks.leads:
             self.files.save(self.state, self.network, self.teacher, self.optimizer, self.training)
-        self.parallel.wait()
+        self.ranks.wait()
 
     def _finish(self) -> SegmentationInfo:
-        from OneShotSegLib.networks.segmentation import load_segmentation
-
-        if self.parallel.is_first:
+        if self.ranks.leads:
             self.files.keep_best()
-        self.parallel.wait()
+        self.ranks.wait()
         return load_segmentation(self.output)[1]
 
 

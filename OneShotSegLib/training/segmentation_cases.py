@@ -13,7 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.intensity import check_ct
 from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
@@ -26,7 +26,6 @@ from OneShotSegLib.study.quality import CaseQuality, read_quality
 from OneShotSegLib.study.review import ReviewLedger
 
 FOCUS_MARGIN_MM = 16.0
-BODY_MARGIN_VOXELS = 2
 MAX_SEEDS = 20_000
 LEAST_WEIGHT = 0.3
 SPACING_STEP_MM = 0.5
@@ -173,7 +172,7 @@ def _load_case(
     prepared = prepare_ct(ct, info.spacing, info.window)
     channels = to_channels(read_label_map(source.labels).volume, info.structures)
     labels = resample_labels(channels, prepared).array
-    box = _body_box(prepared.array)
+    box = body_box(prepared.array)
     image, labels = np.ascontiguousarray(prepared.array[box]), np.ascontiguousarray(labels[box])
     absent = _absent_channels(source, labels, info)
     return TrainingCase(
@@ -214,23 +213,13 @@ def _weights(source: CaseSource, info: SegmentationInfo, best: Mapping[int, floa
     return torch.tensor(weights)
 
 
-def _body_box(image: NDArray) -> Box:
-    found = ndimage.find_objects((image > 0).astype(np.uint8))
-    if not found or found[0] is None:
-        return tuple(slice(0, n) for n in image.shape)
-    return _grown(found[0], (BODY_MARGIN_VOXELS,) * 3, image.shape)
-
-
 def focus_box(labels: NDArray, spacing: Sequence[float]) -> Box:
     """The box of all structures with a margin of 16 mm; everything where there is none."""
     found = ndimage.find_objects((labels > 0).astype(np.uint8))
-    if not found or found[0] is None:
+    if not found:
         return tuple(slice(0, n) for n in labels.shape)
-    return _grown(found[0], tuple(round(FOCUS_MARGIN_MM / step) for step in spacing), labels.shape)
-
-
-def _grown(box: Box, margin: Sequence[int], shape: Sequence[int]) -> Box:
-    return tuple(slice(max(0, p.start - m), min(n, p.stop + m)) for p, m, n in zip(box, margin, shape, strict=True))
+    parts = zip(found[0], (round(FOCUS_MARGIN_MM / step) for step in spacing), labels.shape, strict=True)
+    return tuple(slice(max(0, part.start - margin), min(n, part.stop + margin)) for part, margin, n in parts)
 
 
 def _seeds(image: NDArray, labels: NDArray) -> dict[int, Tensor]:

@@ -7,24 +7,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment
-from OneShotSegLib.networks.device import choose_device, describe_device, is_fast_in_bfloat16
-from OneShotSegLib.networks.segmentation import NETWORKS, SegmentationInfo, load_segmentation
+from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
+from OneShotSegLib.networks.segmentation import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import write_json
-from OneShotSegLib.training.curves import draw_curves
 from OneShotSegLib.training.label_correction import CorrectionName
-from OneShotSegLib.training.parallel import Parallel
+from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation import SegmentationProgress, SegmentationSettings, SegmentationTrainer
 from OneShotSegLib.training.segmentation_cases import CaseSource, choose_spacing, load_cases, study_sources
+from OneShotSegLib.training.segmentation_curves import draw_curves
 from OneShotSegLib.training.segmentation_loss import segmentation_loss
 
-MODEL_FILE = "model.safetensors"
 CURVES_FILE = "training.png"
 HISTORY_FILE = "training.json"
 STAGE = "segmentation"
@@ -81,27 +81,28 @@ def train_segmentation(request: SegmentationRequest, listener: Listener = silent
     Raises:
         InputError: If study, output or settings cannot be used.
     """
-    file = request.output / MODEL_FILE
     _check_output(request.output)
-    device = choose_device(request.device)
-    parallel, device = Parallel.from_environment(device)
-    tell = listener if parallel.is_first else silent
-    tell("started", cases=[STAGE], study=str(request.study))
-    tell("case_started", case=STAGE)
+    with join_ranks(request.device) as (ranks, device):
+        return _train(request, ranks, device, listener if ranks.leads else silent)
+
+
+def _train(request: SegmentationRequest, ranks: Ranks, device: torch.device, listener: Listener) -> Path:
+    file = request.output / MODEL_FILE
+    fields: dict[str, Any]
+    listener("started", cases=[STAGE], study=str(request.study))
+    listener("case_started", case=STAGE)
     if file.exists():
-        tell("case_done", case=STAGE, score=_score(load_segmentation(file)[1]), resumed=True)
-        tell("finished", done=1, failed=0, model=str(file))
-        return file
-    trainer = _trainer(request, file, device, parallel, tell)
-    started = time.perf_counter()
-    described = trainer.run(lambda progress: _tell(progress, tell))
-    if parallel.is_first:
-        write_json(request.output / HISTORY_FILE, trainer.state.history)
-        draw_curves(trainer.state.history, request.output / CURVES_FILE)
-    parallel.close()
-    seconds = round(time.perf_counter() - started, 3)
-    tell("case_done", case=STAGE, score=_score(described), seconds=seconds, **described.metrics)
-    tell("finished", done=1, failed=0, model=str(file))
+        described, fields = load_segmentation(file)[1], {"resumed": True}
+    else:
+        trainer = _trainer(request, file, device, ranks, listener)
+        started = time.perf_counter()
+        described = trainer.run(lambda progress: _tell(progress, listener))
+        if ranks.leads:
+            write_json(request.output / HISTORY_FILE, trainer.state.history)
+            draw_curves(trainer.state.history, request.output / CURVES_FILE)
+        fields = {"seconds": round(time.perf_counter() - started, 3), **described.metrics}
+    listener("case_done", case=STAGE, score=_score(described), **fields)
+    listener("finished", done=1, failed=0, model=str(file))
     return file
 
 
@@ -114,7 +115,7 @@ def _check_output(folder: Path) -> None:
 
 
 def _trainer(
-    request: SegmentationRequest, file: Path, device: torch.device, parallel: Parallel, tell: Listener
+    request: SegmentationRequest, file: Path, device: torch.device, ranks: Ranks, tell: Listener
 ) -> SegmentationTrainer:
     sources, structures = study_sources(request.study)
     info = _info(request, sources, _chosen(structures, request.structures))
@@ -130,7 +131,7 @@ def _trainer(
         seed=request.seed,
         bfloat16=_is_bfloat16(request.precision, device),
     )
-    trainer = SegmentationTrainer(info, settings, cases[: len(learnt)], cases[len(learnt) :], file, device, parallel)
+    trainer = SegmentationTrainer(info, settings, cases[: len(learnt)], cases[len(learnt) :], file, device, ranks)
     seconds = estimate_seconds(trainer)
     tell(
         "step",
