@@ -40,6 +40,8 @@ class SegmentationSettings:
         rounds: Rounds of correction.
         checks: How often the network is measured on the cases held out.
         teacher_decay: How slowly the averaged network follows; it is the one that is kept.
+        emphasis: How much more a structure's voxel counts than one of the background at the beginning.
+        emphasis_until: Share of the steps after which all count the same.
         on_structures: Share of the patches that lie around structures.
         bfloat16: Mixed precision.
         seed: Seed of everything random.
@@ -57,6 +59,8 @@ class SegmentationSettings:
     rounds: int = 5
     checks: int = 10
     teacher_decay: float = 0.99
+    emphasis: float = 5.0
+    emphasis_until: float = 0.6
     on_structures: float = 2 / 3
     bfloat16: bool = False
     seed: int = 0
@@ -183,7 +187,7 @@ class SegmentationTrainer:
         images = _fast(batch.images)
         with self._autocast():
             logits = self.wrapped(images)
-        loss = segmentation_loss(logits, batch)
+        loss = segmentation_loss(logits, batch, self._emphasis())
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -192,6 +196,12 @@ class SegmentationTrainer:
         self.state.step += 1
         self._follow()
         return float(loss.detach())
+
+    def _emphasis(self) -> float:
+        """How much a structure's voxel counts: at first much, or all would be called background; in the end as any."""
+        settings = self.settings
+        left = max(0.0, 1 - self.state.step / (settings.emphasis_until * settings.steps))
+        return 1 + (settings.emphasis - 1) * left
 
     def _learning_rate(self) -> float:
         step, steps = self.state.step, self.settings.steps

@@ -10,7 +10,7 @@ from OneShotSegLib.training.segmentation_sampling import Batch
 SMOOTH_VOXELS = 5.0
 
 
-def segmentation_loss(logits: Tensor, batch: Batch) -> Tensor:
+def segmentation_loss(logits: Tensor, batch: Batch, emphasis: float = 1.0) -> Tensor:
     """Cross-entropy plus soft Dice, each weighted by voxel and by structure.
 
     A channel of which nothing is known in a case ("absent") is no background there: what the network gives it counts
@@ -19,9 +19,10 @@ def segmentation_loss(logits: Tensor, batch: Batch) -> Tensor:
     Args:
         logits: Shape (N, classes, d, h, w).
         batch: What is to be learnt.
+        emphasis: How much more than a voxel of the background one of a structure counts in the cross-entropy.
     """
     logs = _marginal(torch.log_softmax(logits.float(), dim=1), batch.absent)
-    return _cross_entropy(logs, batch) + _dice_loss(logs.exp(), batch)
+    return _cross_entropy(logs, batch, emphasis) + _dice_loss(logs.exp(), batch)
 
 
 def _marginal(logs: Tensor, absent: Tensor) -> Tensor:
@@ -36,9 +37,11 @@ def _marginal(logs: Tensor, absent: Tensor) -> Tensor:
     return torch.cat((background, others), dim=1)
 
 
-def _cross_entropy(logs: Tensor, batch: Batch) -> Tensor:
+def _cross_entropy(logs: Tensor, batch: Batch, emphasis: float) -> Tensor:
     targets = _with_absent_as_background(batch)
-    weights = batch.voxel_weights * torch.einsum("ncdhw,nc->ndhw", targets, batch.channel_weights)
+    channel_weights = batch.channel_weights * emphasis
+    channel_weights[:, 0] = batch.channel_weights[:, 0]
+    weights = batch.voxel_weights * torch.einsum("ncdhw,nc->ndhw", targets, channel_weights)
     return -((targets * logs).sum(dim=1) * weights).sum() / weights.sum().clamp(min=1.0)
 
 
