@@ -24,6 +24,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/labelmaps.py
+  OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/imaging/whole.py
@@ -34,7 +35,10 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/networks/official.py
   OneShotSegLib/networks/patches.py
   OneShotSegLib/networks/prnet.py
+  OneShotSegLib/networks/segmentation.py
   OneShotSegLib/networks/selection.py
+  OneShotSegLib/networks/sliding.py
+  OneShotSegLib/networks/unet.py
   OneShotSegLib/networks/weights.py
   OneShotSegLib/phantom/__init__.py
   OneShotSegLib/phantom/anatomy.py
@@ -55,6 +59,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/phantom/traits.py
   OneShotSegLib/phantom/writing.py
   OneShotSegLib/pipeline.py
+  OneShotSegLib/segmenting.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
   OneShotSegLib/slicer/case_files.py
@@ -98,6 +103,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/steps/__init__.py
   OneShotSegLib/steps/alignment.py
   OneShotSegLib/steps/compiled.py
+  OneShotSegLib/steps/components.py
   OneShotSegLib/steps/denoising.py
   OneShotSegLib/steps/expansion.py
   OneShotSegLib/steps/fitting.py
@@ -130,14 +136,24 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/run_log.py
   OneShotSegLib/study/runner.py
   OneShotSegLib/study/scoring.py
+  OneShotSegLib/study/segmentation_run.py
+  OneShotSegLib/study/segmentation_scoring.py
   OneShotSegLib/study/spreadsheet.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
   OneShotSegLib/training/command.py
   OneShotSegLib/training/curves.py
+  OneShotSegLib/training/label_correction.py
   OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet.py
   OneShotSegLib/training/progress.py
+  OneShotSegLib/training/segmentation.py
+  OneShotSegLib/training/segmentation_cases.py
+  OneShotSegLib/training/segmentation_command.py
+  OneShotSegLib/training/segmentation_curves.py
+  OneShotSegLib/training/segmentation_loss.py
+  OneShotSegLib/training/segmentation_sampling.py
+  OneShotSegLib/training/segmentation_state.py
   OneShotSegLib/training/shipping.py
   OneShotSegLib/training/state.py
   OneShotSegLib/training/volumes.py

@@ -36,6 +36,14 @@ class MethodName(StrEnum):
     paper = "paper"
 
 
+class Correction(StrEnum):
+    """What is done about noisy labels."""
+
+    none = "none"
+    paper = "paper"
+    ensemble = "ensemble"
+
+
 Weights = Annotated[
     str, typer.Option(help="Shipped weights' name, a weights folder, or 'auto' for what fits the scan.")
 ]
@@ -137,6 +145,89 @@ def train_prnet(
     train_weights(request, JsonListener() if events is Events.json else TrainingProgress())
 
 
+@app.command("train-seg")
+def train_seg(
+    study: Annotated[Path, typer.Argument(help="The study folder; rejected cases are left out.")],
+    output: Annotated[Path, typer.Option(help="The model folder to write; a training that was cut off goes on.")],
+    correction: Annotated[
+        Correction, typer.Option(help="What is done about noisy labels; reviewed cases are never changed.")
+    ] = Correction.ensemble,
+    network: Annotated[str, typer.Option(help="unet (the paper's), monai-unet, segresnet or dynunet.")] = "unet",
+    base_channels: Annotated[int, typer.Option(min=2, max=128, help="Width of the network.")] = 12,
+    structures: Annotated[
+        str, typer.Option(help="Names or values of the structures to learn, with commas; all if left out.")
+    ] = "",
+    spacing: Annotated[
+        str, typer.Option(help="Working voxel size in mm as z,y,x, or 'auto' for what suits the CTs.")
+    ] = "auto",
+    patch: Annotated[str, typer.Option(help="Voxels of a patch as z,y,x, multiples of 8.")] = "32,48,48",
+    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 2000,
+    batch_size: Annotated[int, typer.Option(min=1, help="Patches of a step.")] = 2,
+    rounds: Annotated[int, typer.Option(min=0, help="Rounds of label correction.")] = 5,
+    hold_out: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of the cases whose labels only the choice of the model sees.")
+    ] = 0.1,
+    learning_rate: Annotated[float, typer.Option(min=1e-6, help="Peak learning rate.")] = 2e-3,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, or 'auto' for what is fast here.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Device = "auto",
+    events: EventsOption = Events.text,
+) -> None:
+    """Train a segmentation network on a study's pseudo masks, all that were not rejected."""
+    from OneShotSegLib.training.label_correction import CorrectionName
+    from OneShotSegLib.training.segmentation_command import SegmentationRequest, train_segmentation
+
+    request = SegmentationRequest(
+        study=study,
+        output=output,
+        correction=CorrectionName(correction.value),
+        network=network,
+        base_channels=base_channels,
+        patch_size=_three_whole(patch, "--patch"),
+        spacing=None if spacing == "auto" else _three(spacing, "--spacing"),
+        structures=[name for name in structures.split(",") if name.strip()],
+        steps=steps,
+        batch_size=batch_size,
+        rounds=rounds,
+        hold_out=hold_out,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=device,
+        precision=precision,
+    )
+    _say(f"Model: {train_segmentation(request, _listener(events))}")
+
+
+@app.command()
+def segment(
+    model: Annotated[Path, typer.Option(help="The network: the folder that train-seg wrote, or its file.")],
+    output: Annotated[Path, typer.Option(help="The study folder to write; a run that was cut off goes on.")],
+    volume: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    overlap: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of a window that the next covers again.")
+    ] = 0.5,
+    flips: Annotated[
+        bool, typer.Option(help="Average over flips along z and y (4 x the time); never left-right.")
+    ] = False,
+    largest_component: Annotated[
+        str, typer.Option(help="Structures of which only the largest part is kept: all, none, or names with commas.")
+    ] = "all",
+    fill_holes: Annotated[
+        str, typer.Option(help="Structures whose holes are filled: all, none, or names with commas.")
+    ] = "none",
+    device: Device = "auto",
+    events: EventsOption = Events.text,
+) -> None:
+    """Segment CTs with a network that train-seg trained."""
+    from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
+
+    request = SegmentRequest(model, volume, output, device, overlap, flips, largest_component, fill_holes)
+    outcome = segment_batch(request, _listener(events))
+    _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")
+    if outcome.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
 @app.command("import-weights")
 def import_weights(
     coarse: Annotated[Path, typer.Option(help="Official coarse checkpoint (.tar).")],
@@ -195,6 +286,26 @@ def _listener(events: Events) -> Listener:
     from OneShotSegLib.study.events import JsonListener, ProgressListener
 
     return JsonListener() if events is Events.json else ProgressListener()
+
+
+def _three(text: str, option: str) -> tuple[float, float, float]:
+    from OneShotSegLib.errors import InputError
+
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"{option}: expected three numbers as z,y,x, found {text!r}.") from error
+    return z, y, x
+
+
+def _three_whole(text: str, option: str) -> tuple[int, int, int]:
+    from OneShotSegLib.errors import InputError
+
+    numbers = _three(text, option)
+    if not all(number.is_integer() for number in numbers):
+        raise InputError(f"{option}: expected three whole numbers as z,y,x, found {text!r}.")
+    z, y, x = (int(number) for number in numbers)
+    return z, y, x
 
 
 def _say(text: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from OneShotSegLib.imaging.intensity import AIR_HU, HUWindow
-from OneShotSegLib.imaging.resampling import resample, working_grid
+from OneShotSegLib.imaging.resampling import Box, resample, working_grid
 from OneShotSegLib.imaging.volume import Volume
 
 
@@ -19,3 +21,12 @@ def prepare_ct(ct: Volume, spacing: ArrayLike, window: HUWindow) -> Volume:
     """
     on_grid = resample(ct, working_grid(ct, spacing), fill=AIR_HU)
     return on_grid.with_array(window.apply(on_grid.array))
+
+
+def body_box(image: NDArray[np.float32], margin: int = 2) -> Box:
+    """The index ranges [z, y, x] of all that is no air in a prepared CT, with a margin in voxels; all if it is air."""
+    found = ndimage.find_objects((image > 0).astype(np.uint8))
+    if not found:
+        return tuple(slice(0, n) for n in image.shape)
+    extents = zip(found[0], image.shape, strict=True)
+    return tuple(slice(max(0, part.start - margin), min(n, part.stop + margin)) for part, n in extents)

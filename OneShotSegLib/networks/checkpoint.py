@@ -114,12 +114,13 @@ def save_prnet(path: Path, network: PRNet, info: PRNetInfo, half: bool = False) 
     """
     kind = torch.float16 if half else torch.float32
     tensors = {name: value.detach().cpu().to(kind).contiguous() for name, value in network.state_dict().items()}
-    if not _are_numbers(tensors):
+    if not are_numbers(tensors):
         raise ValueError(f"{path}: expected weights that are numbers in {kind}; found NaN or infinite ones.")
     save_tensors(path, tensors, {"kind": "prnet", **asdict(info)})
 
 
-def _are_numbers(tensors: Mapping[str, Tensor]) -> bool:
+def are_numbers(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether no value is NaN or infinite."""
     return all(bool(torch.isfinite(value).all()) for value in tensors.values())
 
 
@@ -134,7 +135,7 @@ def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, P
         raise InputError(f"{path}: expected PRNet weights, found weights of another kind.")
     info = _info(path, description)
     weights = {name: value.to(torch.float32, copy=True) for name, value in tensors.items()}
-    if not _are_numbers(weights):
+    if not are_numbers(weights):
         raise InputError(f"{path}: expected weights that are numbers, found NaN or infinite ones.")
     try:
         with torch.device("meta"):  # takes no memory, whatever size the description claims

@@ -29,3 +29,11 @@ def choose_device(name: str = "auto") -> torch.device:
 def describe_device(device: torch.device) -> str:
     """A device in words."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def is_fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself: GPUs since Ampere, CPUs with AVX-512 BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # since torch 2.6; else float32 is safe
+    return bool(supported and supported())

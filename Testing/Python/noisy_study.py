@@ -1,0 +1,105 @@
+"""A study of phantom patients whose pseudo masks are references spoilt in a known way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from OneShotSegLib import phantom
+from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
+from OneShotSegLib.phantom import PhantomCase
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
+from OneShotSegLib.study.review import ReviewLedger
+
+STRUCTURES = tuple(s for s in phantom.STRUCTURES if s.name in ("Brainstem", "LeftParotid", "RightParotid", "Mandible"))
+
+
+@dataclass(frozen=True)
+class NoisyStudy:
+    """A study on disk, and what is true of it.
+
+    Attributes:
+        paths: Its files.
+        references: Case name to the true labels, on the CT's grid.
+        noisy: Case name to the pseudo masks.
+    """
+
+    paths: StudyPaths
+    references: dict[str, NDArray[np.uint8]]
+    noisy: dict[str, NDArray[np.uint8]]
+
+
+def write_noisy_study(root: Path, patients: Sequence[PhantomCase], seed: int = 0) -> NoisyStudy:
+    """Write CTs and spoilt masks of phantom patients as a study with all cases pending."""
+    paths = StudyPaths(root / "study")
+    references, noisy, cases, qualities = {}, {}, [], []
+    generator = np.random.default_rng(seed)
+    for patient in patients:
+        source = root / "ct" / f"{patient.name}.nii.gz"
+        write_volume(patient.ct, source)
+        truth = keep_structures(patient.reference.array, STRUCTURES)
+        spoilt = spoil(truth, generator)
+        files = paths.case(patient.name)
+        write_label_map(LabelMap(patient.ct.with_array(spoilt), STRUCTURES), files.pseudo_mask)
+        quality = quality_of(patient.name, spoilt)
+        write_quality(quality, files.quality)
+        references[patient.name], noisy[patient.name] = truth, spoilt
+        cases.append(StudyCase(patient.name, str(source)))
+        qualities.append(quality)
+    StudyDescription(
+        supports=(),
+        labels=label_table(STRUCTURES),
+        background_label=0,
+        settings={},
+        weights={},
+        cases=tuple(cases),
+    ).write(paths)
+    ledger = ReviewLedger(paths.review)
+    ledger.ensure_cases(qualities)
+    ledger.save()
+    return NoisyStudy(paths, references, noisy)
+
+
+def keep_structures(labels: NDArray[np.uint8], structures: Sequence[Segment]) -> NDArray[np.uint8]:
+    """The label map without all others."""
+    return np.where(np.isin(labels, [s.value for s in structures]), labels, 0).astype(np.uint8)
+
+
+def quality_of(case: str, labels: NDArray[np.uint8]) -> CaseQuality:
+    """As propagation would judge: a structure without a voxel is absent."""
+    there = set(np.unique(labels).tolist())
+    structures = tuple(
+        StructureQuality(s.value, s.name, "found" if s.value in there else "absent", 0.5 * (s.value in there))
+        for s in STRUCTURES
+    )
+    return CaseQuality(case, 0.5, structures)
+
+
+def spoil(labels: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Each structure moved by some voxels, and grown or shrunk: errors of one patient that no other shares."""
+    result = np.zeros_like(labels)
+    for value in np.unique(labels[labels > 0]):
+        mask = ndimage.shift((labels == value).astype(np.uint8), generator.uniform(-2.5, 2.5, 3), order=0) > 0
+        if generator.random() < 0.5:
+            mask = ndimage.binary_dilation(mask)
+        result[mask & (result == 0)] = value
+    return result
+
+
+def mean_dice(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> float:
+    """Mean Dice over the structures that the truth has."""
+    values = [
+        2
+        * np.count_nonzero((found == v) & (truth == v))
+        / (np.count_nonzero(found == v) + np.count_nonzero(truth == v))
+        for v in np.unique(truth[truth > 0])
+    ]
+    return float(np.mean(values))
