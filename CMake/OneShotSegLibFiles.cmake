@@ -27,6 +27,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/volume.py
+  OneShotSegLib/imaging/voting.py
   OneShotSegLib/imaging/whole.py
   OneShotSegLib/networks/__init__.py
   OneShotSegLib/networks/batches.py
@@ -114,6 +115,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/steps/geodesic_raster.py
   OneShotSegLib/steps/propagation.py
   OneShotSegLib/steps/refinement.py
+  OneShotSegLib/steps/resemblance.py
   OneShotSegLib/steps/scribbles.py
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_run.py
@@ -138,7 +140,9 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/scoring.py
   OneShotSegLib/study/segmentation_run.py
   OneShotSegLib/study/segmentation_scoring.py
+  OneShotSegLib/study/segmented.py
   OneShotSegLib/study/spreadsheet.py
+  OneShotSegLib/study/tables.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
   OneShotSegLib/training/command.py

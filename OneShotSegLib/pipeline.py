@@ -183,6 +183,16 @@ def prepare_support(
     return Support(prepared, structures, landmarks, alignment, described, features, reach, expansion)
 
 
+def prepare_query(ct: Volume, weights: Weights, device: torch.device | str = "cpu") -> PreparedCT:
+    """Check a query in HU and bring it to the working grids.
+
+    Raises:
+        InputError: If it cannot be a CT.
+    """
+    check_ct(ct.array, "The query")
+    return PreparedCT.prepare(ct, weights, device)
+
+
 def segment_query(
     support: Support,
     ct: Volume,
@@ -190,6 +200,7 @@ def segment_query(
     method: Method,
     device: torch.device | str = "cpu",
     on_step: StepListener = lambda step: None,
+    prepared: PreparedCT | None = None,
 ) -> QueryResult:
     """Carry the support's scribbles to a query and grow them into a pseudo mask.
 
@@ -200,14 +211,14 @@ def segment_query(
         method: Settings of the steps.
         device: Where the networks run.
         on_step: Told each step's name as it begins.
+        prepared: The query as ``prepare_query`` made it, where several supports share it.
 
     Raises:
         InputError: If the query cannot be a CT.
     """
     clock = _Clock(on_step)
     with clock("prepare"):
-        check_ct(ct.array, "The query")
-        query = PreparedCT.prepare(ct, weights, device)
+        query = prepared or prepare_query(ct, weights, device)
     with clock("propagate"):
         propagation = propagate(support.landmarks, query, weights, method.propagation, method.seed)
     with clock("align"):

@@ -76,8 +76,13 @@ def demo(
 
 @app.command()
 def propagate(
-    support: Annotated[Path, typer.Option(help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder.")],
-    scribbles: Annotated[Path, typer.Option(help="Its scribbles: a label map or a Slicer segmentation.")],
+    support: Annotated[
+        list[Path],
+        typer.Option(help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder. Several vote: give it again."),
+    ],
+    scribbles: Annotated[
+        list[Path], typer.Option(help="Its scribbles: a label map or a Slicer segmentation; one for each support.")
+    ],
     output: Annotated[Path, typer.Option(help="The study folder; a study that is there goes on.")],
     query: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
     weights: Weights = "auto",

@@ -38,7 +38,7 @@ def run_demo(output: Path, patients: int, device: str) -> None:
     files = phantom.write_cohort(cohort, patients)
     console.print(f"Carrying the scribbles of {files.support.name} to {len(files.queries)} other CTs ...")
     study = output / "study"
-    request = PropagationRequest(files.support, files.scribbles, files.queries, study, WEIGHTS, device)
+    request = PropagationRequest([files.support], [files.scribbles], files.queries, study, WEIGHTS, device)
     propagate_batch(request, ProgressListener(console))
     result = evaluate(cohort / "reference", study)
     result.to_csv(result.csv_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -96,37 +97,48 @@ def resample_labels(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> Vol
     if labels.same_grid(grid) and smooth_mm <= 0:
         return labels
     result = np.zeros(grid.shape, dtype=labels.array.dtype)
-    boxes = label_boxes(labels.array)
-    reaches = {
-        value: reach for value, box in boxes.items() if (reach := _reach(labels, box, grid, smooth_mm)) is not None
-    }
+    reaches = label_reaches(labels, grid, smooth_mm)
     if not reaches:
         return grid.with_array(result)
-    around = _union([on_grid for _, on_grid in reaches.values()])
-    best = np.zeros([part.stop - part.start for part in around], dtype=np.float32)
+    whole = around([reach.on_grid for reach in reaches.values()])
+    best = np.zeros([part.stop - part.start for part in whole], dtype=np.float32)
     labelled = np.zeros_like(best)
-    for value, (on_labels, on_grid) in sorted(reaches.items()):
-        share = _share(cropped(labels, on_labels), value, cropped(grid, on_grid), smooth_mm)
-        inside = tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(on_grid, around, strict=True))
+    for value, reach in sorted(reaches.items()):
+        share = label_share(labels, value, reach, grid, smooth_mm)
+        inside = within(reach.on_grid, whole)
         wins = share > best[inside]
-        result[on_grid][wins] = value
+        result[reach.on_grid][wins] = value
         best[inside][wins] = share[wins]
         labelled[inside] += share
-    result[around][1 - labelled >= best] = 0
+    result[whole][1 - labelled >= best] = 0
     return grid.with_array(result)
 
 
-def _share(labels: Volume, value: int, grid: Volume, smooth_mm: float) -> NDArray[np.float32]:
-    mask = labels.array == value
+class Reach(NamedTuple):
+    """Where a label matters: the part of its map that its smoothed shape needs, and the part of a grid it can reach."""
+
+    on_labels: Box
+    on_grid: Box
+
+
+def label_reaches(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> dict[int, Reach]:
+    """The reach of each label that comes near the grid."""
+    boxes = label_boxes(labels.array).items()
+    return {value: reach for value, box in boxes if (reach := _reach(labels, box, grid, smooth_mm)) is not None}
+
+
+def label_share(labels: Volume, value: int, reach: Reach, grid: Volume, smooth_mm: float = 0.0) -> NDArray[np.float32]:
+    """How much of each voxel within its reach belongs to a label, 0-1; arguments as for ``resample_labels``."""
+    part = cropped(labels, reach.on_labels)
+    mask = part.array == value
     share = mask.astype(np.float32)
     if smooth_mm > 0:
         thickness = float(ndimage.distance_transform_edt(mask, sampling=labels.spacing).max())
         share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / labels.spacing, mode="nearest")
-    return resample(labels.with_array(share), grid).array
+    return resample(part.with_array(share), cropped(grid, reach.on_grid)).array
 
 
-def _reach(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> tuple[Box, Box] | None:
-    """The part of the labels that a label's smoothed shape needs, and the part of the grid that it can reach."""
+def _reach(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> Reach | None:
     cosines = grid.direction.T @ labels.direction
     beyond = 1.5 * np.sqrt((cosines**2).T @ grid.spacing**2) + 2 * smooth_mm
     margin = np.ceil(beyond / labels.spacing).astype(int) + 2
@@ -138,15 +150,21 @@ def _reach(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> tuple[Bo
     last = np.minimum(np.ceil(index.max(axis=0)) + 1, grid.shape).astype(int)
     if (first >= last).any():
         return None
-    return _box(low, high), _box(first, last)
+    return Reach(_box(low, high), _box(first, last))
 
 
 def _box(low: NDArray, high: NDArray) -> Box:
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
 
 
-def _union(boxes: Sequence[Box]) -> Box:
+def around(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of these."""
     return tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True))
+
+
+def within(box: Box, whole: Box) -> Box:
+    """A box seen from the corner of a larger one."""
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
 
 
 def cropped(volume: Volume, box: Box) -> Volume:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from itertools import count
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.imaging.resampling import paint_points
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.pipeline import STEPS, QueryResult
+from OneShotSegLib.pipeline import STEPS
+from OneShotSegLib.steps.scribbles import Structures
 from OneShotSegLib.study.case_state import begin, end, record_failure
 from OneShotSegLib.study.engine import Engine
 from OneShotSegLib.study.events import Listener
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.notices import noticed
 from OneShotSegLib.study.quality import CaseQuality, write_quality
+from OneShotSegLib.study.segmented import Segmented
 
 
 def run_case(engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Volume], listener: Listener) -> bool:
@@ -60,25 +63,23 @@ def done_fields(quality: CaseQuality) -> dict[str, object]:
 
 
 def _segment(engine: Engine, files: CasePaths, ct: Volume, listener: Listener) -> CaseQuality:
-    steps = (*STEPS, "write")
+    number, steps = count(), len(STEPS) * engine.voters + 1
 
     def on_step(step: str) -> None:
-        listener("step", case=files.name, step=step, fraction=round(steps.index(step) / len(steps), 3))
+        listener("step", case=files.name, step=step, fraction=round(next(number) / steps, 3))
 
-    result, quality = engine.segment(files.name, ct, on_step)
+    segmented = engine.segment(files.name, ct, on_step)
     on_step("write")
-    _write(engine, result, quality, ct, files)
-    return quality
+    _write(engine.structures, segmented, ct, files)
+    return segmented.quality
 
 
-def _write(engine: Engine, result: QueryResult, quality: CaseQuality, ct: Volume, files: CasePaths) -> None:
-    structures = engine.support.structures
-    absent = [structure.value for structure in quality.structures if structure.state == "absent"]
-    write_label_map(LabelMap(result.pseudo_mask(absent), structures.foreground), files.pseudo_mask)
-    kept = result.kept_scribbles
+def _write(structures: Structures, segmented: Segmented, ct: Volume, files: CasePaths) -> None:
+    write_label_map(LabelMap(segmented.mask, structures.foreground), files.pseudo_mask)
+    kept = segmented.scribbles
     painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
     write_label_map(LabelMap(painted, (*structures.foreground, structures.background)), files.scribbles)
-    write_quality(quality, files.quality)
+    write_quality(segmented.quality, files.quality)
 
 
 def _failed(files: CasePaths, listener: Listener, sentence: str, details: str = "") -> bool:

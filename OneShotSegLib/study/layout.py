@@ -107,6 +107,11 @@ class StudyPaths:
         """The scribbles of a support, on its own grid."""
         return self.root / ("scribbles.seg.nrrd" if number == 0 else f"scribbles-{number + 1}.seg.nrrd")
 
+    def support_link(self, ct: Path, number: int = 0) -> Path:
+        """The link to a support's CT, with its ending."""
+        ending = "".join(ct.suffixes[-2:]) if ct.name.endswith(".nii.gz") else ct.suffix
+        return self.root / (f"support{ending}" if number == 0 else f"support-{number + 1}{ending}")
+
     @property
     def cases_folder(self) -> Path:
         """The folder of the cases."""

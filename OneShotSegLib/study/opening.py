@@ -8,14 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
-from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
 from OneShotSegLib.networks.device import describe_device
-from OneShotSegLib.networks.weights import Weights
-from OneShotSegLib.pipeline import DEFAULT, Method, Support
+from OneShotSegLib.pipeline import DEFAULT, Method
 from OneShotSegLib.study.description import (
     StudyCase,
     StudyDescription,
@@ -23,6 +20,7 @@ from OneShotSegLib.study.description import (
     fingerprint_of_support,
     label_table,
 )
+from OneShotSegLib.study.engine import Engine, ScribbledCT
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -31,8 +29,8 @@ class PropagationRequest:
     """What `oneshotseg propagate` is asked to do.
 
     Attributes:
-        support: The scribbled CT.
-        scribbles: Its scribbles.
+        supports: The scribbled CTs, one or more.
+        scribbles: The scribbles of each.
         queries: CTs, or folders of them.
         output: The study folder.
         weights: Shipped name or folder; "auto" for the shipped weights that know the support's anatomy best.
@@ -42,8 +40,8 @@ class PropagationRequest:
         retry_failed: Try each case that fails once more, after all the others.
     """
 
-    support: Path
-    scribbles: Path
+    supports: Sequence[Path]
+    scribbles: Sequence[Path]
     queries: Sequence[Path]
     output: Path
     weights: str = "auto"
@@ -67,32 +65,44 @@ def check_output(paths: StudyPaths) -> None:
         raise InputError(f"{paths.root}: expected an empty folder or a study, found a folder with other files.")
 
 
-def describe(
-    request: PropagationRequest,
-    ct: Volume,
-    scribbles: LabelMap,
-    support: Support,
-    weights: Weights,
-    device: torch.device,
-) -> StudyDescription:
+def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
+    """Read the supports.
+
+    Raises:
+        InputError: If a file cannot be read, or not every support has its scribbles.
+    """
+    if not request.supports or len(request.supports) != len(request.scribbles):
+        raise InputError(
+            "Expected scribbles for each support (--support CT --scribbles MAP, repeated together); "
+            f"found {len(request.supports)} and {len(request.scribbles)}."
+        )
+    return [
+        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(request.background_label))
+        for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
+    ]
+
+
+def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
     """The study that the request asks for, still without cases."""
+    weights, structures = engine.weights, engine.structures
     stages = (weights.coarse.info, weights.fine.info)
     return StudyDescription(
-        supports=(
+        supports=tuple(
             {
-                "ct": str(request.support.resolve()),
-                "scribbles": StudyPaths(request.output).support_scribbles().name,
-                "fingerprint": fingerprint_of_support(ct, scribbles),
-            },
+                "ct": str(path.resolve()),
+                "scribbles": StudyPaths(request.output).support_scribbles(number).name,
+                "fingerprint": fingerprint_of_support(support.ct, support.scribbles),
+            }
+            for number, (path, support) in enumerate(zip(request.supports, engine.supports, strict=True))
         ),
-        labels=label_table(support.structures.foreground),
-        background_label=support.structures.background.value,
+        labels=label_table(structures.foreground),
+        background_label=structures.background.value,
         settings=_plain(asdict(request.method)),
         weights={
             "name": weights.name,
             "fingerprint": fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages)),
             "steps": {info.stage: info.step for info in stages},
-            "device": describe_device(device),
+            "device": describe_device(engine.bench.device),
         },
     )
 
@@ -134,11 +144,11 @@ def _without_clashes(old: tuple[StudyCase, ...], fresh: list[StudyCase]) -> tupl
     return (*old, *added)
 
 
-def write_support(paths: StudyPaths, ct: Path, scribbles: LabelMap) -> None:
-    """Keep the support's scribbles in the study, and a link to its CT."""
-    if not paths.support_scribbles().exists():
-        write_label_map(scribbles, paths.support_scribbles())
-    link = paths.root / f"support{''.join(ct.suffixes[-2:]) if ct.name.endswith('.nii.gz') else ct.suffix}"
-    # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
-    with contextlib.suppress(OSError):
-        link.symlink_to(ct.resolve())
+def write_supports(paths: StudyPaths, request: PropagationRequest, supports: Sequence[ScribbledCT]) -> None:
+    """Keep the supports' scribbles in the study, and links to their CTs."""
+    for number, (ct, support) in enumerate(zip(request.supports, supports, strict=True)):
+        if not paths.support_scribbles(number).exists():
+            write_label_map(support.scribbles, paths.support_scribbles(number))
+        # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
+        with contextlib.suppress(OSError):
+            paths.support_link(ct, number).symlink_to(ct.resolve())

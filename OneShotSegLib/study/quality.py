@@ -31,6 +31,7 @@ class StructureQuality:
         agreement: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
         solidity: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
+        consensus: Mean Dice of the vote with each of several supports' masks, 0-1; None with one support.
     """
 
     value: int
@@ -46,6 +47,7 @@ class StructureQuality:
     agreement: float = 0.0
     solidity: float = 0.0
     certainty: float = 0.0
+    consensus: float | None = None
 
     def with_score(self, score: float) -> StructureQuality:
         """The same measures with a score."""

@@ -167,7 +167,7 @@ def _facts(content: StudyContent) -> list[tuple[str, str]]:
     weights = description.get("weights") or {}
     facts = [
         ("Study", content.paths.root.resolve().name),
-        ("Support", "/".join(content.support.parts[-2:]) if content.support else ""),
+        ("Support", ", ".join(content.support_names)),
         ("Weights", str(weights.get("name", "")) if isinstance(weights, dict) else str(weights)),
         ("Study made", _moment(description.get("created"))),
         ("Report made", _moment(datetime.now(UTC).isoformat())),

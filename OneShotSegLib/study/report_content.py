@@ -140,6 +140,12 @@ class StudyContent:
         path = supports[0].get("ct")
         return self.paths.root / path if path else None
 
+    @property
+    def support_names(self) -> list[str]:
+        """Folder and file of each support's CT."""
+        paths = [Path(str(support.get("ct") or "")) for support in self.description.get("supports") or []]
+        return ["/".join(path.parts[-2:]) for path in paths if path.name]
+
     def with_status(self, status: str) -> tuple[CaseContent, ...]:
         """The cases of a status."""
         return tuple(case for case in self.cases if case.status == status)

@@ -10,8 +10,7 @@ from typing import Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import sweep
-from OneShotSegLib.imaging.files import find_volumes, read_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.study.case_run import done_fields, run_case
@@ -22,7 +21,14 @@ from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.locking import exclusive
 from OneShotSegLib.study.notices import noticed_in_list
-from OneShotSegLib.study.opening import PropagationRequest, check_output, describe, open_study, write_support
+from OneShotSegLib.study.opening import (
+    PropagationRequest,
+    check_output,
+    describe,
+    open_study,
+    read_supports,
+    write_supports,
+)
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.reading_ahead import read_ahead
 from OneShotSegLib.study.report import write_report
@@ -65,7 +71,7 @@ def propagate_batch(request: PropagationRequest, listener: Listener = silent) ->
     Cases that are done already are left as they are; a case that failed in an earlier run is tried again.
 
     Raises:
-        InputError: If support, scribbles, weights, queries or output cannot be used, or another run is at work on the
+        InputError: If supports, scribbles, weights, queries or output cannot be used, or another run is at work on the
             study; then nothing was written.
         OSError: If the study folder cannot be written to.
     """
@@ -75,15 +81,14 @@ def propagate_batch(request: PropagationRequest, listener: Listener = silent) ->
         check_output(paths)
         ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
         cases = name_cases(path for query in request.queries for path in find_volumes(query))
-        ct = read_volume(request.support)
-        scribbles = read_label_map(request.scribbles).with_background(request.background_label)
+        supports = read_supports(request)
         device = choose_device(request.device)
         with noticed_in_list() as warnings:
-            engine = Engine(ct, scribbles, choose_weights(request.weights, ct, device), request.method, device)
-        description = describe(request, ct, scribbles, engine.support, engine.weights, engine.bench.device)
-        description = open_study(paths, description, cases)
+            weights = choose_weights(request.weights, supports[0].ct, device)
+            engine = Engine(supports, weights, request.method, device)
+        description = open_study(paths, describe(request, engine), cases)
         sweep(paths.root)
-        write_support(paths, request.support, scribbles)
+        write_supports(paths, request, supports)
         with run_log(paths, listener) as tell:
             tell("started", cases=[case.case for case in description.cases], study=str(paths.root))
             for text in warnings:

@@ -22,7 +22,7 @@ from OneShotSegLib.networks.prnet import PRNet
 from OneShotSegLib.study import engine as engine_module
 from OneShotSegLib.study.case_run import run_case
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, begin, give_up, result_of, sudden_ends
-from OneShotSegLib.study.engine import Bench, Engine
+from OneShotSegLib.study.engine import Bench, Engine, ScribbledCT
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
 CASE = "phantom_01"
@@ -40,7 +40,9 @@ class Heard(list[tuple[str, dict]]):
 
 @pytest.fixture(scope="module")
 def engine(tiny: TinyBatch) -> Engine:
-    return Engine(read_volume(tiny.files.support), read_label_map(tiny.files.scribbles), tiny.weights, QUICK)
+    return Engine(
+        [ScribbledCT(read_volume(tiny.files.support), read_label_map(tiny.files.scribbles))], tiny.weights, QUICK
+    )
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ def on_gpu(bench: Bench) -> Bench:
 
 
 def test_a_gpu_short_of_memory_takes_smaller_batches_and_says_so(tiny, study, query, engine, monkeypatch) -> None:
-    small = Engine(engine.ct, engine.scribbles, engine.folder, engine.method)
+    small = Engine(engine.supports, engine.folder, engine.method)
     on_gpu(small.bench)
     limit_memory(monkeypatch, 5)
     heard = Heard()
@@ -205,7 +207,7 @@ def test_a_gpu_too_small_for_one_patch_leaves_the_case_to_the_cpu_and_says_so(
     whole = StudyPaths(tmp_path / "whole")
     shutil.copytree(study.root, whole.root)
     run_case(engine, whole, CASE, query, Heard())
-    small = Engine(engine.ct, engine.scribbles, engine.folder, engine.method)
+    small = Engine(engine.supports, engine.folder, engine.method)
     on_gpu(small.bench)
     limit_memory(monkeypatch, 0)
     heard = Heard()
@@ -224,6 +226,6 @@ def test_a_support_too_large_for_the_gpu_is_prepared_on_the_cpu(engine, monkeypa
 
     monkeypatch.setattr(engine_module, "prepare_support", limited)
     monkeypatch.setattr(engine_module, "load_weights", lambda folder, device: engine.weights)
-    small = Engine(engine.ct, engine.scribbles, engine.folder, engine.method, torch.device("meta"))
+    small = Engine(engine.supports, engine.folder, engine.method, torch.device("meta"))
     assert str(small.bench.device) == "cpu"
     assert "everything runs on the CPU" in caplog.text

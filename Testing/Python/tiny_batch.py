@@ -1,4 +1,4 @@
-"""A batch that takes a second a case: real steps on coarse phantoms, by one network that knows them and one that knows nothing.
+"""A batch that takes a second a case: real steps on coarse phantoms, one network of two knows them.
 
 What is tested with it is what becomes of files and processes, not where the masks lie. As a program,
 ``python tiny_batch.py FOLDER COUNT [OPTION...]``, it runs a batch with the command line's own behaviour.
@@ -49,7 +49,7 @@ class TinyBatch:
         """What to run on it."""
         files = self.files
         request = PropagationRequest(
-            files.support, files.scribbles, files.queries, study, str(self.weights), "cpu", None, QUICK
+            [files.support], [files.scribbles], files.queries, study, str(self.weights), "cpu", None, QUICK
         )
         return replace(request, **changes)  # type: ignore[arg-type]
 

@@ -1,0 +1,34 @@
+import pytest
+
+from OneShotSegLib import phantom
+from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
+from OneShotSegLib.pipeline import DEFAULT, prepare_query
+from OneShotSegLib.steps.propagation import Landmarks, PreparedCT, find_landmarks
+from OneShotSegLib.steps.resemblance import most_alike, strain_mm
+from OneShotSegLib.steps.scribbles import points_of
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return load_weights(resolve_weights("phantom"))
+
+
+def prepared(patient: int, weights: Weights) -> tuple[PreparedCT, Landmarks]:
+    case = phantom.make_patient(patient, coarseness=2.0)
+    ct = prepare_query(case.ct, weights)
+    strokes = LabelMap(phantom.scribbles(case), (*case.present, phantom.BACKGROUND))
+    return ct, find_landmarks(ct, points_of(strokes.volume), weights, DEFAULT.propagation)
+
+
+def test_a_support_resembles_itself_more_than_another_patient(weights: Weights):
+    own_ct, own = prepared(0, weights)
+    _, other = prepared(2, weights)
+    strains = [strain_mm(landmarks, own_ct, weights, DEFAULT.propagation) for landmarks in (other, own)]
+    assert strains[1] < strains[0]
+    assert most_alike(strains, 1) == [1]
+
+
+def test_the_most_alike_come_in_the_order_given():
+    assert most_alike([3.0, 1.0, 9.0, 2.0], 3) == [0, 1, 3]
+    assert most_alike([1.0], 3) == [0]
