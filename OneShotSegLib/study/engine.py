@@ -15,7 +15,7 @@ from OneShotSegLib.networks.batches import give_memory_back
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.pipeline import Method, StepListener, Support, prepare_query, prepare_support, segment_query
 from OneShotSegLib.steps.propagation import PreparedCT
-from OneShotSegLib.steps.resemblance import most_alike, strain_mm
+from OneShotSegLib.steps.resemblance import most_alike, resemblance
 from OneShotSegLib.steps.scribbles import Structures
 from OneShotSegLib.study.scoring import judge
 from OneShotSegLib.study.segmented import Opinion, Segmented, settle
@@ -123,9 +123,13 @@ class Engine:
 
     def _voters(self, bench: Bench, query: PreparedCT) -> list[Support]:
         """The supports that resemble the query most."""
+        if len(bench.supports) <= MOST_VOTERS:
+            return list(bench.supports)
         settings, seed = self.method.propagation, self.method.seed
-        strains = [strain_mm(one.landmarks, query, bench.weights, settings, seed) for one in bench.supports]
-        return [bench.supports[index] for index in most_alike(strains, MOST_VOTERS)]
+        alike = [
+            resemblance(one.prepared, one.landmarks, query, bench.weights, settings, seed) for one in bench.supports
+        ]
+        return [bench.supports[index] for index in most_alike(alike, MOST_VOTERS)]
 
     def _make(self, device: torch.device) -> Bench:
         weights = load_weights(self.folder, device)
