@@ -14,6 +14,9 @@ from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 Box = tuple[slice, ...]
+LEAST_SMOOTHED = 4  # voxels that the recursive filter needs along an axis
+NO_WEIGHT = 1e-9  # of a voxel that has no say
+ROWS = 32  # of a volume that are turned into floating-point numbers at a time
 
 
 def working_grid(volume: Volume, spacing: ArrayLike) -> Volume:
@@ -38,6 +41,8 @@ def resample(volume: Volume, grid: Volume, fill: float = 0.0, order: int = 1) ->
     """Read a volume's intensities on another grid.
 
     Where the grid is coarser than the volume, the volume is smoothed first, so that no thin structure is stepped over.
+    Between grids of the same directions smoothing and reading are one product of matrices an axis: the volume shrinks
+    on the way, and is never there in whole as floating-point numbers.
 
     Args:
         volume: What to read, shape (D, H, W).
@@ -51,8 +56,73 @@ def resample(volume: Volume, grid: Volume, fill: float = 0.0, order: int = 1) ->
     if order == 0:
         image = to_itk(volume)
         return from_itk(_resample_itk(image, grid, fill, sitk.sitkNearestNeighbor))
-    image = _anti_aliased(to_itk(volume.with_array(volume.array.astype(np.float32))), volume, grid)
+    sigma = _smoothing(volume, grid)
+    if _is_parallel(volume, grid) and _is_finite(volume.array):
+        return grid.with_array(_read_along_axes(volume, grid, sigma, fill))
+    image = _smoothed(to_itk(volume.with_array(volume.array.astype(np.float32))), sigma)
     return from_itk(_resample_itk(image, grid, fill, sitk.sitkLinear))
+
+
+def _is_parallel(volume: Volume, grid: Volume) -> bool:
+    """Whether the axes are the same ones, to a hundredth of a voxel over the whole grid."""
+    turn = np.abs(volume.direction - grid.direction).max()
+    return bool(turn * max(grid.shape) < 0.01)
+
+
+def _is_finite(array: NDArray) -> bool:
+    return array.dtype.kind in "iub" or bool(np.isfinite(array).all())
+
+
+def _read_along_axes(volume: Volume, grid: Volume, sigma: NDArray, fill: float) -> NDArray[np.float32]:
+    """Smooth and read linearly along z, y and x in turn."""
+    first = volume.to_index(grid.origin)
+    step = grid.spacing / volume.spacing
+    rules = [
+        _rule(count, at + np.arange(n) * by, width / spacing)
+        for count, at, n, by, width, spacing in zip(
+            volume.shape, first, grid.shape, step, sigma, volume.spacing, strict=True
+        )
+    ]
+    z, y, x = rules
+    array = volume.array[tuple(rule.used for rule in rules)]
+    depth, height, width = array.shape
+    slabs = np.empty((grid.shape[0], height, width), dtype=np.float32)
+    for row in range(0, height, ROWS):
+        part = np.ascontiguousarray(array[:, row : row + ROWS], dtype=np.float32)
+        slabs[:, row : row + ROWS] = (z.weights @ part.reshape(depth, -1)).reshape(-1, *part.shape[1:])
+    result = np.empty(grid.shape, dtype=np.float32)
+    for slab, target in zip(slabs, result, strict=True):
+        np.matmul(y.weights @ slab, x.weights.T, out=target)
+    result[~z.inside] = fill
+    result[:, ~y.inside] = fill
+    result[:, :, ~x.inside] = fill
+    return result
+
+
+class _Rule(NamedTuple):
+    """How n places along an axis are read: weights (n, used voxels), which voxels are used, which places are inside."""
+
+    weights: NDArray[np.float32]
+    used: slice
+    inside: NDArray[np.bool_]
+
+
+def _rule(count: int, at: NDArray[np.float64], sigma: float) -> _Rule:
+    """Smooth ``count`` voxels with sigma in voxels, and read them linearly at indices (n,)."""
+    inside = (at > -0.5 - 1e-6) & (at < count - 0.5 + 1e-6)
+    held = np.clip(at, 0, count - 1)
+    lower = np.minimum(held.astype(np.int64), max(count - 2, 0))
+    weights = np.zeros((len(at), count), dtype=np.float32)
+    rows = np.arange(len(at))
+    weights[rows, lower] = 1 - (held - lower)
+    weights[rows, np.minimum(lower + 1, count - 1)] += held - lower
+    if sigma > 0 and count >= LEAST_SMOOTHED:
+        # The filter's answers to single voxels; one line of the image is one line of this matrix.
+        single = sitk.GetImageFromArray(np.eye(count, dtype=np.float32))
+        weights = weights @ sitk.GetArrayFromImage(sitk.RecursiveGaussian(single, sigma=float(sigma), direction=1))
+    used = np.flatnonzero(np.abs(weights).max(axis=0) > NO_WEIGHT)
+    part = slice(int(used[0]), int(used[-1]) + 1)
+    return _Rule(np.ascontiguousarray(weights[:, part]), part, inside)
 
 
 def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: int) -> sitk.Image:
@@ -66,15 +136,18 @@ def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: in
     return resampler.Execute(image)
 
 
-def _anti_aliased(image: sitk.Image, volume: Volume, grid: Volume) -> sitk.Image:
-    """Smooth along each axis whose voxels the grid steps over; sigma 0.35 of the coarser step, as a box would do."""
+def _smoothing(volume: Volume, grid: Volume) -> NDArray[np.float64]:
+    """Sigma, mm, along each axis: 0.35 of the coarser step where the grid steps over voxels, as a box would do; else 0."""
     cosines = grid.direction.T @ volume.direction  # of grid axis (row) to volume axis (column)
     target = np.sqrt((cosines**2).T @ grid.spacing**2)  # root mean square of the grid's step along each volume axis
     ratio = target / volume.spacing
-    sigma = np.where(ratio > 1.2, 0.35 * np.sqrt(np.maximum(target**2 - volume.spacing**2, 0)), 0.0)
+    return np.where(ratio > 1.2, 0.35 * np.sqrt(np.maximum(target**2 - volume.spacing**2, 0)), 0.0)
+
+
+def _smoothed(image: sitk.Image, sigma: NDArray[np.float64]) -> sitk.Image:
+    """Smooth along the axes [z, y, x]; the filter needs four voxels along an axis, a thinner image is left as it is."""
     for axis, value in enumerate(sigma):
-        # The recursive filter needs four voxels along the axis; a thinner image is left as it is.
-        if value > 0 and volume.shape[axis] >= 4:
+        if value > 0 and image.GetSize()[2 - axis] >= LEAST_SMOOTHED:
             image = sitk.RecursiveGaussian(image, sigma=float(value), direction=2 - axis)
     return image
 

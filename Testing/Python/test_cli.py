@@ -55,7 +55,7 @@ sys.argv = ["oneshotseg", "--help"]
 try:
     main()
 except SystemExit:
-    assert not {"torch", "numpy", "SimpleITK"} & set(sys.modules)
+    assert not {"torch", "monai", "numba", "numpy", "SimpleITK"} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
