@@ -28,10 +28,8 @@ class OfficialBlock(nn.Module):
         super().__init__()
         depthwise = nn.Module()
         depthwise.Conv = nn.Conv3d(cin, cout, 3, padding=1)
-        depthwise.forward = lambda x: depthwise.Conv(x)  # type: ignore[method-assign, operator]
-        self.model = nn.Sequential(
-            OrderedDict(conv1_1=depthwise, norm1_1=nn.InstanceNorm3d(cout), relu1_1=nn.ReLU())
-        )
+        depthwise.forward = depthwise.Conv.forward  # type: ignore[method-assign]
+        self.model = nn.Sequential(OrderedDict(conv1_1=depthwise, norm1_1=nn.InstanceNorm3d(cout), relu1_1=nn.ReLU()))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)
