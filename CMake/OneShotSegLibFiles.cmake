@@ -156,6 +156,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/segmentation_command.py
   OneShotSegLib/training/segmentation_curves.py
   OneShotSegLib/training/segmentation_loss.py
+  OneShotSegLib/training/segmentation_progress.py
   OneShotSegLib/training/segmentation_sampling.py
   OneShotSegLib/training/segmentation_state.py
   OneShotSegLib/training/shipping.py

@@ -179,8 +179,10 @@ def train_seg(
     events: EventsOption = Events.text,
 ) -> None:
     """Train a segmentation network on a study's pseudo masks, all that were not rejected."""
+    from OneShotSegLib.study.events import JsonListener
     from OneShotSegLib.training.label_correction import CorrectionName
     from OneShotSegLib.training.segmentation_command import SegmentationRequest, train_segmentation
+    from OneShotSegLib.training.segmentation_progress import SegmentationTrainingProgress
 
     request = SegmentationRequest(
         study=study,
@@ -200,7 +202,7 @@ def train_seg(
         device=device,
         precision=precision,
     )
-    _say(f"Model: {train_segmentation(request, _listener(events))}")
+    train_segmentation(request, JsonListener() if events is Events.json else SegmentationTrainingProgress())
 
 
 @app.command()

@@ -35,13 +35,28 @@ def run_case(engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Vo
     Returns:
         Whether it is done; if not, its failed.json says why.
     """
+    return do_case(paths, case, lambda files: _segment(engine, files, read(), listener), listener)
+
+
+def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseQuality], listener: Listener) -> bool:
+    """Do a piece of work as one case of a study, and tell a listener; see `run_case`.
+
+    Args:
+        paths: The study, whose folder must be there.
+        case: The case's name.
+        work: Writes the case's results, its quality last.
+        listener: Told how it goes.
+
+    Returns:
+        Whether it is done; if not, its failed.json says why.
+    """
     listener("case_started", case=case)
     files = paths.case(case)
     started = time.perf_counter()
     try:
         begin(paths, files)
         with noticed(listener, case=case):
-            quality = _segment(engine, files, read(), listener)
+            quality = work(files)
     except InputError as error:
         return _failed(files, listener, str(error))
     except OSError as error:

@@ -93,12 +93,12 @@ def propagate_batch(request: PropagationRequest, listener: Listener = silent) ->
             tell("started", cases=[case.case for case in description.cases], study=str(paths.root))
             for text in warnings:
                 tell("notice", text=text)
-            outcome = _all_cases(paths, description.cases, OneProcess(paths, engine), tell, request.retry_failed)
-            _close(paths, outcome, tell)
+            outcome = do_cases(paths, description.cases, OneProcess(paths, engine), tell, request.retry_failed)
+            close_run(paths, outcome, tell)
         return outcome
 
 
-def _all_cases(
+def do_cases(
     paths: StudyPaths, cases: Sequence[StudyCase], crew: Crew, listener: Listener, retry_failed: bool
 ) -> Outcome:
     """Do what is not done yet."""
@@ -133,7 +133,7 @@ def _left_to_do(
     return [*fresh, *interrupted], given_up
 
 
-def _close(paths: StudyPaths, outcome: Outcome, listener: Listener) -> None:
+def close_run(paths: StudyPaths, outcome: Outcome, listener: Listener) -> None:
     """Bring review.csv and the report up to date.
 
     Raises:

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-import traceback
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import sweep
 from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
 from OneShotSegLib.segmenting import STEPS, Segmenter, SegmentOptions, segment_ct
+from OneShotSegLib.study.case_run import do_case
 from OneShotSegLib.study.description import StudyCase, StudyDescription, fingerprint_of, label_table, name_cases
 from OneShotSegLib.study.events import Listener, silent
-from OneShotSegLib.study.layout import CasePaths, StudyPaths, write_json
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.locking import exclusive
 from OneShotSegLib.study.opening import check_output, open_study
-from OneShotSegLib.study.quality import CaseQuality, read_quality, write_quality
+from OneShotSegLib.study.quality import CaseQuality, write_quality
 from OneShotSegLib.study.reading_ahead import read_ahead
-from OneShotSegLib.study.report import write_report
 from OneShotSegLib.study.review import ReviewLedger
-from OneShotSegLib.study.runner import Outcome
+from OneShotSegLib.study.run_log import run_log
+from OneShotSegLib.study.runner import Outcome, close_run, do_cases
 from OneShotSegLib.study.segmentation_scoring import judge_segmented
 
 NO_BACKGROUND = 0
@@ -64,23 +63,27 @@ def segment_batch(request: SegmentRequest, listener: Listener = silent) -> Outco
     Cases that are done already are left as they are; a failed case is tried again.
 
     Raises:
-        InputError: If model, volumes or output cannot be used; then nothing was written.
+        InputError: If model, volumes or output cannot be used, or another run is at work on the study; then nothing
+            was written.
+        OSError: If the study folder cannot be written to.
     """
     paths = StudyPaths(request.output)
     check_output(paths)
-    cases = name_cases(path for volume in request.volumes for path in find_volumes(volume))
-    device = choose_device(request.device)
-    segmenter = Segmenter.load(request.model, device)
-    options = _options(request, segmenter.info.structures)
-    description = open_study(paths, _describe(segmenter, options, device), cases)
-    run = _Run(paths, segmenter, options, listener)
-    outcome = run.all_cases(description.cases)
-    ledger = ReviewLedger.load(paths.review)
-    ledger.ensure_cases(read_quality(paths.case(name).quality) for name in outcome.done)
-    ledger.save()
-    report = str(write_report(paths.root))
-    listener("finished", done=len(outcome.done), failed=len(outcome.failed), report=report)
-    return outcome
+    with exclusive(paths):
+        check_output(paths)
+        ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
+        cases = name_cases(path for volume in request.volumes for path in find_volumes(volume))
+        device = choose_device(request.device)
+        segmenter = Segmenter.load(request.model, device)
+        options = _options(request, segmenter.info.structures)
+        description = open_study(paths, _describe(segmenter, options, device), cases)
+        sweep(paths.root)
+        with run_log(paths, listener) as tell:
+            tell("started", cases=[case.case for case in description.cases], study=str(paths.root))
+            crew = SegmentCrew(paths, segmenter, options)
+            outcome = do_cases(paths, description.cases, crew, tell, retry_failed=False)
+            close_run(paths, outcome, tell)
+        return outcome
 
 
 def _options(request: SegmentRequest, structures: tuple[Segment, ...]) -> SegmentOptions:
@@ -130,52 +133,26 @@ def _describe(segmenter: Segmenter, options: SegmentOptions, device: torch.devic
     )
 
 
-class _Run:
-    """One run over the cases."""
+@dataclass(frozen=True, eq=False)
+class SegmentCrew:
+    """Does case after case in this process, reading the next one meanwhile."""
 
-    def __init__(self, paths: StudyPaths, segmenter: Segmenter, options: SegmentOptions, listener: Listener) -> None:
-        self.paths, self.segmenter, self.options, self.listener = paths, segmenter, options, listener
+    paths: StudyPaths
+    segmenter: Segmenter
+    options: SegmentOptions
 
-    def all_cases(self, cases: Sequence[StudyCase]) -> Outcome:
-        """Do what is not done yet, reading the next case while this one computes."""
-        self.listener("started", cases=[case.case for case in cases], study=str(self.paths.root))
-        waiting = [case for case in cases if not self._done_before(case)]
-        failed = [case.case for case, ct in read_ahead(waiting) if not self._one_case(case, ct)]
-        done = [case.case for case in cases if case.case not in failed]
-        return Outcome(self.paths.root, tuple(done), tuple(failed))
+    def do(self, cases: Sequence[StudyCase], listener: Listener) -> list[StudyCase]:
+        """Do cases in their order; those that failed come back."""
+        return [case for case, ct in read_ahead(cases) if not self._one(case, ct.result, listener)]
 
-    def _done_before(self, case: StudyCase) -> bool:
-        files = self.paths.case(case.case)
-        if not files.is_done:
-            return False
-        self.listener("case_done", case=case.case, score=read_quality(files.quality).score, resumed=True)
-        return True
+    def _one(self, case: StudyCase, read: Callable[[], Volume], listener: Listener) -> bool:
+        return do_case(self.paths, case.case, lambda files: self._segment(case, read(), files, listener), listener)
 
-    def _one_case(self, case: StudyCase, ct: Future[Volume]) -> bool:
-        self.listener("case_started", case=case.case)
-        files = self.paths.case(case.case)
-        started = time.perf_counter()
-        try:
-            quality = self._segment(case, ct.result(), files)
-        except InputError as error:
-            return self._failed(files, str(error))
-        except OSError as error:
-            place = error.filename or files.folder
-            return self._failed(files, f"{place}: {error.strerror or error}.", traceback.format_exc())
-        except Exception as error:  # whatever it is, the other cases go on
-            sentence = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
-            return self._failed(files, sentence, traceback.format_exc())
-        files.failure.unlink(missing_ok=True)
-        seconds = round(time.perf_counter() - started, 3)
-        structures = {structure.name: structure.score for structure in quality.structures}
-        self.listener("case_done", case=case.case, score=quality.score, seconds=seconds, structures=structures)
-        return True
-
-    def _segment(self, case: StudyCase, ct: Volume, files: CasePaths) -> CaseQuality:
+    def _segment(self, case: StudyCase, ct: Volume, files: CasePaths, listener: Listener) -> CaseQuality:
         steps = (*STEPS, "write")
 
         def on_step(step: str) -> None:
-            self.listener("step", case=case.case, step=step, fraction=round(steps.index(step) / len(steps), 3))
+            listener("step", case=case.case, step=step, fraction=round(steps.index(step) / len(steps), 3))
 
         result = segment_ct(self.segmenter, ct, self.options, on_step, case.source)
         structures = self.segmenter.info.structures
@@ -184,10 +161,3 @@ class _Run:
         write_label_map(LabelMap(result.labels, structures), files.pseudo_mask)
         write_quality(quality, files.quality)
         return quality
-
-    def _failed(self, files: CasePaths, sentence: str, details: str = "") -> bool:
-        # The folder itself may be what failed (disk full, share gone): the event tells it all the same.
-        with contextlib.suppress(OSError):
-            write_json(files.failure, {"error": sentence, "details": details})
-        self.listener("case_failed", case=files.name, error=sentence)
-        return False

@@ -210,9 +210,9 @@ class SegmentationTrainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Let the averaged network follow; the first steps count little."""
-        step = self.state.step
-        keep = min(self.settings.teacher_decay, (1 + step) / (10 + step))
+        """Let the averaged network follow, over a twentieth of the training at most; the first steps count little."""
+        step, steps = self.state.step, self.settings.steps
+        keep = min(self.settings.teacher_decay, max(0.0, 1 - 20 / steps), (1 + step) / (10 + step))
         for mean, value in zip(self.teacher.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - keep)

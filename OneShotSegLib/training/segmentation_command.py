@@ -18,6 +18,7 @@ from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import write_json
+from OneShotSegLib.training.command import in_words
 from OneShotSegLib.training.label_correction import CorrectionName
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation import SegmentationProgress, SegmentationSettings, SegmentationTrainer
@@ -133,13 +134,8 @@ def _trainer(
     )
     trainer = SegmentationTrainer(info, settings, cases[: len(learnt)], cases[len(learnt) :], file, device, ranks)
     seconds = estimate_seconds(trainer)
-    tell(
-        "step",
-        case=STAGE,
-        step=f"about {in_words(seconds)} for {settings.steps} steps on {describe_device(device)}",
-        fraction=0.0,
-        seconds_left=round(seconds),
-    )
+    text = f"About {in_words(seconds)} for {settings.steps} steps on {describe_device(device)}."
+    tell("planned", text=text, seconds=round(seconds))
     return trainer
 
 
@@ -225,19 +221,9 @@ def _timed(work) -> float:  # type: ignore[no-untyped-def]
     return time.perf_counter() - started
 
 
-def in_words(seconds: float) -> str:
-    """A time in the unit that suits it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
 def _tell(progress: SegmentationProgress, listener: Listener) -> None:
     held_out = "" if progress.held_out is None else f", held out {progress.held_out:.3f}"
-    words = (
-        f"{progress.doing}, step {progress.step} of {progress.steps}, loss {progress.loss:.3f}{held_out}, "
-        f"{in_words(progress.seconds_left)} left"
-    )
+    words = f"{progress.doing}, step {progress.step} of {progress.steps}, loss {progress.loss:.3f}{held_out}"
     listener(
         "step",
         case=STAGE,

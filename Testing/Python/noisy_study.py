@@ -19,7 +19,7 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 from OneShotSegLib.study.review import ReviewLedger
 
-STRUCTURES = tuple(s for s in phantom.STRUCTURES if s.name in ("Brainstem", "LeftParotid", "RightParotid", "Mandible"))
+STRUCTURES = tuple(s for s in phantom.STRUCTURES if s.name in ("Brainstem", "RightParotid", "Mandible"))
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,11 @@ def quality_of(case: str, labels: NDArray[np.uint8]) -> CaseQuality:
 
 
 def spoil(labels: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Each structure moved by some voxels, and grown or shrunk: errors of one patient that no other shares."""
+    """Each structure moved by some voxels: errors of one patient that no other shares."""
     result = np.zeros_like(labels)
     for value in np.unique(labels[labels > 0]):
-        mask = ndimage.shift((labels == value).astype(np.uint8), generator.uniform(-2.5, 2.5, 3), order=0) > 0
-        if generator.random() < 0.5:
-            mask = ndimage.binary_dilation(mask)
-        result[mask & (result == 0)] = value
+        moved = ndimage.shift((labels == value).astype(np.uint8), generator.uniform(-2, 2, 3), order=0) > 0
+        result[moved & (result == 0)] = value
     return result
 
 
