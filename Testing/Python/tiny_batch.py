@@ -1,4 +1,4 @@
-"""A batch that takes a second a case: real steps on coarse phantoms, by one network that knows them and one that knows nothing.
+"""A batch that takes a second a case: real steps on coarse phantoms, by one trained network and one untrained.
 
 What is tested with it is what becomes of files and processes, not where the masks lie. As a program,
 ``python tiny_batch.py FOLDER COUNT [OPTION...]``, it runs a batch with the command line's own behaviour.
