@@ -32,7 +32,7 @@ def full_disk(folder: Path, times: int, seed: int) -> Tally:
     """A small tmpfs that fills up at another place each time; then room is made and the same command goes on."""
     tiny = batch(folder)
     expected = undisturbed(tiny, folder)
-    needed = sum(path.stat().st_size for path in (folder / "undisturbed-6").rglob("*") if path.is_file())
+    needed = sum(path.stat().st_size for path in (folder / f"undisturbed-{len(expected)}").rglob("*") if path.is_file())
     tally = Tally("disk full (a small tmpfs)")
     for number in range(times):
         size = int(40_000 + (needed - 40_000) * number / times) // 4096 * 4096

@@ -35,7 +35,7 @@ def soak(folder: Path, times: int, seed: int) -> Tally:
     settled = len(figures) // 10
     slope = np.polyfit(np.arange(len(memory) - settled), memory[settled:], 1)[0] * 100
     tally.note(
-        f"MB of memory in the end ({memory[settled]:.0f} after a tenth; {slope:+.1f} a 100 cases)", int(memory[-1])
+        f"MB in the end ({memory[settled]:.0f} after a tenth of them, {slope:+.1f} a 100 cases)", int(memory[-1])
     )
     tenths = [float(np.median(part)) for part in np.array_split(seconds, 10)]
     tally.note(f"ms a case in the last tenth (median; {tenths[0] * 1000:.0f} in the first)", int(tenths[-1] * 1000))
