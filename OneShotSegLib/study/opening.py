@@ -24,6 +24,7 @@ from OneShotSegLib.study.description import (
     label_table,
 )
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import unique_names
 
 
 @dataclass(frozen=True)
@@ -113,25 +114,13 @@ def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCa
             raise InputError(f"{paths.root}: expected this study or an empty folder, found a study with {difference}.")
         known = {case.source: case for case in there.cases}
         fresh = [case for case in cases if case.source not in known]
-        cases = _without_clashes(there.cases, fresh)
-        wanted = replace(there, cases=cases)
+        names = unique_names((case.case for case in fresh), (case.case for case in there.cases))
+        named = (replace(case, case=name) for case, name in zip(fresh, names, strict=True))
+        wanted = replace(there, cases=(*there.cases, *named))
     else:
         wanted = replace(wanted, cases=cases)
     wanted.write(paths)
     return wanted
-
-
-def _without_clashes(old: tuple[StudyCase, ...], fresh: list[StudyCase]) -> tuple[StudyCase, ...]:
-    used = {case.case.casefold() for case in old}
-    added = []
-    for case in fresh:
-        name, number = case.case, 1
-        while name.casefold() in used:
-            number += 1
-            name = f"{case.case}-{number}"
-        used.add(name.casefold())
-        added.append(replace(case, case=name))
-    return (*old, *added)
 
 
 def write_support(paths: StudyPaths, ct: Path, scribbles: LabelMap) -> None:

@@ -58,6 +58,7 @@ def run_forked(request: Any, listener: Any = None) -> int:
     if pid:
         return pid
     status = 3
+    tiny_batch.judge_briefly()
     try:
         os.setpgid(0, 0)
         outcome = propagate_batch(request, listener or (lambda event, **fields: None))
