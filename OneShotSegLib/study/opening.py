@@ -41,6 +41,8 @@ class PropagationRequest:
         background_label: Value of the background stroke, if no segment is named so.
         method: Settings of the steps.
         retry_failed: Try each case that fails once more, after all the others.
+        workers: Worker processes to start on this machine; None for this process alone.
+        scheduler: Address of a Dask scheduler whose workers do the cases.
     """
 
     support: Path
@@ -52,6 +54,13 @@ class PropagationRequest:
     background_label: int | None = None
     method: Method = DEFAULT
     retry_failed: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether other processes do the cases."""
+        return self.workers is not None or self.scheduler is not None
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -77,7 +86,6 @@ def describe(
     device: torch.device,
 ) -> StudyDescription:
     """The study that the request asks for, still without cases."""
-    stages = (weights.coarse.info, weights.fine.info)
     return StudyDescription(
         supports=(
             {
@@ -91,11 +99,17 @@ def describe(
         settings=_plain(asdict(request.method)),
         weights={
             "name": weights.name,
-            "fingerprint": fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages)),
-            "steps": {info.stage: info.step for info in stages},
+            "fingerprint": fingerprint_of_weights(weights),
+            "steps": {info.stage: info.step for info in (weights.coarse.info, weights.fine.info)},
             "device": describe_device(device),
         },
     )
+
+
+def fingerprint_of_weights(weights: Weights) -> str:
+    """A short name for weights: equal for those of equal description."""
+    stages = (weights.coarse.info, weights.fine.info)
+    return fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages))
 
 
 def _plain(content: Any) -> Any:

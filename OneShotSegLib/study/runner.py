@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.study.case_run import done_fields, run_case
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, end, give_up, result_of, sudden_ends
 from OneShotSegLib.study.description import StudyCase, name_cases
-from OneShotSegLib.study.engine import Engine
+from OneShotSegLib.study.engine import CPU, Engine
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.locking import exclusive
@@ -77,20 +78,37 @@ def propagate_batch(request: PropagationRequest, listener: Listener = silent) ->
         cases = name_cases(path for query in request.queries for path in find_volumes(query))
         ct = read_volume(request.support)
         scribbles = read_label_map(request.scribbles).with_background(request.background_label)
-        device = choose_device(request.device)
+        # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
+        device = CPU if request.is_shared_out else choose_device(request.device)
         with noticed_in_list() as warnings:
             engine = Engine(ct, scribbles, choose_weights(request.weights, ct, device), request.method, device)
         description = describe(request, ct, scribbles, engine.support, engine.weights, engine.bench.device)
         description = open_study(paths, description, cases)
         sweep(paths.root)
         write_support(paths, request.support, scribbles)
-        with run_log(paths, listener) as tell:
+        with run_log(paths, listener) as tell, _crew(request, paths, engine) as crew:
             tell("started", cases=[case.case for case in description.cases], study=str(paths.root))
             for text in warnings:
                 tell("notice", text=text)
-            outcome = _all_cases(paths, description.cases, OneProcess(paths, engine), tell, request.retry_failed)
+            outcome = _all_cases(paths, description.cases, crew, tell, request.retry_failed)
             _close(paths, outcome, tell)
         return outcome
+
+
+@contextmanager
+def _crew(request: PropagationRequest, paths: StudyPaths, engine: Engine) -> Iterator[Crew]:
+    if not request.is_shared_out:
+        yield OneProcess(paths, engine)
+        return
+    from OneShotSegLib.study.cluster import Cluster, job_of
+    from OneShotSegLib.study.cluster_start import connected, started
+
+    if request.scheduler is not None:
+        cluster = connected(request.scheduler)
+    else:
+        cluster = started(request.workers or 1, request.device)
+    with cluster as client:
+        yield Cluster(paths, job_of(request, engine.weights), client)
 
 
 def _all_cases(
