@@ -120,11 +120,15 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_run.py
   OneShotSegLib/study/case_state.py
+  OneShotSegLib/study/checks.py
+  OneShotSegLib/study/cluster.py
+  OneShotSegLib/study/cluster_start.py
   OneShotSegLib/study/description.py
   OneShotSegLib/study/engine.py
   OneShotSegLib/study/events.py
   OneShotSegLib/study/layout.py
   OneShotSegLib/study/locking.py
+  OneShotSegLib/study/naming.py
   OneShotSegLib/study/notices.py
   OneShotSegLib/study/opening.py
   OneShotSegLib/study/outlines.py

@@ -94,6 +94,12 @@ def propagate(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try each case that fails once more, after all the others.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes on this machine, one a GPU; this process if left out.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, whose workers do the cases; instead of --workers.")
+    ] = None,
     events: EventsOption = Events.text,
 ) -> None:
     """Carry the scribbles of one CT to others and grow them into pseudo masks."""
@@ -102,7 +108,17 @@ def propagate(
     from OneShotSegLib.study.runner import propagate_batch
 
     request = PropagationRequest(
-        support, scribbles, query, output, weights, device, background_label, METHODS[method.value], retry_failed
+        support,
+        scribbles,
+        query,
+        output,
+        weights,
+        device,
+        background_label,
+        METHODS[method.value],
+        retry_failed,
+        workers,
+        scheduler,
     )
     outcome = propagate_batch(request, _listener(events))
     _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")

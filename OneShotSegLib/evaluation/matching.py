@@ -9,7 +9,9 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import stem_of, suffix_of
-from OneShotSegLib.study.layout import StudyPaths, read_json, safe_name
+from OneShotSegLib.study.checks import check_description
+from OneShotSegLib.study.layout import StudyPaths, read_json
+from OneShotSegLib.study.naming import safe_name
 
 LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
 
@@ -44,7 +46,7 @@ def find_predictions(path: Path, edited: bool = False) -> Predictions:
 
 
 def _of_study(study: StudyPaths, edited: bool) -> Predictions:
-    content = read_json(study.description)
+    content = check_description(study.description, read_json(study.description))
     try:
         names = [str(entry["case"]) for entry in content["cases"]]
         labels = {int(entry["value"]): str(entry["name"]) for entry in content["labels"]}

@@ -137,7 +137,7 @@ def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: in
 
 
 def _smoothing(volume: Volume, grid: Volume) -> NDArray[np.float64]:
-    """Sigma, mm, along each axis: 0.35 of the coarser step where the grid steps over voxels, as a box would do; else 0."""
+    """Sigma, mm, along each axis: 0.35 of the coarser step where voxels are stepped over, as a box would do; else 0."""
     cosines = grid.direction.T @ volume.direction  # of grid axis (row) to volume axis (column)
     target = np.sqrt((cosines**2).T @ grid.spacing**2)  # root mean square of the grid's step along each volume axis
     ratio = target / volume.spacing

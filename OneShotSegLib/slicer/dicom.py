@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import slicer
 
-from OneShotSegLib.slicer.inputs import unique_names
+from OneShotSegLib.study.naming import unique_names
 
 SERIES_DESCRIPTION = "0008,103e"
 PATIENT_ID = "0010,0020"

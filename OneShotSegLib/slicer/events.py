@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+GREATEST = 1e15
 KNOWN = frozenset({"started", "case_started", "step", "case_done", "case_failed", "notice", "finished"})
 
 
@@ -30,7 +31,9 @@ class Event:
     def number(self, name: str, default: float = 0.0) -> float:
         """A field as a number; the default if it is missing or no number."""
         value = self.fields.get(name)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < GREATEST:
+            return default
+        return float(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A field as a list of texts; empty if it is none."""
@@ -42,7 +45,7 @@ def parse_event(line: str) -> Event | None:
     """The event in a line; None for anything else, so that a newer or chatty child does no harm."""
     try:
         content = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     kind = content.get("event") if isinstance(content, dict) else None
-    return Event(kind, content) if kind in KNOWN else None
+    return Event(kind, content) if isinstance(kind, str) and kind in KNOWN else None

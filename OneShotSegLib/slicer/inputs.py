@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.segmentations import Snapshot
 from OneShotSegLib.slicer.volumes import volume_from_node
-from OneShotSegLib.study.layout import safe_name
+from OneShotSegLib.study.naming import safe_name, unique_names
 
 COMPLETE = ".complete"
 
@@ -32,21 +32,6 @@ class Export:
 
     path: Path
     prepare: Callable[[], Callable[[], None]]
-
-
-def unique_names(names: Iterable[str]) -> list[str]:
-    """File names for these texts, in their order: valid on every system, each once whatever the case of its letters."""
-    taken: set[str] = set()
-    result = []
-    for text in names:
-        base = name = safe_name(text)
-        number = 2
-        while name.casefold() in taken:
-            name = f"{base}_{number}"
-            number += 1
-        taken.add(name.casefold())
-        result.append(name)
-    return result
 
 
 def export_volumes(nodes: Sequence[Any], folder: Path) -> list[Export]:

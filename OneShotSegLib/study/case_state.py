@@ -46,6 +46,9 @@ def begin(paths: StudyPaths, files: CasePaths) -> None:
     # A share that went away may leave an empty folder in its place: nothing must be written there.
     if not paths.description.is_file():
         raise InputError(f"{paths.root}: expected the study folder, found that it is gone (was a network share lost?).")
+    # A study may come from anywhere: a link in it must not lead our writing to another place.
+    if files.folder.resolve() != paths.root.resolve() / "cases" / files.name:
+        raise InputError(f"{files.folder}: expected a folder of the study, found a link to elsewhere.")
     sweep(files.folder)
     UNFINISHED.add(files.under_way)
     write_json(files.under_way, {"tries": sudden_ends(files) + 1})

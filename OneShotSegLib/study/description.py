@@ -15,7 +15,9 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import stem_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, safe_name, write_json
+from OneShotSegLib.study.checks import check_description
+from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, write_json
+from OneShotSegLib.study.naming import unique_names
 
 GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
 
@@ -77,12 +79,13 @@ class StudyDescription:
             raise InputError(
                 f"{study.description}: expected version {STUDY_VERSION}, found {content.get('version')!r}."
             )
+        check_description(study.description, content)
         return cls._from(study.description, {k: v for k, v in content.items() if k not in ("format", "version")})
 
     @classmethod
     def _from(cls, path: Path, content: dict[str, Any]) -> StudyDescription:
         try:
-            cases = tuple(StudyCase(safe_name(entry["case"]), entry["source"]) for entry in content.pop("cases"))
+            cases = tuple(StudyCase(entry["case"], entry["source"]) for entry in content.pop("cases"))
             supports, labels = tuple(content.pop("supports")), tuple(content.pop("labels"))
             return cls(supports=supports, labels=labels, cases=cases, **content)
         except (KeyError, TypeError, AttributeError) as error:
@@ -90,7 +93,7 @@ class StudyDescription:
 
     def differs_from(self, other: StudyDescription) -> str | None:
         """What makes two studies different, in words; None if their cases belong together."""
-        if [s["fingerprint"] for s in self.supports] != [s["fingerprint"] for s in other.supports]:
+        if [s.get("fingerprint") for s in self.supports] != [s.get("fingerprint") for s in other.supports]:
             return "another support or other scribbles"
         if self.settings != other.settings:
             return "other settings"
@@ -124,18 +127,4 @@ def name_cases(paths: Iterable[Path]) -> tuple[StudyCase, ...]:
     stems = [path.parent.name if stem_of(path).casefold() in GENERIC_STEMS else stem_of(path) for path in sources]
     if len({stem.casefold() for stem in stems}) < len(stems):
         stems = [f"{path.parent.name}_{stem}" for path, stem in zip(sources, stems, strict=True)]
-    return tuple(StudyCase(name, str(path)) for name, path in zip(_made_unique(stems), sources, strict=True))
-
-
-def _made_unique(names: Iterable[str]) -> list[str]:
-    used: set[str] = set()
-    unique = []
-    for name in names:
-        safe = candidate = safe_name(name)
-        number = 1
-        while candidate.casefold() in used:
-            number += 1
-            candidate = f"{safe}-{number}"
-        used.add(candidate.casefold())
-        unique.append(candidate)
-    return unique
+    return tuple(StudyCase(name, str(path)) for name, path in zip(unique_names(stems), sources, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from OneShotSegLib.imaging.atomic import whole_file
 
 STUDY_FORMAT = "OneShotSeg study"
 STUDY_VERSION = 1
-UNSAFE = re.compile(r"[^\w.\- ]+")
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -122,12 +119,6 @@ class StudyPaths:
         return CasePaths(self.cases_folder / name)
 
 
-def safe_name(text: str) -> str:
-    """A case name that is a valid file name on every system: no path, no reserved name, at most 80 characters."""
-    name = UNSAFE.sub("_", text).strip(" .")[:80].rstrip(" .") or "case"
-    return f"_{name}" if RESERVED.fullmatch(name) else name
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people and machines; the file appears whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -136,7 +127,8 @@ def write_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; the file appears whole or not at all."""
     with whole_file(path) as beside:
-        beside.write_text(text, encoding="utf-8", newline="")
+        # A file name may hold bytes that are no UTF-8; in JSON this way of writing them is read as what it was.
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def read_json(path: Path) -> Any:
@@ -149,5 +141,5 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON file, found something that cannot be read as one.") from error

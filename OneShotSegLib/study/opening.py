@@ -12,6 +12,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
 from OneShotSegLib.networks.device import describe_device
+from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.pipeline import DEFAULT, Method
 from OneShotSegLib.study.description import (
     StudyCase,
@@ -22,6 +23,7 @@ from OneShotSegLib.study.description import (
 )
 from OneShotSegLib.study.engine import Engine, ScribbledCT
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import unique_names
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class PropagationRequest:
         background_label: Value of the background stroke, if no segment is named so.
         method: Settings of the steps.
         retry_failed: Try each case that fails once more, after all the others.
+        workers: Worker processes to start on this machine; None for this process alone.
+        scheduler: Address of a Dask scheduler whose workers do the cases.
     """
 
     supports: Sequence[Path]
@@ -49,6 +53,13 @@ class PropagationRequest:
     background_label: int | None = None
     method: Method = DEFAULT
     retry_failed: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+
+    @property
+    def is_shared_out(self) -> bool:
+        """Whether other processes do the cases."""
+        return self.workers is not None or self.scheduler is not None
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -76,16 +87,24 @@ def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
             "Expected scribbles for each support (--support CT --scribbles MAP, repeated together); "
             f"found {len(request.supports)} and {len(request.scribbles)}."
         )
+    return scribbled_cts(request.supports, request.scribbles, request.background_label)
+
+
+def scribbled_cts(cts: Sequence[Path], maps: Sequence[Path], background_label: int | None) -> list[ScribbledCT]:
+    """Read CTs and the scribbles of each.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
     return [
-        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(request.background_label))
-        for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
+        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(background_label))
+        for ct, scribbles in zip(cts, maps, strict=True)
     ]
 
 
 def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
     """The study that the request asks for, still without cases."""
     weights, structures = engine.weights, engine.structures
-    stages = (weights.coarse.info, weights.fine.info)
     return StudyDescription(
         supports=tuple(
             {
@@ -100,11 +119,17 @@ def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
         settings=_plain(asdict(request.method)),
         weights={
             "name": weights.name,
-            "fingerprint": fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages)),
-            "steps": {info.stage: info.step for info in stages},
+            "fingerprint": fingerprint_of_weights(weights),
+            "steps": {info.stage: info.step for info in (weights.coarse.info, weights.fine.info)},
             "device": describe_device(engine.bench.device),
         },
     )
+
+
+def fingerprint_of_weights(weights: Weights) -> str:
+    """A short name for weights: equal for those of equal description."""
+    stages = (weights.coarse.info, weights.fine.info)
+    return fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages))
 
 
 def _plain(content: Any) -> Any:
@@ -123,25 +148,13 @@ def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCa
             raise InputError(f"{paths.root}: expected this study or an empty folder, found a study with {difference}.")
         known = {case.source: case for case in there.cases}
         fresh = [case for case in cases if case.source not in known]
-        cases = _without_clashes(there.cases, fresh)
-        wanted = replace(there, cases=cases)
+        names = unique_names((case.case for case in fresh), (case.case for case in there.cases))
+        named = (replace(case, case=name) for case, name in zip(fresh, names, strict=True))
+        wanted = replace(there, cases=(*there.cases, *named))
     else:
         wanted = replace(wanted, cases=cases)
     wanted.write(paths)
     return wanted
-
-
-def _without_clashes(old: tuple[StudyCase, ...], fresh: list[StudyCase]) -> tuple[StudyCase, ...]:
-    used = {case.case.casefold() for case in old}
-    added = []
-    for case in fresh:
-        name, number = case.case, 1
-        while name.casefold() in used:
-            number += 1
-            name = f"{case.case}-{number}"
-        used.add(name.casefold())
-        added.append(replace(case, case=name))
-    return (*old, *added)
 
 
 def write_supports(paths: StudyPaths, request: PropagationRequest, supports: Sequence[ScribbledCT]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.checks import is_label, is_number, is_text
 from OneShotSegLib.study.layout import read_json, write_json
 
 State = Literal["found", "partial", "absent"]
+MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio")
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,31 @@ def read_quality(path: Path) -> CaseQuality:
     """
     content: dict[str, Any] = read_json(path)
     try:
+        if not _is_quality(content):
+            raise TypeError("values of other kinds")
         structures = tuple(StructureQuality(**entry) for entry in content.pop("structures"))
         warnings = tuple(content.pop("warnings"))
         return CaseQuality(**content, structures=structures, warnings=warnings)
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the quality of a case, found other content.") from error
+
+
+def _is_quality(content: Any) -> bool:
+    return (
+        is_text(content["case"])
+        and is_number(content["score"], 0, 1)
+        and all(map(_is_structure, content["structures"]))
+        and all(map(is_text, content["warnings"]))
+        and all(map(is_number, content.get("seconds", {}).values()))
+    )
+
+
+def _is_structure(entry: Mapping[str, Any]) -> bool:
+    rest = {name: value for name, value in entry.items() if name not in ("value", "name", "state", "score")}
+    return (
+        is_label(entry["value"])
+        and is_text(entry["name"])
+        and entry["state"] in get_args(State)
+        and is_number(entry["score"], 0, 1)
+        and all(is_number(value) or (value is None and name in MAY_BE_UNKNOWN) for name, value in rest.items())
+    )

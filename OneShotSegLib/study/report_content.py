@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.checks import check_description
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
@@ -169,7 +170,7 @@ def read_content(root: Path, evaluation: Judged | None = None) -> StudyContent:
         InputError: If the folder is no study.
     """
     paths = StudyPaths(root)
-    description = read_json(paths.description)
+    description = check_description(paths.description, read_json(paths.description))
     try:
         background = description.get("background_label")
         labels = tuple(_label(entry) for entry in description["labels"] if entry["value"] != background)

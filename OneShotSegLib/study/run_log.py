@@ -73,6 +73,8 @@ def _on_one_line(value: Any) -> str:
 
 def _open(paths: StudyPaths) -> RotatingFileHandler | None:
     try:
+        if paths.logs.is_symlink():
+            return None  # it leads to a folder whose files are not ours to remove
         paths.logs.mkdir(exist_ok=True)
         _forget_old(paths.logs)
         path = paths.logs / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ.log")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.study.case_run import done_fields, run_case
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, end, give_up, result_of, sudden_ends
 from OneShotSegLib.study.description import StudyCase, name_cases
-from OneShotSegLib.study.engine import Engine
+from OneShotSegLib.study.engine import CPU, Engine
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.locking import exclusive
@@ -82,20 +83,37 @@ def propagate_batch(request: PropagationRequest, listener: Listener = silent) ->
         ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
         cases = name_cases(path for query in request.queries for path in find_volumes(query))
         supports = read_supports(request)
-        device = choose_device(request.device)
+        # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
+        device = CPU if request.is_shared_out else choose_device(request.device)
         with noticed_in_list() as warnings:
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, request.method, device)
         description = open_study(paths, describe(request, engine), cases)
         sweep(paths.root)
         write_supports(paths, request, supports)
-        with run_log(paths, listener) as tell:
+        with run_log(paths, listener) as tell, _crew(request, paths, engine) as crew:
             tell("started", cases=[case.case for case in description.cases], study=str(paths.root))
             for text in warnings:
                 tell("notice", text=text)
-            outcome = do_cases(paths, description.cases, OneProcess(paths, engine), tell, request.retry_failed)
+            outcome = do_cases(paths, description.cases, crew, tell, request.retry_failed)
             close_run(paths, outcome, tell)
         return outcome
+
+
+@contextmanager
+def _crew(request: PropagationRequest, paths: StudyPaths, engine: Engine) -> Iterator[Crew]:
+    if not request.is_shared_out:
+        yield OneProcess(paths, engine)
+        return
+    from OneShotSegLib.study.cluster import Cluster, job_of
+    from OneShotSegLib.study.cluster_start import connected, started
+
+    if request.scheduler is not None:
+        cluster = connected(request.scheduler)
+    else:
+        cluster = started(request.workers or 1, request.device)
+    with cluster as client:
+        yield Cluster(paths, job_of(request, engine.weights), client)
 
 
 def do_cases(

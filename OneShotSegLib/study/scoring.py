@@ -17,6 +17,7 @@ from OneShotSegLib.steps.scribbles import thin
 from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality
 
 CYCLE_POINTS_PER_LABEL = 12
+CYCLE_STARTS = 24
 ABSENT_BELOW_IN_VIEW = 0.2
 PARTIAL_BELOW_IN_VIEW = 0.9
 BORDER_MM = 3.01
@@ -56,7 +57,7 @@ def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> 
     painted, labels = points.positions[subset], points.labels[subset]
     arrived = result.propagation.points.positions[support.described][subset]
     coarse = locate(weights.coarse, result.prepared.coarse, arrived)
-    starts = start_positions(support.prepared, count=24, over_body=True, seed=0)
+    starts = start_positions(support.prepared, CYCLE_STARTS, over_body=True, seed=0)
     back = first_jump(coarse, support.prepared.coarse, weights.coarse, starts, "median")
     back = jump(coarse, support.prepared.coarse, weights.coarse, back)
     back = jump(result.features.latent[subset], support.prepared.fine, weights.fine, back)

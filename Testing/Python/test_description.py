@@ -4,7 +4,8 @@ import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
-from OneShotSegLib.study.layout import StudyPaths, safe_name
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import safe_name
 
 DESCRIPTION = StudyDescription(
     supports=({"ct": "/a/ct.nii.gz", "scribbles": "scribbles.seg.nrrd", "fingerprint": "abc"},),

@@ -20,7 +20,8 @@ from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.support_section import SupportSection
 from OneShotSegLib.slicer.volumes import volume_from_node
 from OneShotSegLib.slicer.weights import IMPORTED_FOLDER
-from OneShotSegLib.study.layout import StudyPaths, safe_name
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import safe_name
 
 STEPS = 1000
 SUPPORT_FOLDER = "support"

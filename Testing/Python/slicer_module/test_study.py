@@ -210,7 +210,7 @@ def test_a_volume_node_becomes_a_file_that_reads_back(scene: Any, tmp_path: Path
     ct = Volume.create(np.arange(24, dtype=np.int16).reshape(2, 3, 4), (3, 1, 2), (5, 6, 7))
     nodes = [add_volume_node(ct, name) for name in ("a/b", "A_b")]
     exports = export_volumes(nodes, tmp_path)
-    assert [export.path.name for export in exports] == ["a_b.nrrd", "A_b_2.nrrd"]
+    assert [export.path.name for export in exports] == ["a_b.nrrd", "A_b-2.nrrd"]
     exports[1].prepare()()
     back = read_volume(exports[1].path)
     assert back.same_grid(ct)
