@@ -2,8 +2,11 @@
 
     python Testing/benchmarks/accuracy.py --cohort ../shared/cohort --support pt_4 --split validation
 
-For each method: distance of the propagated scribbles to their structure after each stage, share of them inside it, Dice
-after expansion and after refinement, seconds a case; and how well the label-free score predicts Dice.
+    python Testing/benchmarks/accuracy.py --cohort ../shared/cohort --support pt_4 pt_2 pt_20 --method default
+
+With several supports, a table for each and one for their vote. For each method: distance of the propagated scribbles
+to their structure after each stage, share of them inside it, Dice after expansion, Dice and HD95 of the pseudo mask,
+seconds a case; and how well the label-free score predicts Dice.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import spearmanr
 
+from OneShotSegLib.evaluation.metrics import compare
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.resampling import resample_labels
@@ -29,6 +33,8 @@ from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.pipeline import METHODS, Method, QueryResult, Support, prepare_support, segment_query
 from OneShotSegLib.study.scoring import dice, judge
+from OneShotSegLib.study.segmented import Opinion, settle
+from OneShotSegLib.study.tables import common_structures
 
 ORGANS = {1: "Brainstem", 2: "SpinalCord", 3: "RightParotid", 4: "LeftParotid", 7: "Mandible"}
 BACKGROUND = 8
@@ -47,24 +53,31 @@ def main() -> None:
     """Print the tables."""
     options = _options()
     names = _cases(options.cohort, options.split)[: options.cases]
-    ct = read_volume(options.cohort / "cases" / options.support / "ct.nii.gz")
+    ct = read_volume(options.cohort / "cases" / options.support[0] / "ct.nii.gz")
     weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
-    print(f"Support {options.support}, {len(names)} {options.split} cases, weights {weights.name}", end=", ")
-    print(f"{torch.get_num_threads()} CPU threads\n")
+    print(f"{len(names)} {options.split} cases, weights {weights.name}, {torch.get_num_threads()} CPU threads\n")
     for name in options.method:
-        rows = list(_measure(METHODS[name], ct, weights, options, names))
-        _print_table(name, rows)
-        _print_score(name, rows, options.plot)
-        if options.json:
-            options.json.mkdir(parents=True, exist_ok=True)
-            file = options.json / f"{options.support}-{name}.json"
-            file.write_text(json.dumps([vars(row) for row in rows], indent=1))
+        opinions: dict[str, list[Opinion]] = {case: [] for case in names}
+        for support in options.support:
+            rows = list(_measure(METHODS[name], support, weights, options, opinions))
+            _tell(f"{support}, {name}", rows, options)
+        if len(options.support) > 1:
+            _tell(f"vote, {name}", list(_vote(opinions, options)), options)
+
+
+def _tell(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
+    _print_table(title, rows)
+    file = title.replace(", ", "-")
+    _print_score(title, rows, options.plot and options.plot / f"score-{file}.png")
+    if options.json:
+        options.json.mkdir(parents=True, exist_ok=True)
+        (options.json / f"{file}.json").write_text(json.dumps([vars(row) for row in rows], indent=1))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohort", type=Path, required=True)
-    parser.add_argument("--support", default="pt_4")
+    parser.add_argument("--support", nargs="+", default=["pt_4"])
     parser.add_argument("--split", default="validation", choices=("train", "validation"))
     parser.add_argument("--cases", type=int, default=None, help="only the first so many")
     parser.add_argument("--weights", default="headneck")
@@ -80,25 +93,52 @@ def _cases(cohort: Path, split: str) -> list[str]:
 
 
 def _measure(
-    method: Method, ct: Volume, weights: Weights, options: argparse.Namespace, names: Sequence[str]
+    method: Method, name: str, weights: Weights, options: argparse.Namespace, opinions: dict[str, list[Opinion]]
 ) -> Iterable[Row]:
-    scribbles = read_label_map(options.cohort / "scribbles" / f"{options.support}.nii.gz").with_background(BACKGROUND)
+    """The figures of one support; its results are added to the opinions of each case."""
+    ct = read_volume(options.cohort / "cases" / name / "ct.nii.gz")
+    scribbles = read_label_map(options.cohort / "scribbles" / f"{name}.nii.gz").with_background(BACKGROUND)
     support = prepare_support(ct, scribbles, weights, method)
-    for name in names:
-        query = read_volume(options.cohort / "cases" / name / "ct.nii.gz")
-        reference = read_volume(options.cohort / "cases" / name / "seg.nii.gz")
+    for case in opinions:
+        query, reference = _read_case(options, case)
         started = time.perf_counter()
         result = segment_query(support, query, weights, method)
         seconds = time.perf_counter() - started
-        quality = {structure.value: structure for structure in judge(name, support, result, weights).structures}
-        masks = [resample_labels(labels, query).array for labels in (result.expansion.labels, result.refined)]
+        opinion = Opinion(support, result, judge(case, support, result, weights))
+        opinions[case].append(opinion)
+        grown = resample_labels(result.expansion.labels, query, result.smooth_mm).array
+        mask = result.pseudo_mask().array
         for value in sorted(set(support.structures.values) & set(ORGANS)):
             if (reference.array == value).any():
-                row = Row(name, value, _landing(support, result, reference, value))
-                row.figures["Dice after expansion"] = dice(masks[0] == value, reference.array == value)
-                row.figures["Dice after refinement"] = dice(masks[1] == value, reference.array == value)
-                row.figures |= {"score": quality[value].score, "seconds a case": seconds}
+                row = Row(case, value, _landing(support, result, reference, value))
+                row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
+                row.figures |= _final(mask, reference, value)
+                structure = opinion.of(value)
+                row.figures |= {"score": structure.score if structure else 0.0, "seconds a case": seconds}
                 yield row
+
+
+def _vote(opinions: dict[str, list[Opinion]], options: argparse.Namespace) -> Iterable[Row]:
+    """The figures of the supports' vote."""
+    for case, voters in opinions.items():
+        _, reference = _read_case(options, case)
+        structures = common_structures([voter.support.structures for voter in voters])
+        settled = settle(voters, structures, voters[0].result.smooth_mm)
+        for structure in settled.quality.structures:
+            if structure.value in ORGANS and (reference.array == structure.value).any():
+                figures = _final(settled.mask.array, reference, structure.value)
+                yield Row(case, structure.value, {**figures, "score": structure.score})
+
+
+def _read_case(options: argparse.Namespace, case: str) -> tuple[Volume, Volume]:
+    folder = options.cohort / "cases" / case
+    return read_volume(folder / "ct.nii.gz"), read_volume(folder / "seg.nii.gz")
+
+
+def _final(mask: np.ndarray, reference: Volume, value: int) -> dict[str, float]:
+    found = compare("", value, "", reference.array == value, mask == value, reference.spacing)
+    figures = {"Dice": found.dice or 0.0}
+    return figures if found.hd95_mm is None else {**figures, "HD95 mm": found.hd95_mm}
 
 
 def _landing(support: Support, result: QueryResult, reference: Volume, value: int) -> dict[str, float]:
@@ -133,21 +173,21 @@ def _print_table(name: str, rows: Sequence[Row]) -> None:
             np.mean([row.figures[column] for row in rows if row.value == value and column in row.figures])
             for value in values
         ]
-        digits = 1 if column.startswith(("mm", "seconds")) else 2
+        digits = 1 if column.startswith(("mm", "seconds", "HD95")) else 2
         print(f"| {column} | " + " | ".join(f"{mean:.{digits}f}" for mean in (*means, np.nanmean(means))) + " |")
     print()
 
 
 def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:
     scores = np.array([row.figures["score"] for row in rows])
-    reached = np.array([row.figures["Dice after refinement"] for row in rows])
+    reached = np.array([row.figures["Dice"] for row in rows])
     structures = spearmanr(scores, reached)
     cases = sorted({row.case for row in rows})
     per_case = [[np.mean(v[[row.case == case for row in rows]]) for case in cases] for v in (scores, reached)]
     print(f"Score against Dice, `{name}`: Spearman {structures.statistic:.2f} over {len(rows)} structures", end=", ")
     print(f"{spearmanr(*per_case).statistic:.2f} over {len(cases)} cases\n")
     if plot is not None:
-        _scatter(plot / f"score-{name}.png", rows)
+        _scatter(plot, rows)
 
 
 def _scatter(path: Path, rows: Sequence[Row]) -> None:
@@ -159,7 +199,7 @@ def _scatter(path: Path, rows: Sequence[Row]) -> None:
     figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
     for value, organ in ORGANS.items():
         mine = [row.figures for row in rows if row.value == value]
-        axes.scatter([f["score"] for f in mine], [f["Dice after refinement"] for f in mine], s=18, label=organ)
+        axes.scatter([f["score"] for f in mine], [f["Dice"] for f in mine], s=18, label=organ)
     axes.set(xlabel="score (without a reference)", ylabel="Dice", xlim=(0, 1), ylim=(0, 1))
     axes.legend(frameon=False, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
