@@ -12,7 +12,7 @@ from OneShotSegLib.study.checks import is_label, is_number, is_text
 from OneShotSegLib.study.layout import read_json, write_json
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio")
+MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
 
 
 @dataclass(frozen=True)

