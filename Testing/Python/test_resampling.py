@@ -7,12 +7,15 @@ import time
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from OneShotSegLib.imaging import resampling
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.intensity import HUWindow
+from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.resampling import (
     cropped,
     label_boxes,
@@ -303,3 +306,15 @@ def test_points_off_the_grid_and_without_a_label_paint_nothing():
     off = [(-0.6, 0, 0), (0, 4.6, 0), (0, 0, 99), (np.nan, 0, 0), (2, 2, 2)]
     assert not painted(off, [1, 2, 3, 4, 0]).any()
     assert not painted([], []).any()
+
+
+@pytest.mark.parametrize("spacing", [(6.0, 6.0, 6.0), (2.5, 1.0, 3.0), (0.7, 0.9, 1.1)])
+def test_reading_along_the_axes_gives_what_smoothing_and_reading_the_whole_volume_gives(spacing):
+    array = np.random.default_rng(0).integers(-1000, 1500, (31, 33, 37)).astype(np.int16)
+    volume = Volume.create(array, (2.0, 0.9, 1.1), (3, -7, 11))
+    grid = working_grid(volume, spacing)
+    image = resampling._smoothed(
+        to_itk(volume.with_array(array.astype(np.float32))), resampling._smoothing(volume, grid)
+    )
+    whole = from_itk(resampling._resample_itk(image, grid, -1000.0, sitk.sitkLinear)).array
+    np.testing.assert_allclose(resample(volume, grid, fill=-1000.0).array, whole, atol=0.02)
