@@ -4,21 +4,31 @@
 
 makes a study of the cohort's train cases in which a reviewer corrected every case to the reference labels; training on
 it with the same trainer gives the upper bound. Nothing of the cohort is copied but its labels, into STUDY.
+
+    python Testing/benchmarks/segmentation.py compare COHORT WORK --model NAME=FOLDER ... --study pseudo=STUDY
+
+segments the validation cases with each model (and takes studies that are there already, as of pseudo masks), and prints
+Dice, HD95 and ASSD of each structure as tables.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
+from OneShotSegLib.evaluation import Evaluation, evaluate
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.study.events import ProgressListener
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
 
 ORGANS = ("Brainstem", "SpinalCord", "RightParotid", "LeftParotid", "Esophagus", "Larynx", "Mandible")
 BACKGROUND = 8
@@ -64,6 +74,45 @@ def reference_study(
         ledger.decide(name, "edited")
     ledger.save()
     print(f"{len(names)} cases in {study}")
+
+
+@app.command()
+def compare(
+    cohort: Annotated[Path, typer.Argument(help="The cohort's folder.")],
+    work: Annotated[Path, typer.Argument(help="Where the results go, a study a model.")],
+    model: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of a model; may be repeated.")] = None,
+    study: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of a study; may be repeated.")] = None,
+    structures: Annotated[str, typer.Option(help="Values to judge, with commas.")] = "1,2,3,4,7",
+    flips: Annotated[bool, typer.Option(help="Average over flips.")] = False,
+) -> None:
+    """Judge models and studies on the validation cases."""
+    cases = [cohort / "cases" / name / "ct.nii.gz" for name in cases_of(cohort, "validation")]
+    results = {}
+    for name, folder in map(_named, study or []):
+        results[name] = evaluate(cohort / "cases", folder)
+    for name, folder in map(_named, model or []):
+        output = work / name
+        segment_batch(SegmentRequest(folder, cases, output, flips=flips), ProgressListener())
+        results[name] = evaluate(cohort / "cases", output)
+    values = [int(value) for value in structures.split(",")]
+    for measure, places in (("dice", 3), ("hd95_mm", 1), ("assd_mm", 2)):
+        _table(results, values, measure, places)
+
+
+def _named(text: str) -> tuple[str, Path]:
+    name, _, folder = text.partition("=")
+    return name, Path(folder)
+
+
+def _table(results: Mapping[str, Evaluation], values: Sequence[int], measure: str, places: int) -> None:
+    """One measure: a row a result, a column a structure; the mean is that of the columns."""
+    print(f"\n| {measure} | {' | '.join(ORGANS[value - 1] for value in values)} | mean |")
+    print("| --- " * (len(values) + 2) + "|")
+    for name, result in results.items():
+        of_value = dict(zip(result.labels, result.means(), strict=True))
+        found = [getattr(of_value[value], measure) for value in values]
+        means = [float("nan") if mean is None else mean for mean in found]
+        print("| " + " | ".join([name, *(f"{mean:.{places}f}" for mean in (*means, float(np.nanmean(means))))]) + " |")
 
 
 if __name__ == "__main__":
