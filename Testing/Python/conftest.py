@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_batch
+from hypothesis import HealthCheck, settings
 from tiny_batch import TinyBatch
 
 from OneShotSegLib import phantom
@@ -16,6 +17,13 @@ COHORT = Path(__file__).parents[3] / "shared" / "cohort"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    usual = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+    settings.register_profile("usual", max_examples=20, **usual)
+    settings.register_profile("thorough", max_examples=2000, **usual)
+    settings.load_profile("thorough" if config.getoption("--run-slow") else "usual")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from common import Tally, batch, run_forked
+from dicom_series import write_series
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
@@ -120,7 +121,7 @@ def _formats(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
     for suffix in (".nii.gz", ".nii", ".nrrd", ".mha"):
         write_volume(ct, whole / f"ct{suffix}")
         formats[suffix] = (whole / f"ct{suffix}", read_volume)
-    formats["DICOM"] = (_dicom(whole / "series", ct.array[:6]), read_volume)
+    formats["DICOM"] = (write_series(whole / "series", ct.with_array(ct.array), "Nobody"), read_volume)
     formats[".seg.nrrd"] = (tiny.files.scribbles, read_label_map)
     formats["safetensors"] = (tiny.weights / "coarse.safetensors", load_prnet)
     formats["official .tar"] = (_official(tiny.weights, whole / "fine.tar"), lambda path: read_official(path))
@@ -136,28 +137,3 @@ def _official(weights: Path, path: Path) -> Path:
     torch.save({"epoch": 3, "state_dict": network.state_dict()}, buffer)
     path.write_bytes(buffer.getvalue())
     return path
-
-
-def _dicom(folder: Path, slices) -> Path:  # type: ignore[no-untyped-def]
-    from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-
-    folder.mkdir(parents=True)
-    series = generate_uid()
-    for number, pixels in enumerate(slices):
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-        data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        data.SeriesInstanceUID, data.Modality, data.PatientName = series, "CT", "Nobody"
-        data.ImagePositionPatient, data.ImageOrientationPatient = [0, 0, 5.0 * number], [1, 0, 0, 0, 1, 0]
-        data.PixelSpacing, data.SliceThickness, data.InstanceNumber = [2, 2], 5, number + 1
-        data.Rows, data.Columns = pixels.shape
-        data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-        data.BitsAllocated = data.BitsStored = 16
-        data.HighBit, data.PixelRepresentation = 15, 1
-        data.RescaleIntercept, data.RescaleSlope = 0, 1
-        data.PixelData = pixels.astype("<i2").tobytes()
-        data.save_as(folder / f"{number:03d}.dcm")
-    return folder
