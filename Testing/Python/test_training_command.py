@@ -76,19 +76,8 @@ def test_a_training_killed_by_the_system_goes_on_where_it_was(phantoms: CohortFi
         files = [phantoms.support, *phantoms.queries]
         return PRNetRequest(files, tmp_path / name, steps=12, fine_steps=1, base_channels=4, check_every=2)
 
-    options = [
-        "--steps",
-        "12",
-        "--fine-steps",
-        "1",
-        "--base-channels",
-        "4",
-        "--check-every",
-        "2",
-        "--device",
-        "cpu",
-        "--output",
-    ]
+    numbers = {"--steps": 12, "--fine-steps": 1, "--base-channels": 4, "--check-every": 2}
+    options = [str(part) for option in numbers.items() for part in option] + ["--device", "cpu"]
     files = [str(path) for path in (phantoms.support, *phantoms.queries)]
     command = [sys.executable, "-m", "OneShotSegLib", "train-prnet", *options, "--output", str(tmp_path / "killed")]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
