@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 CANCELLED = 130
-GRACE_SECONDS = 1.2
+GRACE_SECONDS = 0.8
 SENTENCE = "Cancelled; what was done is kept, and the same command goes on from there."
 
 _said = threading.Event()

@@ -11,6 +11,7 @@ from tiny_batch import TinyBatch
 
 from OneShotSegLib import phantom
 from OneShotSegLib.phantom import CohortFiles
+from OneShotSegLib.study import scoring
 
 COHORT = Path(__file__).parents[3] / "shared" / "cohort"
 
@@ -52,3 +53,10 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyBatch:
     """A batch of three queries that takes about a second a case."""
     return tiny_batch.make(tmp_path_factory.mktemp("tiny"), 3)
+
+
+@pytest.fixture
+def brief_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spend less on the scores, where they are not what is tested."""
+    monkeypatch.setattr(scoring, "CYCLE_POINTS_PER_LABEL", 1)
+    monkeypatch.setattr(scoring, "CYCLE_STARTS", 4)

@@ -25,6 +25,8 @@ from OneShotSegLib.study.case_state import SUDDEN_ENDS, begin, give_up, result_o
 from OneShotSegLib.study.engine import Bench, Engine, ScribbledCT
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
+pytestmark = pytest.mark.usefixtures("brief_scores")
+
 CASE = "phantom_01"
 
 

@@ -13,6 +13,8 @@ from tiny_batch import TinyBatch
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.study.runner import propagate_batch
 
+pytestmark = pytest.mark.usefixtures("brief_scores")
+
 PATIENT = "Zaphod^Beeblebrox"
 TRACES = ("zaphod", "beeblebrox", "19010203")
 
