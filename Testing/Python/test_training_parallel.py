@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -49,10 +50,13 @@ def test_two_processes_share_their_gradients_and_keep_the_same_weights(tmp_path:
     alone = [make_trainer(volumes, tmp_path / f"alone{rank}.safetensors", Ranks(rank)) for rank in (0, 1)]
     for trainer in alone:
         trainer._backward()
-    pairs = zip(*(trainer.network.named_parameters() for trainer in alone), strict=True)
-    for (name, first), (_, second) in pairs:
-        assert not torch.equal(first.grad, second.grad), f"{name}: both processes saw the same patches"
-        torch.testing.assert_close(one[name], (first.grad + second.grad) / 2, rtol=1e-3, atol=1e-6)
+    names = [name for name, _ in alone[0].network.named_parameters()]
+    first, second = (_flat(value.grad for value in trainer.network.parameters()) for trainer in alone)
+    shared, wanted = _flat(one[name] for name in names), (first + second) / 2
+    assert (first - second).norm() > 0.1 * wanted.norm(), "both processes saw the same patches"
+    # As a whole: a bias before a normalisation has a gradient of zero, and what is computed is rounding.
+    assert (shared - wanted).norm() < 1e-3 * wanted.norm()
+    for name in names:
         assert torch.equal(one["weight." + name], other["weight." + name])
     _, info = load_prnet(tmp_path / "coarse.safetensors")
     assert info.training["processes"] == 2
@@ -64,6 +68,10 @@ def test_without_torchrun_there_is_one_process() -> None:
         assert ranks == Ranks(0, 1)
         assert ranks.leads
         assert device.type == "cpu"
+
+
+def _flat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:

@@ -256,3 +256,18 @@ def test_devices_are_read_from_among_other_words() -> None:
     assert automatic.name == "auto"
     assert gpu.describe() == "GPU (4.0 of 8.0 GB free)"
     assert parse_devices("nonsense") == FALLBACK
+
+
+def test_the_command_line_understands_what_the_train_button_asks_for(tmp_path: Path) -> None:
+    import typer
+
+    from OneShotSegLib.cli.app import app
+    from OneShotSegLib.slicer.commands import train_segmentation
+
+    words = train_segmentation(tmp_path / "study", tmp_path / "study" / "model", "cpu")
+    command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
+    understood = command.make_context(words[0], words[1:]).params
+    assert understood["study"] == tmp_path / "study"
+    assert understood["output"] == tmp_path / "study" / "model"
+    assert understood["device"] == "cpu"
+    assert understood["events"].value == "json"
