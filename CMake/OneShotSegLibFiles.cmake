@@ -149,6 +149,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/tables.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
+  OneShotSegLib/training/calibration.py
   OneShotSegLib/training/command.py
   OneShotSegLib/training/curves.py
   OneShotSegLib/training/label_correction.py

@@ -19,7 +19,7 @@ from OneShotSegLib.imaging.resampling import cropped
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation import MODEL_FILE, SegmentationInfo, load_segmentation
-from OneShotSegLib.networks.sliding import predict_probabilities
+from OneShotSegLib.networks.sliding import predict_probabilities, with_offsets
 from OneShotSegLib.steps.components import fill_holes, keep_largest
 
 STEPS = ("prepare", "predict", "resample", "tidy")
@@ -118,7 +118,7 @@ def segment_ct(
     image = torch.as_tensor(np.ascontiguousarray(grid.array), device=segmenter.device)
     with torch.autocast(segmenter.device.type, torch.bfloat16, enabled=is_fast_in_bfloat16(segmenter.device)):
         found = predict_probabilities(segmenter.network, image, info.patch_size, options.overlap, options.flips)
-    probabilities = found.cpu().numpy()
+    probabilities = with_offsets(found, info.offsets).cpu().numpy()
     watch.begin("resample")
     values = np.array([0, *(structure.value for structure in info.structures)], dtype=np.uint8)
     labels = values[most_likely(probabilities, grid, ct)]

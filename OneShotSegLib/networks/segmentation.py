@@ -74,6 +74,8 @@ class SegmentationInfo:
         training: What it was trained on and how.
         step: Optimiser steps done.
         metrics: Figures of the training that need no reference.
+        offsets: What is taken from each structure's log probability, so that masks are as large as the labels learnt
+            from were; empty for nothing.
 
     Raises:
         ValueError: If a value cannot be; the message names it.
@@ -88,6 +90,7 @@ class SegmentationInfo:
     training: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
+    offsets: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.network in NETWORKS, f"a network of {', '.join(NETWORKS)}", self.network)
@@ -109,6 +112,13 @@ class SegmentationInfo:
             and all(_is_whole(value, 1, MAX_STRUCTURES) for value in values),
             "structures with label values of their own from 1 to 255",
             values,
+        )
+        _require(
+            isinstance(self.offsets, tuple)
+            and len(self.offsets) in (0, len(values))
+            and all(_is_number(value) and abs(value) < 1e3 for value in self.offsets),
+            "an offset for each structure, or none",
+            self.offsets,
         )
         _require(
             isinstance(self.training, Mapping) and isinstance(self.metrics, Mapping),
@@ -136,11 +146,11 @@ def _is_whole(value: object, low: int, high: int) -> bool:
 
 
 def _is_triple(values: object) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == 3
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v < 1e9 for v in values)
-    )
+    return isinstance(values, tuple) and len(values) == 3 and all(_is_number(v) and 0 < v < 1e9 for v in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def save_segmentation(path: Path, network: nn.Module, info: SegmentationInfo) -> None:

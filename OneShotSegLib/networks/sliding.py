@@ -51,3 +51,12 @@ def predict_probabilities(
         total = part if total is None else total + part
     assert total is not None
     return total / len(axes)
+
+
+def with_offsets(probabilities: Tensor, offsets: Sequence[float]) -> Tensor:
+    """Class probabilities (classes, D, H, W) with the structures' log probabilities lowered; sums are one."""
+    if not any(offsets):
+        return probabilities
+    factors = torch.tensor([0.0, *offsets], device=probabilities.device).neg().exp()
+    weighed = probabilities * factors[:, None, None, None]
+    return weighed / weighed.sum(dim=0, keepdim=True)

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from OneShotSegLib.networks.segmentation import SegmentationInfo, load_segmentation, save_segmentation
 from OneShotSegLib.networks.sliding import predict_probabilities
 from OneShotSegLib.training.augmentation import Augmentation
+from OneShotSegLib.training.calibration import size_offsets
 from OneShotSegLib.training.label_correction import CORRECTIONS, CorrectionName
 from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.segmentation_cases import TrainingCase
 from OneShotSegLib.training.segmentation_loss import segmentation_loss
 from OneShotSegLib.training.segmentation_sampling import PatchSampler
 from OneShotSegLib.training.segmentation_state import SegmentationState, StateFiles
+
+CALIBRATION_CASES = 12
 
 
 @dataclass(frozen=True)
@@ -291,9 +294,18 @@ class SegmentationTrainer:
 
     def _finish(self) -> SegmentationInfo:
         if self.ranks.leads:
+            self._calibrate()
             self.files.keep_best()
         self.ranks.wait()
         return load_segmentation(self.output)[1]
+
+    def _calibrate(self) -> None:
+        """Let the chosen network draw masks as large as the labels, by cases held out before those learnt from."""
+        network, info = load_segmentation(self.files.best, self.device)
+        noisy = [case for case in self.training if not case.trusted]
+        cases = [*self.held_out, *(noisy or self.training)][:CALIBRATION_CASES]
+        judged = ((self._predict(network, case), case.labels[case.focus], case.absent) for case in cases)
+        save_segmentation(self.files.best, network, replace(info, offsets=size_offsets(judged, info.classes)))
 
 
 class _Clock:
