@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Heart, Session
+from driving import MAX_BLOCKED_SECONDS, Heart, Session
 
 # In a process of its own: this one must stay without torch, as Slicer's does.
 MAKE_WEIGHTS = """
@@ -25,8 +25,6 @@ for info, name in ((coarse, COARSE_FILE), (fine, FINE_FILE)):
     save_prnet(Path(sys.argv[1]) / name, info.build(), info)
 """
 PATIENCE = 400.0
-# On a quiet machine it is under 0.1 s (docs/slicer.md); a loaded one may stop any process for longer than that.
-MAX_BLOCKED_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")

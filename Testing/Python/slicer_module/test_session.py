@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Heart, Session, clipped_texts
-
-# On a quiet machine it is under 0.1 s (docs/slicer.md); a loaded one may stop any process for longer than that.
-MAX_BLOCKED_SECONDS = 2.0
+from driving import MAX_BLOCKED_SECONDS, Heart, Session, clipped_texts
 
 
 @pytest.fixture
