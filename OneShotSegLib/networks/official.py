@@ -140,7 +140,7 @@ def _check_size(path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(entry.file_size for entry in archive.infolist())
-        except Exception as error:  # a broken archive raises NotImplementedError, struct.error and more beside BadZipFile
+        except Exception as error:  # a broken archive raises NotImplementedError and struct.error beside BadZipFile
             raise _unexpected(path, "a broken or truncated file") from error
     if size > MAX_BYTES:
         raise _unexpected(path, f"{size / 1024**3:.0f} GiB of data, more than any PRNet has")
