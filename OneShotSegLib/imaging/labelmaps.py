@@ -182,6 +182,14 @@ def _flattened(
     return flat, taken
 
 
+def consecutive(labels: Volume, structures: Sequence[Segment]) -> Volume:
+    """A map with these structures numbered 1, 2, ... in their order; values of no structure become background."""
+    table = np.zeros(MAX_LABEL + 1, dtype=np.uint8)
+    for number, structure in enumerate(structures, 1):
+        table[structure.value] = number
+    return labels.with_array(table[labels.array])
+
+
 def write_label_map(label_map: LabelMap, path: Path | str) -> None:
     """Write a label map; as .seg.nrrd it keeps names, colours and tags and opens in Slicer as a segmentation."""
     write_volume(label_map.volume, path, _metadata(label_map.segments, label_map.volume.array))

@@ -16,21 +16,18 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.intensity import check_ct
-from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
+from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
 from OneShotSegLib.imaging.resampling import Box, resample_labels
-from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.segmentation import SegmentationInfo
-from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.quality import CaseQuality, read_quality
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.results import StudyResult, study_results, study_structures
 
 FOCUS_MARGIN_MM = 16.0
 MAX_SEEDS = 20_000
 LEAST_WEIGHT = 0.3
 SPACING_STEP_MM = 0.5
 FINEST_MM, COARSEST_MM = 2.0, 4.0
-TRUSTED_STATES = ("accepted", "edited")
 
 
 @dataclass(frozen=True)
@@ -93,38 +90,24 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
         InputError: If the folder is no study, or nothing is left.
     """
     paths = StudyPaths(study)
-    description = StudyDescription.read(paths)
-    ledger = ReviewLedger.load(paths.review)
-    sources = []
-    for case in description.cases:
-        state = ledger[case.case].state if case.case in ledger else "pending"
-        files = paths.case(case.case)
-        labels = files.edited_mask if state == "edited" and files.edited_mask.is_file() else files.pseudo_mask
-        if state == "rejected" or not labels.is_file():
-            continue
-        quality = read_quality(files.quality) if files.quality.is_file() else None
-        trusted = state in TRUSTED_STATES
-        sources.append(
-            CaseSource(case.case, Path(case.source), labels, trusted, _absent(quality), _scores(quality, trusted))
-        )
+    sources = [
+        CaseSource(result.case, result.ct, result.mask, result.trusted, _absent(result.quality), _scores(result))
+        for result in study_results(paths)
+        if result.state != "rejected"
+    ]
     if not sources:
         raise InputError(f"{study}: expected cases that are done and not rejected to learn from, found none.")
-    return sources, _structures(paths, description)
-
-
-def _structures(paths: StudyPaths, description: StudyDescription) -> tuple[Segment, ...]:
-    try:
-        return tuple(Segment(entry["value"], entry["name"], tuple(entry["color"])) for entry in description.labels)
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{paths.description}: expected a value, name and color of each label, found gaps.") from error
+    return sources, study_structures(paths)
 
 
 def _absent(quality: CaseQuality | None) -> tuple[int, ...]:
     return () if quality is None else tuple(s.value for s in quality.structures if s.state == "absent")
 
 
-def _scores(quality: CaseQuality | None, trusted: bool) -> dict[int, float]:
-    return {} if quality is None or trusted else {s.value: s.score for s in quality.structures if s.state != "absent"}
+def _scores(result: StudyResult) -> dict[int, float]:
+    if result.quality is None or result.trusted:
+        return {}
+    return {s.value: s.score for s in result.quality.structures if s.state != "absent"}
 
 
 def choose_spacing(sources: Sequence[CaseSource], look_at: int = 9) -> tuple[float, float, float]:
@@ -170,7 +153,7 @@ def _load_case(
     ct = read_volume(source.ct)
     check_ct(ct.array, str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
-    channels = to_channels(read_label_map(source.labels).volume, info.structures)
+    channels = consecutive(read_label_map(source.labels).volume, info.structures)
     labels = resample_labels(channels, prepared).array
     box = body_box(prepared.array)
     image, labels = np.ascontiguousarray(prepared.array[box]), np.ascontiguousarray(labels[box])
@@ -186,14 +169,6 @@ def _load_case(
         focus_box(labels, info.spacing),
         _seeds(image, labels),
     )
-
-
-def to_channels(labels: Volume, structures: Sequence[Segment]) -> Volume:
-    """A map of label values as a map of the network's output channels; values of no structure become background."""
-    table = np.zeros(256, dtype=np.uint8)
-    for channel, structure in enumerate(structures, 1):
-        table[structure.value] = channel
-    return labels.with_array(table[labels.array])
 
 
 def _absent_channels(source: CaseSource, labels: NDArray, info: SegmentationInfo) -> Tensor:
