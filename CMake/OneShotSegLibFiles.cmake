@@ -7,6 +7,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/app.py
   OneShotSegLib/cli/cancelling.py
   OneShotSegLib/cli/demo.py
+  OneShotSegLib/cli/export.py
   OneShotSegLib/cli/review.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
@@ -17,6 +18,12 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/result.py
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/export/__init__.py
+  OneShotSegLib/export/dicom_codes.py
+  OneShotSegLib/export/dicom_seg.py
+  OneShotSegLib/export/handover.py
+  OneShotSegLib/export/nifti.py
+  OneShotSegLib/export/nnunet.py
+  OneShotSegLib/export/selection.py
   OneShotSegLib/imaging/__init__.py
   OneShotSegLib/imaging/atomic.py
   OneShotSegLib/imaging/ct.py
@@ -26,6 +33,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/labelmaps.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
+  OneShotSegLib/imaging/segment_tags.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/imaging/voting.py
   OneShotSegLib/imaging/whole.py
@@ -138,6 +146,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/report.py
   OneShotSegLib/study/report_content.py
   OneShotSegLib/study/report_pictures.py
+  OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
   OneShotSegLib/study/run_log.py
   OneShotSegLib/study/runner.py

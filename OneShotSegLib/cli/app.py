@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from OneShotSegLib.cli.export import app as export_app
+
 if TYPE_CHECKING:
     from OneShotSegLib.study.events import Listener
 
@@ -18,6 +20,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(export_app, name="export")
 
 SOME_FAILED = 1
 

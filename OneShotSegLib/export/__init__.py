@@ -1,1 +1,1 @@
-"""What the next tool wants."""
+"""Ways out of a study: to other trainers, to DICOM, to another reviewer."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whatever ends the process that writes them."""
+"""Files and folders that appear whole or not at all, whatever ends the process that writes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,3 +74,25 @@ def sweep(folder: Path) -> None:
         if LEFT_BEHIND.fullmatch(entry.name) and entry.is_file():
             with contextlib.suppress(OSError):
                 entry.unlink()
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to fill; it takes ``path``'s place when the block ends without an error.
+
+    What a killed process left in it is removed when the same is begun again.
+
+    Args:
+        path: The folder to appear; there must be nothing there, or an empty folder.
+    """
+    beside = path.with_name(f"{path.name}.unfinished")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        yield beside
+        if path.is_dir():
+            path.rmdir()
+        beside.replace(path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

@@ -151,12 +151,22 @@ def _check_header(path: Path, size: tuple[int, ...], components: int) -> None:
         raise InputError(f"{path}: expected at most 2^31 voxels, found a header of {found}.")
 
 
-def _read_series(folder: Path) -> sitk.Image:
+def series_files(folder: Path) -> tuple[str, ...]:
+    """The files of a folder's one DICOM series, in the order of their slices.
+
+    Raises:
+        InputError: If it holds none or several.
+    """
     ids = series_ids(folder)
     if len(ids) != 1:
         raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
+    with _quiet_itk():
+        return tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0]))
+
+
+def _read_series(folder: Path) -> sitk.Image:
+    names = series_files(folder)
     reader = sitk.ImageSeriesReader()
-    names = reader.GetGDCMSeriesFileNames(str(folder), ids[0])
     if len(names) < 2 and _slices_in(names[0]) < 2:
         raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
     reader.SetFileNames(names)

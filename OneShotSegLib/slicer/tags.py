@@ -1,4 +1,4 @@
-"""A segment's tags as Slicer writes them into .seg.nrrd files: ``key:value|key:value|``."""
+"""The tags of a vtkSegment."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import vtk
 
 from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.segment_tags import TERMINOLOGY_TAG, split_tags
 
 VALUE_TAG = "OneShotSeg.LabelValue"
-TERMINOLOGY_TAG = "TerminologyEntry"
 # VTK's Python does not list a segment's tags; these are the ones that Slicer itself writes.
 KNOWN_TAGS = (
     TERMINOLOGY_TAG,
@@ -30,12 +30,6 @@ def read_tags(segment: Any) -> str:
     """The tags of a vtkSegment as text, but for our own."""
     found = {name: segment_tag(segment, name) for name in KNOWN_TAGS}
     return "".join(f"{name}:{value}|" for name, value in found.items() if value)
-
-
-def split_tags(text: str) -> dict[str, str]:
-    """The tags in a text; what is no tag is left out."""
-    pairs = (entry.partition(":") for entry in text.split("|"))
-    return {name: value for name, colon, value in pairs if colon and name}
 
 
 def write_tags(segment: Any, described: Segment) -> None:

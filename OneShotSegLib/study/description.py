@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import OneShotSegLib
@@ -85,7 +85,9 @@ class StudyDescription:
     @classmethod
     def _from(cls, path: Path, content: dict[str, Any]) -> StudyDescription:
         try:
-            cases = tuple(StudyCase(entry["case"], entry["source"]) for entry in content.pop("cases"))
+            cases = tuple(
+                StudyCase(entry["case"], str(located(path.parent, entry["source"]))) for entry in content.pop("cases")
+            )
             supports, labels = tuple(content.pop("supports")), tuple(content.pop("labels"))
             return cls(supports=supports, labels=labels, cases=cases, **content)
         except (KeyError, TypeError, AttributeError) as error:
@@ -100,6 +102,11 @@ class StudyDescription:
         if self.weights.get("fingerprint") != other.weights.get("fingerprint"):
             return "other weights"
         return None
+
+
+def located(root: Path, source: str) -> Path:
+    """Where a CT lies that the study in this folder names; a relative path is one within the study."""
+    return Path(source) if PureWindowsPath(source).is_absolute() else root / source
 
 
 def label_table(segments: Iterable[Segment]) -> tuple[dict[str, Any], ...]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.checks import check_description
+from OneShotSegLib.study.description import located
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
@@ -174,11 +175,14 @@ def read_content(root: Path, evaluation: Judged | None = None) -> StudyContent:
     try:
         background = description.get("background_label")
         labels = tuple(_label(entry) for entry in description["labels"] if entry["value"] != background)
-        sources = {str(entry["case"]): entry.get("source") for entry in description["cases"]}
+        sources = {str(entry["case"]): entry.get("source") or "" for entry in description["cases"]}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{paths.description}: expected the description of a study, found other content.") from error
     ledger, notes = _ledger(paths)
-    cases = [_case(paths.case(name), source, labels, evaluation) for name, source in sources.items()]
+    cases = [
+        _case(paths.case(name), located(root, source) if source else None, labels, evaluation)
+        for name, source in sources.items()
+    ]
     reviewed = [replace(case, review=ledger.get(case.name, ReviewEntry(case.name))) for case in cases]
     return StudyContent(
         paths, description, labels, background, tuple(sorted(reviewed, key=lambda case: case.doubt)), notes
@@ -204,8 +208,8 @@ def css_color(color: Sequence[float]) -> str:
     return f"rgb({red},{green},{blue})"
 
 
-def _case(paths: CasePaths, source: str | None, labels: Sequence[Label], evaluation: Judged | None) -> CaseContent:
-    case = CaseContent(paths.name, paths, Path(source) if source else None)
+def _case(paths: CasePaths, source: Path | None, labels: Sequence[Label], evaluation: Judged | None) -> CaseContent:
+    case = CaseContent(paths.name, paths, source)
     if not paths.is_done:
         return replace(case, error=_failure(paths))
     try:

@@ -1,0 +1,84 @@
+"""`oneshotseg export`: the ways out of a study."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+app = typer.Typer(
+    help="Hand a study's masks on: to other trainers, to DICOM, to another reviewer.", no_args_is_help=True
+)
+
+T = TypeVar("T")
+
+Study = Annotated[Path, typer.Argument(help="The study folder.")]
+AcceptedOnly = Annotated[
+    bool,
+    typer.Option("--accepted-only/--all", help="Only what a reviewer accepted or corrected, or all but the rejected."),
+]
+
+
+@app.command()
+def nnunet(
+    study: Study,
+    raw: Annotated[Path, typer.Argument(help="nnU-Net's folder of raw datasets (nnUNet_raw).")],
+    dataset_id: Annotated[int, typer.Option(help="Number of the dataset, 1-999, free in that folder.")] = 1,
+    name: Annotated[str, typer.Option(help="Name of the dataset; that of the study's folder if left out.")] = "",
+    accepted_only: AcceptedOnly = True,
+) -> None:
+    """Write a raw dataset of nnU-Net v2: CTs, label maps with consecutive values, and dataset.json."""
+    from OneShotSegLib.export.nnunet import NNUNetRequest, export_nnunet
+
+    request = NNUNetRequest(study, raw, dataset_id, name, accepted_only)
+    print(export_nnunet(request, _tracked))
+
+
+@app.command()
+def nifti(
+    study: Study,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    accepted_only: AcceptedOnly = True,
+) -> None:
+    """Write a NIfTI label map for each case, and tables that name the values and the reviewer's decisions."""
+    from OneShotSegLib.export.nifti import export_nifti
+
+    print(export_nifti(study, folder, accepted_only, _tracked))
+
+
+@app.command("dicom-seg")
+def dicom_seg(
+    study: Study,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    accepted_only: AcceptedOnly = True,
+) -> None:
+    """Write a DICOM segmentation for each case whose CT is a DICOM series (pip install "OneShotSegLib[dicom]")."""
+    from OneShotSegLib.export.dicom_seg import export_dicom_seg
+
+    written, passed_over = export_dicom_seg(study, folder, accepted_only, _tracked)
+    for case, reason in passed_over.items():
+        print(f"{case}: {reason}", file=sys.stderr)
+    print(f"{len(written)} segmentations in {folder}", file=sys.stderr)
+
+
+@app.command("zip")
+def zip_(
+    study: Study,
+    file: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    report: Annotated[bool, typer.Option(help="Put the report in too, whose pictures show slices of the CTs.")] = True,
+) -> None:
+    """Write the study without its CTs and without paths of this machine, to hand on the review."""
+    from OneShotSegLib.export.handover import export_zip
+
+    print(export_zip(study, file, report))
+
+
+def _tracked(items: Sequence[T]) -> Iterable[T]:
+    """Show how far it is, on standard error."""
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, "Export", console=Console(stderr=True))

@@ -1,0 +1,45 @@
+"""A study's masks as plain NIfTI label maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from OneShotSegLib.export.selection import check_is_new, results_to_export, write_case_table
+from OneShotSegLib.imaging.atomic import whole_folder
+from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.results import StudyResult, study_structures
+from OneShotSegLib.study.spreadsheet import write_table
+
+
+def export_nifti(
+    study: Path,
+    folder: Path,
+    accepted_only: bool = True,
+    tracked: Callable[[Sequence[StudyResult]], Iterable[StudyResult]] = iter,
+) -> Path:
+    """Write ``<case>.nii.gz`` for each case with the study's own label values, whole or not at all.
+
+    ``structures.csv`` names the values; ``cases.csv`` tells what the reviewer said of each case.
+
+    Args:
+        study: The study folder.
+        folder: A new or empty folder.
+        accepted_only: Leave out what waits for review.
+        tracked: Wraps the cases to show progress.
+
+    Raises:
+        InputError: If the study has nothing to export, or the folder holds something.
+    """
+    check_is_new(folder)
+    results = results_to_export(study, accepted_only)
+    structures = study_structures(StudyPaths(study))
+    with whole_folder(folder) as beside:
+        for result in tracked(results):
+            write_volume(read_label_map(result.mask).volume, beside / f"{result.case}.nii.gz")
+        write_case_table(beside / "cases.csv", {f"{result.case}.nii.gz": result for result in results})
+        rows = [{"value": s.value, "name": s.name, "color": " ".join(map(str, s.color))} for s in structures]
+        write_table(beside / "structures.csv", ("value", "name", "color"), rows)
+    return folder

@@ -1,0 +1,116 @@
+"""A study as a raw dataset of nnU-Net v2: imagesTr, labelsTr and dataset.json."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export, write_case_table
+from OneShotSegLib.imaging.atomic import whole_folder
+from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.labelmaps import Segment, consecutive
+from OneShotSegLib.study.layout import StudyPaths, write_json
+from OneShotSegLib.study.naming import unique_names
+from OneShotSegLib.study.results import StudyResult, study_structures
+
+HIGHEST_ID = 999
+ENDING = ".nii.gz"
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+TAKEN_LABELS = ("background", "ignore")
+"""Names that mean something to nnU-Net."""
+
+Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
+
+
+@dataclass(frozen=True)
+class NNUNetRequest:
+    """What `oneshotseg export nnunet` is asked to do.
+
+    Attributes:
+        study: The study folder.
+        raw: nnU-Net's folder of raw datasets (``nnUNet_raw``).
+        dataset_id: Number of the dataset, 1-999.
+        name: Name of the dataset; that of the study's folder if empty.
+        accepted_only: Leave out what waits for review.
+    """
+
+    study: Path
+    raw: Path
+    dataset_id: int = 1
+    name: str = ""
+    accepted_only: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """The dataset's folder."""
+        return self.raw / f"Dataset{self.dataset_id:03d}_{self.name or plain(self.study.resolve().name)}"
+
+
+def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
+    """Write the dataset, whole or not at all, and nothing over what is there.
+
+    Args:
+        request: What to write.
+        tracked: Wraps the cases to show progress.
+
+    Returns:
+        The dataset's folder.
+
+    Raises:
+        InputError: If the study has nothing to export, a name does not fit, or the number or folder is taken.
+    """
+    _check(request)
+    results = results_to_export(request.study, request.accepted_only)
+    structures = study_structures(StudyPaths(request.study))
+    named = dict(zip(unique_names(plain(result.case) for result in results), results, strict=True))
+    identifiers = {result.case: identifier for identifier, result in named.items()}
+    with whole_folder(request.folder) as folder:
+        for result in tracked(results):
+            _write_case(folder, identifiers[result.case], result, structures)
+        write_case_table(folder / "cases.csv", named)
+        write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(results)))
+    return request.folder
+
+
+def _check(request: NNUNetRequest) -> None:
+    if not 1 <= request.dataset_id <= HIGHEST_ID:
+        raise InputError(f"--dataset-id: expected a number from 1 to {HIGHEST_ID}, found {request.dataset_id}.")
+    if request.name and not PLAIN.fullmatch(request.name):
+        raise InputError(f"--name: expected letters, digits, _ and -, found {request.name!r}.")
+    check_is_new(request.folder)
+    taken = [p.name for p in request.raw.glob(f"Dataset{request.dataset_id:03d}_*") if p.suffix != ".unfinished"]
+    others = [name for name in taken if name != request.folder.name]
+    if others:
+        raise InputError(f"--dataset-id: expected a number that is free in {request.raw}, found {others[0]} there.")
+
+
+def plain(text: str) -> str:
+    """The text in letters without accents, digits, _ and -, which every trainer and file system takes."""
+    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return NOT_PLAIN.sub("_", letters).strip("_-") or "case"
+
+
+def _write_case(folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment]) -> None:
+    ct, labels = read_result(result)
+    write_volume(ct, folder / "imagesTr" / f"{identifier}_0000{ENDING}")
+    # On the CT's own grid to the last digit: nnU-Net compares the headers.
+    numbered = ct.with_array(consecutive(labels.volume, structures).array)
+    write_volume(numbered, folder / "labelsTr" / f"{identifier}{ENDING}")
+
+
+def _describe(name: str, structures: Sequence[Segment], count: int) -> dict[str, Any]:
+    names = unique_names((structure.name for structure in structures), TAKEN_LABELS)
+    return {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **{name: number for number, name in enumerate(names, 1)}},
+        "numTraining": count,
+        "file_ending": ENDING,
+        "name": name,
+        "description": "Exported from an OneShotSeg study; cases.csv tells what a reviewer accepted or corrected.",
+    }
