@@ -16,7 +16,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import whole_file
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.imaging.whole import can_hold, is_whole_meta_image, is_whole_nifti
+from OneShotSegLib.imaging.whole import can_hold, is_whole_meta_image, is_whole_nifti, is_whole_nrrd
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -255,5 +255,5 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
             sitk.WriteImage(image, str(beside), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
-        if not _is_whole(beside):
+        if not (is_whole_nrrd(beside) if suffix_of(path).endswith(".nrrd") else _is_whole(beside)):
             raise OSError(f"{path}: could not be written to the end (is the disk full?).")

@@ -1,7 +1,7 @@
 """Whether an image file holds all the voxels that its header promises, which not every reader checks.
 
-The NIfTI reader gives zeros or noise for what a truncated file lacks, and its writer keeps silent about a full disk;
-the MetaImage reader does so with damaged compressed voxels.
+The NIfTI reader gives zeros or noise for what a truncated file lacks, and its writer, as that of NRRD, keeps silent
+about a full disk; the MetaImage reader does so with damaged compressed voxels.
 """
 
 from __future__ import annotations
@@ -59,6 +59,21 @@ def _bytes_needed(header: bytes) -> int:
     for extent in dimensions[1 : 1 + max(0, min(dimensions[0], 7))]:
         voxels *= max(extent, 1)
     return max(offset, 0) + voxels * bits // 8
+
+
+def is_whole_nrrd(path: Path) -> bool:
+    """Whether an NRRD file that we wrote, and so compressed, has voxels and no damage."""
+    try:
+        with path.open("rb") as file:
+            while file.readline(CHUNK).strip():
+                pass
+            with gzip.open(file) as stream:
+                found = 0
+                while chunk := stream.read(CHUNK):
+                    found += len(chunk)
+        return found > 0
+    except (OSError, EOFError, zlib.error):
+        return False
 
 
 def is_whole_meta_image(path: Path) -> bool:

@@ -20,6 +20,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import files
 from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, write_volume
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.whole import is_whole_nrrd
 
 FORMATS = (".nii.gz", ".nii", ".nrrd", ".mha")
 TYPES = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64, np.float32, np.float64)
@@ -364,6 +365,17 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, suf
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits the file size by POSIX means")
+@pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32", "float64", "int64"])
+def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path, kind):
+    path = tmp_path / "a.nrrd"
+    write_volume(Volume.create(np.random.default_rng(0).integers(0, 99, (4, 5, 6)).astype(kind)), path)
+    content = path.read_bytes()
+    assert is_whole_nrrd(path)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        assert not is_whole_nrrd(path), length
+
+
 def test_a_disk_that_fills_up_leaves_no_file(tmp_path):
     script = f"""
         import resource, signal

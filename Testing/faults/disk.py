@@ -64,8 +64,7 @@ def lost_share(folder: Path, times: int, seed: int) -> Tally:
                 time.sleep(0.02)
             time.sleep(chance.uniform(0, 2))
             read_only = number % 2 == 1
-            command = ["mount", "-o", "remount,ro,bind", str(share)] if read_only else ["umount", "-l", str(share)]
-            subprocess.run(command, check=True)
+            _forbid_writing(disk, share) if read_only else _take_away(share)
             tally.injected += 1
             status = _wait(pid)
             tally.note(f"exits with status {status}")
@@ -88,7 +87,18 @@ def _bound(disk: Path, share: Path) -> Iterator[Path]:
     try:
         yield share
     finally:
-        subprocess.run(["umount", "-l", str(share)], check=False, capture_output=True)
+        while subprocess.run(["umount", "-l", str(share)], check=False, capture_output=True).returncode == 0:
+            pass
+
+
+def _take_away(share: Path) -> None:
+    subprocess.run(["umount", "-l", str(share)], check=True)
+
+
+def _forbid_writing(disk: Path, share: Path) -> None:
+    """Lay a read-only view over it; no mount with files open for writing, as a run has them, can be made so itself."""
+    subprocess.run(["mount", "--bind", str(disk), str(share)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(share)], check=True)
 
 
 def io_errors(folder: Path, times: int, seed: int) -> Tally:
