@@ -16,7 +16,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import whole_file
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.imaging.whole import can_hold, is_whole_meta_image, is_whole_nifti, is_whole_nrrd
+from OneShotSegLib.imaging.whole import can_hold, is_fit_meta_image, is_whole_meta_image, is_whole_nifti, is_whole_nrrd
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -63,9 +63,13 @@ def _volume_files(folder: Path) -> list[Path]:
 
 
 def series_ids(folder: Path) -> tuple[str, ...]:
-    """The DICOM series in a folder (not below it)."""
+    """The DICOM series in a folder (not below it).
+
+    Raises:
+        InputError: If a file there is damaged so that nothing can be told.
+    """
     with _quiet_itk():
-        return tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+        return _execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))), folder)
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -98,6 +102,8 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
 def _read_file(path: Path, layers: bool) -> sitk.Image:
     if not suffix_of(path):
         raise InputError(f"{path}: expected a NIfTI, NRRD or MetaImage file or a DICOM folder, found another file.")
+    if suffix_of(path) in (".mha", ".mhd") and not is_fit_meta_image(path):
+        raise _broken(path)
     reader = sitk.ImageFileReader()
     with _apart(path) as apart:
         reader.SetFileName(str(apart))
@@ -161,7 +167,7 @@ def series_files(folder: Path) -> tuple[str, ...]:
     if len(ids) != 1:
         raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
     with _quiet_itk():
-        return tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0]))
+        return _execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0])), folder)
 
 
 def _read_series(folder: Path) -> sitk.Image:

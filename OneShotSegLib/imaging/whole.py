@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 CHUNK = 2**20
 GREATEST_COMPRESSION = 1032  # of deflate, by its definition
+AXES = re.compile(rb"^\s*NDims\s*=[ \t]*([^\s]*)[ \t]*\r?$", re.MULTILINE)
 DETACHED = re.compile(rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!LOCAL))", re.IGNORECASE | re.MULTILINE)
 
 
@@ -74,6 +75,13 @@ def is_whole_nrrd(path: Path) -> bool:
         return found > 0
     except (OSError, EOFError, zlib.error):
         return False
+
+
+def is_fit_meta_image(path: Path) -> bool:
+    """Whether a MetaImage header says 2 to 4 axes; the reader crashes with some other numbers."""
+    with path.open("rb") as file:
+        found = AXES.search(file.read(2**16))
+    return found is not None and found[1] in (b"2", b"3", b"4")
 
 
 def is_whole_meta_image(path: Path) -> bool:

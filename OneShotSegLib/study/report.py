@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ def write_report(study: Path, evaluation: Judged | None = None, progress: Progre
         The report.
 
     Raises:
+        OSError: If the study went away meanwhile.
         InputError: If the folder is no study. A CT that is gone or a case that failed only shows as such.
     """
     content = read_content(study, evaluation)
@@ -48,7 +51,11 @@ def write_report(study: Path, evaluation: Judged | None = None, progress: Progre
         cards.append(Card(number, case, draw_case(case) if case.status == "done" else CasePictures()))
         if progress:
             progress(number, len(content.cases))
-    write_text(content.paths.report, render_report(content, cards, draw_support(content), evaluation is not None))
+    page = render_report(content, cards, draw_support(content), evaluation is not None)
+    if not content.paths.description.is_file():
+        # The share went away while the pictures were drawn; nothing may be written in its place.
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(content.paths.description))
+    write_text(content.paths.report, page)
     return content.paths.report
 
 

@@ -364,7 +364,15 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, suf
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="limits the file size by POSIX means")
+@pytest.mark.parametrize("axes", ["9999", "-3", "", "1", "three"])
+def test_a_meta_image_with_a_senseless_number_of_axes_never_reaches_the_reader(tmp_path, axes):
+    path = tmp_path / "a.mha"
+    write_volume(Volume.create(np.zeros((4, 5, 6), dtype=np.int16)), path)
+    path.write_bytes(path.read_bytes().replace(b"NDims = 3", f"NDims = {axes}".encode()))
+    with pytest.raises(InputError, match="expected a readable image"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32", "float64", "int64"])
 def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path, kind):
     path = tmp_path / "a.nrrd"
@@ -376,6 +384,7 @@ def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path, kind):
         assert not is_whole_nrrd(path), length
 
 
+@pytest.mark.skipif(os.name == "nt", reason="limits the file size by POSIX means")
 def test_a_disk_that_fills_up_leaves_no_file(tmp_path):
     script = f"""
         import resource, signal

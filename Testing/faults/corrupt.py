@@ -26,7 +26,7 @@ from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
 
 BATCH = 50
-SLOW_SECONDS = 10.0
+SLOW_SECONDS = 60.0
 """A read that takes longer is counted as stuck."""
 
 
@@ -34,6 +34,7 @@ def corrupt(folder: Path, times: int, seed: int) -> Tally:
     """So many damaged files of each format."""
     formats = _formats(folder)
     tally = Tally(f"damaged files of {len(formats)} formats ({', '.join(formats)})")
+    slowest = 0.0
     for name, (whole, read) in formats.items():
         for first in range(0, times, BATCH):
             said = folder / "said"
@@ -46,11 +47,15 @@ def corrupt(folder: Path, times: int, seed: int) -> Tally:
             tally.injected += min(first + BATCH, times) - first
             for line in lines:
                 kind, _, rest = line.partition(": ")
+                if kind == "seconds":
+                    slowest = max(slowest, float(rest))
+                    continue
                 tally.note(kind)
                 if kind not in ("results", "sentences"):
                     tally.lost.append(f"{name}: {rest}")
             if status:
-                tally.lost.append(f"{name}: the process died with {status} at number {first + len(lines)}")
+                tally.lost.append(f"{name}: the process died with {status} after {len(lines)} lines of {first}..")
+    tally.note("seconds at most for one file", round(slowest))
     return tally
 
 
@@ -72,8 +77,11 @@ def _read_some(
                 kind = "sentences" if "\n" not in str(error) else f"several lines: {error!r}"
             except BaseException as error:  # the very thing that is looked for
                 kind = f"other errors: number {number}: {type(error).__name__}: {str(error)[:100]!r}"
-            if time.monotonic() - began > SLOW_SECONDS:
+            took = time.monotonic() - began
+            if took > SLOW_SECONDS:
                 kind = f"stuck: number {number}"
+            if took > 1:
+                words.write(f"seconds: {took:.1f}\n")
             words.write(kind.replace("\n", " ") + "\n")
     os._exit(0)
 
