@@ -9,6 +9,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
   OneShotSegLib/cli/review.py
+  OneShotSegLib/cli/suggest.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
   OneShotSegLib/evaluation/evaluate.py
@@ -155,6 +156,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/segmentation_scoring.py
   OneShotSegLib/study/segmented.py
   OneShotSegLib/study/spreadsheet.py
+  OneShotSegLib/study/suggestion.py
   OneShotSegLib/study/tables.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py

@@ -40,6 +40,13 @@ class MethodName(StrEnum):
     paper = "paper"
 
 
+class Uncontoured(StrEnum):
+    """What it means that a reference lacks a structure."""
+
+    invented = "invented"
+    skip = "skip"
+
+
 class Correction(StrEnum):
     """What is done about noisy labels."""
 
@@ -282,19 +289,37 @@ def review(
 
 
 @app.command()
+def suggest(
+    study: Annotated[Path, typer.Argument(help="The study folder.")],
+    count: Annotated[int, typer.Option(help="How many cases.")] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Name the cases whose correction would teach most: doubtful, and unlike what was corrected already."""
+    from OneShotSegLib.cli.suggest import show_suggestions
+
+    show_suggestions(study, count, json)
+
+
+@app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="A study, or a folder of label maps.")],
     reference: Annotated[Path, typer.Option(help="Folder of reference label maps, by case name.")],
     csv: Annotated[Path | None, typer.Option(help="Where the table goes; beside the predictions if left out.")] = None,
     plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
     edited: Annotated[bool, typer.Option(help="Judge the reviewer's edited masks where there are some.")] = False,
+    uncontoured: Annotated[
+        Uncontoured,
+        typer.Option(
+            help="A structure that a reference does not have: the prediction's is invented (Dice 0), or not judged."
+        ),
+    ] = Uncontoured.invented,
 ) -> None:
     """Dice, HD95, ASSD and volume error per case and structure, as a table and CSV."""
     from rich.console import Console
 
     from OneShotSegLib.evaluation import evaluate as judge
 
-    result = judge(reference, predictions, edited)
+    result = judge(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
     result.to_csv(csv or result.csv_path)
     if plot is not None:
         result.box_plot(plot)

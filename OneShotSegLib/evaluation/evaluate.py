@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from OneShotSegLib.imaging.resampling import present_labels, resample_labels
 Names = dict[int, str]
 
 
-def evaluate(reference: Path, predictions: Path, edited: bool = False) -> Evaluation:
+def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_uncontoured: bool = False) -> Evaluation:
     """Compare label maps with references of the same case name, label value by label value, on the reference's grid.
 
     In a study the structures asked for are those of its label table, and a case of it that has no mask counts as one
@@ -26,6 +27,8 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False) -> Evalua
         reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
         predictions: A study, or a folder laid out like the references.
         edited: In a study, judge the reviewer's corrected mask where there is one.
+        skip_uncontoured: Do not judge a structure in a case whose reference has no voxel of it: nobody contoured it,
+            which does not say that it is not there. Otherwise what a prediction has of it counts as invented.
 
     Raises:
         InputError: If a folder or file is missing or broken, or no case is in both.
@@ -37,7 +40,20 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False) -> Evalua
     figures: list[StructureFigures] = []
     for case in cases:
         figures += _judge(case, references[case], asked.masks[case], labels, notes)
+    if skip_uncontoured:
+        figures, passed_over = _without_uncontoured(figures)
+        notes += [f"{passed_over} structure(s) that a reference does not have: not judged."] if passed_over else []
     return Evaluation(tuple(figures), labels, tuple(notes), predictions)
+
+
+def _without_uncontoured(figures: list[StructureFigures]) -> tuple[list[StructureFigures], int]:
+    """The figures with what only a prediction has marked as not judged, and how many these are."""
+    passed_over = sum(figure.presence == "invented" for figure in figures)
+    judged = [
+        replace(figure, presence="uncontoured", dice=None) if figure.presence == "invented" else figure
+        for figure in figures
+    ]
+    return judged, passed_over
 
 
 def _paths(cases: Iterable[str], references: dict[str, Path], asked: Predictions) -> Iterator[Path]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.volume import Vector
 
-Presence = Literal["both", "missing", "invented", "absent"]
+Presence = Literal["both", "missing", "invented", "absent", "uncontoured"]
+UNCOUNTED: tuple[Presence, ...] = ("absent", "uncontoured")
 Mask = NDArray[np.bool_]
 
 
@@ -24,8 +25,9 @@ class StructureFigures:
         value: Label value.
         name: The structure's name.
         presence: "both"; "missing" (only the reference has it); "invented" (only the prediction has it); "absent"
-            (neither has it: agreement, which no mean counts).
-        dice: Dice, 0-1; 0 for missing and invented; None for absent.
+            (neither has it: agreement, which no mean counts); "uncontoured" (only the prediction has it, and it was
+            asked not to judge that).
+        dice: Dice, 0-1; 0 for missing and invented; None for absent and uncontoured.
         hd95_mm: The greater of the two 95th percentiles of the distances between the surfaces, mm; None unless both.
         assd_mm: Mean of all distances from either surface to the other, mm; None unless both.
         reference_ml: Volume of the reference, ml.

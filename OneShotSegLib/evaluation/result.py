@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from OneShotSegLib.evaluation.metrics import StructureFigures
+from OneShotSegLib.evaluation.metrics import UNCOUNTED, StructureFigures
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -112,7 +112,7 @@ class Evaluation:
 
 
 def _means(name: str, figures: list[StructureFigures]) -> StructureMeans:
-    counted = [f for f in figures if f.presence != "absent"]
+    counted = [f for f in figures if f.presence not in UNCOUNTED]
     return StructureMeans(
         name=name,
         cases=len(counted),

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from OneShotSegLib.evaluation.metrics import StructureFigures
+from OneShotSegLib.evaluation.metrics import UNCOUNTED, StructureFigures
 from OneShotSegLib.study.spreadsheet import write_table
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _dice_cell(figure: StructureFigures | None) -> Text:
     if figure is None or figure.dice is None:
         return Text("absent", style="dim")
     if figure.presence != "both":
-        return Text(figure.presence, style="bold red")
+        return Text(figure.presence, style="dim" if figure.presence in UNCOUNTED else "bold red")
     return Text(f"{figure.dice:.3f}", style="red" if figure.dice < POOR_DICE else "")
 
 

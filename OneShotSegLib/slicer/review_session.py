@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, read_quality
+from OneShotSegLib.study.results import TRUSTED_STATES
 from OneShotSegLib.study.review import ReviewLedger, ReviewState
+from OneShotSegLib.study.suggestion import choose
+
+SUGGESTED = 3
+"""As many as are corrected at a sitting; with each decision they are chosen anew."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class ReviewRow:
         comment: The reviewer's words.
         notes: Warnings, or why the case failed.
         has_edit: Whether there is a corrected mask.
+        suggested: Whether it is among the cases whose correction would teach most.
     """
 
     case: str
@@ -36,6 +42,7 @@ class ReviewRow:
     comment: str
     notes: tuple[str, ...]
     has_edit: bool
+    suggested: bool = False
 
     @property
     def failed(self) -> bool:
@@ -94,8 +101,22 @@ class ReviewSession:
         cases = [CasePaths(folder) for folder in folders if folder.is_dir()]
         self._qualities = {case.name: self._quality(case) for case in cases if case.is_done}
         self._ledger.ensure_cases(self._qualities.values())
-        rows = [self._row(case) for case in cases if case.name in self._qualities or case.failure.is_file()]
+        suggested = self._suggested()
+        rows = [
+            replace(self._row(case), suggested=case.name in suggested)
+            for case in cases
+            if case.name in self._qualities or case.failure.is_file()
+        ]
         self._rows = tuple(sorted(rows, key=lambda row: (-1.0 if row.score is None else row.score, row.case)))
+
+    def _suggested(self) -> set[str]:
+        """The cases to correct first; none while there are too few to choose from."""
+        if len(self._qualities) <= SUGGESTED:
+            return set()
+        states = [self._ledger[name].state for name in self._qualities]
+        waiting = [place for place, state in enumerate(states) if state == "pending"]
+        known = [place for place, state in enumerate(states) if state in TRUSTED_STATES]
+        return {one.case for one in choose(list(self._qualities.values()), waiting, known, SUGGESTED)}
 
     def _quality(self, case: CasePaths) -> CaseQuality:
         written_at = case.quality.stat().st_mtime_ns

@@ -13,7 +13,7 @@ from OneShotSegLib.imaging.resampling import paint_points
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.pipeline import STEPS
 from OneShotSegLib.steps.scribbles import Structures
-from OneShotSegLib.study.case_state import begin, end, record_failure
+from OneShotSegLib.study.case_state import begin, check_is_there, end, record_failure
 from OneShotSegLib.study.engine import Engine
 from OneShotSegLib.study.events import Listener
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
@@ -90,10 +90,12 @@ def _segment(engine: Engine, files: CasePaths, ct: Volume, listener: Listener) -
 
 
 def _write(structures: Structures, segmented: Segmented, ct: Volume, files: CasePaths) -> None:
+    check_is_there(files.study)
     write_label_map(LabelMap(segmented.mask, structures.foreground), files.pseudo_mask)
     kept = segmented.scribbles
     painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
     write_label_map(LabelMap(painted, (*structures.foreground, structures.background)), files.scribbles)
+    check_is_there(files.study)
     write_quality(segmented.quality, files.quality)
 
 

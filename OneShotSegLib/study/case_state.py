@@ -36,6 +36,19 @@ def sudden_ends(files: CasePaths) -> int:
         return int(files.under_way.is_file())
 
 
+def check_is_there(paths: StudyPaths) -> None:
+    """Look whether the study is still there, before anything is written.
+
+    A share that went away may leave an empty folder in its place: what is written there is lost to the reviewer, and
+    hidden when the share is back.
+
+    Raises:
+        InputError: If the study folder is gone.
+    """
+    if not paths.description.is_file():
+        raise InputError(f"{paths.root}: expected the study folder, found that it is gone (was a network share lost?).")
+
+
 def begin(paths: StudyPaths, files: CasePaths) -> None:
     """Note that a case is worked on; this also finds out whether the study can be written to at all.
 
@@ -43,9 +56,7 @@ def begin(paths: StudyPaths, files: CasePaths) -> None:
         OSError: If it cannot (a full disk, a read-only folder).
         InputError: If the study folder is gone.
     """
-    # A share that went away may leave an empty folder in its place: nothing must be written there.
-    if not paths.description.is_file():
-        raise InputError(f"{paths.root}: expected the study folder, found that it is gone (was a network share lost?).")
+    check_is_there(paths)
     # A study may come from anywhere: a link in it must not lead our writing to another place.
     if files.folder.resolve() != paths.root.resolve() / "cases" / files.name:
         raise InputError(f"{files.folder}: expected a folder of the study, found a link to elsewhere.")

@@ -60,6 +60,11 @@ class CasePaths:
         return self.folder / "edited.seg.nrrd"
 
     @property
+    def study(self) -> StudyPaths:
+        """The files of the study that the case belongs to."""
+        return StudyPaths(self.folder.parent.parent)
+
+    @property
     def is_done(self) -> bool:
         """Whether the case has all its results."""
         return self.quality.is_file()

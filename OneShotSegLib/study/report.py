@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from OneShotSegLib import __version__
+from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.layout import write_text
 from OneShotSegLib.study.report_content import CaseContent, Judged, Label, StudyContent, read_content
 from OneShotSegLib.study.report_pictures import CasePictures, draw_case, draw_support
@@ -42,8 +41,7 @@ def write_report(study: Path, evaluation: Judged | None = None, progress: Progre
         The report.
 
     Raises:
-        OSError: If the study went away meanwhile.
-        InputError: If the folder is no study. A CT that is gone or a case that failed only shows as such.
+        InputError: If the folder is no study, or goes away meanwhile. A CT that is gone or a case that failed only shows as such.
     """
     content = read_content(study, evaluation)
     cards = []
@@ -52,9 +50,8 @@ def write_report(study: Path, evaluation: Judged | None = None, progress: Progre
         if progress:
             progress(number, len(content.cases))
     page = render_report(content, cards, draw_support(content), evaluation is not None)
-    if not content.paths.description.is_file():
-        # The share went away while the pictures were drawn; nothing may be written in its place.
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(content.paths.description))
+    # Pictures take a while, in which a share may go away.
+    check_is_there(content.paths)
     write_text(content.paths.report, page)
     return content.paths.report
 

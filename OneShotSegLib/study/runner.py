@@ -15,7 +15,7 @@ from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.study.case_run import done_fields, run_case
-from OneShotSegLib.study.case_state import SUDDEN_ENDS, end, give_up, result_of, sudden_ends
+from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
 from OneShotSegLib.study.description import StudyCase, name_cases
 from OneShotSegLib.study.engine import CPU, Engine
 from OneShotSegLib.study.events import Listener, silent
@@ -162,6 +162,7 @@ def close_run(paths: StudyPaths, outcome: Outcome, listener: Listener) -> None:
     try:
         ledger = ReviewLedger.load(paths.review)
         ledger.ensure_cases(read_quality(paths.case(name).quality) for name in outcome.done)
+        check_is_there(paths)
         ledger.save()
         report = str(write_report(paths.root))
     except (InputError, OSError):

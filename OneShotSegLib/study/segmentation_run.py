@@ -16,6 +16,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
 from OneShotSegLib.segmenting import STEPS, Segmenter, SegmentOptions, segment_ct
 from OneShotSegLib.study.case_run import do_case
+from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.description import StudyCase, StudyDescription, fingerprint_of, label_table, name_cases
 from OneShotSegLib.study.events import Listener, silent
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
@@ -158,6 +159,7 @@ class SegmentCrew:
         structures = self.segmenter.info.structures
         quality = judge_segmented(case.case, result, structures)
         on_step("write")
+        check_is_there(self.paths)
         write_label_map(LabelMap(result.labels, structures), files.pseudo_mask)
         write_quality(quality, files.quality)
         return quality

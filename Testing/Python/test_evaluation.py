@@ -132,6 +132,22 @@ def test_means_count_missing_and_invented_as_zero_and_leave_agreed_absence_out(t
     assert found.overall().dice == pytest.approx(2 / 3)
 
 
+def test_what_nobody_contoured_is_not_judged_when_asked_so_and_missing_still_counts(tmp_path: Path) -> None:
+    a, far = cube(2, 2, 2), cube(11, 13, 12)
+    for case, reference in [("contoured", labels(v1=a, v2=far)), ("uncontoured", labels(v1=a))]:
+        save(reference, tmp_path / "ref" / f"{case}.nii.gz")
+        save(labels(v2=far), tmp_path / "pred" / f"{case}.nii.gz")
+    found = evaluate(tmp_path / "ref", tmp_path / "pred", skip_uncontoured=True)
+    one, two = found.means()
+    assert (one.dice, one.missing) == (0.0, 2)
+    assert (two.dice, two.cases, two.invented) == (1.0, 1, 0)
+    judged = found.of("uncontoured", 2)
+    assert judged is not None
+    assert (judged.presence, judged.dice) == ("uncontoured", None)
+    assert any("1 structure(s) that a reference does not have" in note for note in found.notes)
+    assert evaluate(tmp_path / "ref", tmp_path / "pred").means()[1].invented == 1
+
+
 @pytest.mark.parametrize(
     "layout", ["pt_1.nii.gz", "pt_1.seg.nrrd", "pt_1/seg.nii.gz", "pt_1/labels.mha", "pt_1/x.nrrd"]
 )

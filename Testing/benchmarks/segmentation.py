@@ -84,16 +84,17 @@ def compare(
     study: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of a study; may be repeated.")] = None,
     structures: Annotated[str, typer.Option(help="Values to judge, with commas.")] = "1,2,3,4,7",
     flips: Annotated[bool, typer.Option(help="Average over flips.")] = False,
+    skip_uncontoured: Annotated[bool, typer.Option(help="Do not judge what nobody contoured.")] = False,
 ) -> None:
     """Judge models and studies on the validation cases."""
     cases = [cohort / "cases" / name / "ct.nii.gz" for name in cases_of(cohort, "validation")]
     results = {}
     for name, folder in map(_named, study or []):
-        results[name] = evaluate(cohort / "cases", folder)
+        results[name] = evaluate(cohort / "cases", folder, skip_uncontoured=skip_uncontoured)
     for name, folder in map(_named, model or []):
         output = work / name
         segment_batch(SegmentRequest(folder, cases, output, flips=flips), ProgressListener())
-        results[name] = evaluate(cohort / "cases", output)
+        results[name] = evaluate(cohort / "cases", output, skip_uncontoured=skip_uncontoured)
     values = [int(value) for value in structures.split(",")]
     for measure, places in (("dice", 3), ("hd95_mm", 1), ("assd_mm", 2)):
         _table(results, values, measure, places)

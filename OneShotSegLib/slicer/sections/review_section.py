@@ -185,7 +185,8 @@ class ReviewSection:
             "rejected": _("rejected"),
             "edited": _("corrected"),
         }
-        return row.case, f"{row.score:.2f}", row.worst, states[row.state]
+        state = _("correct first") if row.suggested else states[row.state]
+        return row.case, f"{row.score:.2f}", row.worst, state
 
     def _show_progress(self) -> None:
         ui = self.context.ui
@@ -343,6 +344,8 @@ def _details(row: ReviewRow) -> str:
     lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *row.notes]
     if row.has_edit and row.state != "edited":
         lines.append(_("There is a correction; Accept takes it."))
+    if row.suggested:
+        lines.append(_("Correcting it would teach most: it is doubtful, and unlike what was reviewed."))
     return "\n".join(line for line in lines if line)
 
 

@@ -90,6 +90,20 @@ def test_the_next_open_case_skips_what_is_decided_and_begins_again(session: Any)
     assert session.next_open("good") == ""
 
 
+def test_of_more_cases_than_are_suggested_the_doubtful_and_different_are_marked(
+    session: Any, study: StudyPaths
+) -> None:
+    assert not any(row.suggested for row in session.rows)
+    for name, score in (("poor", 0.3), ("best", 0.95)):
+        make_case(study, name, score)
+    session.refresh()
+    suggested = {row.case for row in session.rows if row.suggested}
+    assert len(suggested) == 3
+    assert "doubtful" in suggested
+    session.accept("doubtful")
+    assert not session.row("doubtful").suggested
+
+
 def test_stepping_stops_at_the_ends(session: Any) -> None:
     assert session.neighbour("", 1) == "broken"
     assert session.neighbour("broken", -1) == "broken"
