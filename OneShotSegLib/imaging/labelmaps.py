@@ -99,7 +99,10 @@ def read_label_map(path: Path | str) -> LabelMap:
     path = Path(path)
     image = read_itk(path, layers=True)
     array = sitk.GetArrayFromImage(image)
-    fields = _segment_entries(image)
+    try:
+        fields = _segment_entries(image)
+    except (TypeError, UnicodeError) as error:
+        raise InputError(f"{path}: expected segments described in UTF-8, found other bytes in the header.") from error
     if array.ndim == 4 and not fields:
         raise InputError(f"{path}: expected one label a voxel, found {array.shape[3]} (a colour or vector image).")
     _check_labels(path, array)

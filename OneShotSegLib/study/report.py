@@ -41,7 +41,8 @@ def write_report(study: Path, evaluation: Judged | None = None, progress: Progre
         The report.
 
     Raises:
-        InputError: If the folder is no study, or goes away meanwhile. A CT that is gone or a case that failed only shows as such.
+        InputError: If the folder is no study, or goes away meanwhile. A CT that is gone or a case that failed only
+            shows as such.
     """
     content = read_content(study, evaluation)
     cards = []

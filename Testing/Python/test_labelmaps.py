@@ -41,6 +41,13 @@ def sentence_of(path: Path) -> str:
     return text
 
 
+def test_a_header_with_bytes_that_are_no_text_is_refused(tmp_path):
+    path = tmp_path / "a.seg.nrrd"
+    write_label_map(label_map(), path)
+    path.write_bytes(path.read_bytes().replace(b"Segment0_Name:", b"Segment0_N\xffme:"))
+    assert "UTF-8" in sentence_of(path)
+
+
 def test_names_colours_tags_values_and_order_come_back_as_they_were(tmp_path):
     write_label_map(label_map(), tmp_path / "m.seg.nrrd")
     read = read_label_map(tmp_path / "m.seg.nrrd")
