@@ -183,7 +183,7 @@ def train_seg(
     output: Annotated[Path, typer.Option(help="The model folder to write; a training that was cut off goes on.")],
     correction: Annotated[
         Correction, typer.Option(help="What is done about noisy labels; reviewed cases are never changed.")
-    ] = Correction.ensemble,
+    ] = Correction.none,
     network: Annotated[str, typer.Option(help="unet (the paper's), monai-unet, segresnet or dynunet.")] = "unet",
     base_channels: Annotated[int, typer.Option(min=2, max=128, help="Width of the network.")] = 12,
     structures: Annotated[

@@ -57,7 +57,7 @@ class SegmentationRequest:
 
     study: Path
     output: Path
-    correction: CorrectionName = CorrectionName.ensemble
+    correction: CorrectionName = CorrectionName.none
     network: str = "unet"
     base_channels: int = 12
     patch_size: tuple[int, int, int] = (32, 48, 48)

@@ -26,6 +26,7 @@ class SupportSection:
 
     def __init__(self, context: PanelContext) -> None:
         self.context = context
+        self._chosen: tuple[Any, Any] = (None, None)
         ui = context.ui
         ui.newScribblesButton.connect("clicked(bool)", self.on_new_scribbles)
         ui.addStructureButton.connect("clicked(bool)", self.on_add_structure)
@@ -46,6 +47,10 @@ class SupportSection:
         ui.addStructureButton.enabled = scribbles is not None
         ui.paintButton.enabled = ct is not None and scribbles is not None
         ui.checkButton.enabled = ct is not None and scribbles is not None
+        if (ct, scribbles) != self._chosen:
+            # What was said is about others.
+            self._chosen = ct, scribbles
+            self._say([])
 
     @guarded
     def on_new_scribbles(self) -> None:
