@@ -107,10 +107,11 @@ from OneShotSegLib.imaging.atomic import whole_file
 cancelling.listen()
 with whole_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as beside:
     beside.write_bytes(b"half")
-    print("now", flush=True)
+    libc, said = ctypes.CDLL(None), False
     while True:  # as a library that takes no notice of signals, and lets other threads work
         try:
-            ctypes.CDLL(None).sleep(60)
+            said = said or print("now", flush=True) or True
+            libc.sleep(60)
         except BaseException:
             pass
 """

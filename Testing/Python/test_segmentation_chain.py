@@ -25,10 +25,22 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation_run import SegmentRequest, chosen_values, segment_batch
+from OneShotSegLib.training.label_correction import CorrectionName
 from OneShotSegLib.training.segmentation_command import SegmentationRequest, train_segmentation
 
 PATIENTS = (0, 1, 2, 3, 5, 6)  # the scan of number 4 ends in the larynx
-LEARN = ("--spacing", "6,5,5", "--patch", "24,32,32", "--base-channels", "6", "--learning-rate", "3e-3")
+LEARN = (
+    "--spacing",
+    "6,5,5",
+    "--patch",
+    "24,32,32",
+    "--base-channels",
+    "6",
+    "--learning-rate",
+    "3e-3",
+    "--correction",
+    "ensemble",
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +57,7 @@ def request_for(study: NoisyStudy, output: Path, **changes: object) -> Segmentat
         "patch_size": (24, 32, 32),
         "spacing": (6.0, 5.0, 5.0),
         "learning_rate": 3e-3,
+        "correction": CorrectionName.ensemble,
         "rounds": 2,
         "device": "cpu",
     }
