@@ -12,48 +12,30 @@ seconds a case; and how well the label-free score predicts Dice.
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.ndimage import distance_transform_edt
+from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
+from figures import Row, judged, landing_figures, mask_figures, print_table, write_rows
 from scipy.stats import spearmanr
 
-from OneShotSegLib.evaluation.metrics import compare
-from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.resampling import resample_labels
-from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.networks.weights import Weights, load_weights
-from OneShotSegLib.pipeline import METHODS, Method, QueryResult, Support, prepare_support, segment_query
+from OneShotSegLib.pipeline import METHODS, Method, prepare_support, segment_query
 from OneShotSegLib.study.scoring import dice, judge
 from OneShotSegLib.study.segmented import Opinion, settle
 from OneShotSegLib.study.tables import common_structures
-
-ORGANS = {1: "Brainstem", 2: "SpinalCord", 3: "RightParotid", 4: "LeftParotid", 7: "Mandible"}
-BACKGROUND = 8
-
-
-@dataclass
-class Row:
-    """The figures of one structure in one case, by column name."""
-
-    case: str
-    value: int
-    figures: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
     """Print the tables."""
     options = _options()
-    names = _cases(options.cohort, options.split)[: options.cases]
-    ct = read_volume(options.cohort / "cases" / options.support[0] / "ct.nii.gz")
+    names = cases_of(options.cohort, options.split, options.support)[: options.cases]
+    ct = read_ct(options.cohort, options.support[0])
     weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
     print(f"{len(names)} {options.split} cases, weights {weights.name}, {torch.get_num_threads()} CPU threads\n")
     for name in options.method:
@@ -66,12 +48,11 @@ def main() -> None:
 
 
 def _tell(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
-    _print_table(title, rows)
+    print_table(title, rows)
     file = title.replace(", ", "-")
     _print_score(title, rows, options.plot and options.plot / f"score-{file}.png")
     if options.json:
-        options.json.mkdir(parents=True, exist_ok=True)
-        (options.json / f"{file}.json").write_text(json.dumps([vars(row) for row in rows], indent=1))
+        write_rows(options.json, file, rows)
 
 
 def _options() -> argparse.Namespace:
@@ -87,20 +68,14 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _cases(cohort: Path, split: str) -> list[str]:
-    with (cohort / "cases.csv").open() as file:
-        return [row["case"] for row in csv.DictReader(file) if row["split"] == split]
-
-
 def _measure(
     method: Method, name: str, weights: Weights, options: argparse.Namespace, opinions: dict[str, list[Opinion]]
 ) -> Iterable[Row]:
     """The figures of one support; its results are added to the opinions of each case."""
-    ct = read_volume(options.cohort / "cases" / name / "ct.nii.gz")
-    scribbles = read_label_map(options.cohort / "scribbles" / f"{name}.nii.gz").with_background(BACKGROUND)
-    support = prepare_support(ct, scribbles, weights, method)
+    ct = read_ct(options.cohort, name)
+    support = prepare_support(ct, read_scribbles(options.cohort, name), weights, method)
     for case in opinions:
-        query, reference = _read_case(options, case)
+        query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
         started = time.perf_counter()
         result = segment_query(support, query, weights, method)
         seconds = time.perf_counter() - started
@@ -108,74 +83,25 @@ def _measure(
         opinions[case].append(opinion)
         grown = resample_labels(result.expansion.labels, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
-        for value in sorted(set(support.structures.values) & set(ORGANS)):
-            if (reference.array == value).any():
-                row = Row(case, value, _landing(support, result, reference, value))
-                row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
-                row.figures |= _final(mask, reference, value)
-                structure = opinion.of(value)
-                row.figures |= {"score": structure.score if structure else 0.0, "seconds a case": seconds}
-                yield row
+        for value in judged(reference, support.structures.values):
+            row = Row(case, value, landing_figures(support, result, reference, value))
+            row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
+            row.figures |= mask_figures(mask, reference, value)
+            structure = opinion.of(value)
+            row.figures |= {"score": structure.score if structure else 0.0, "seconds a case": seconds}
+            yield row
 
 
 def _vote(opinions: dict[str, list[Opinion]], options: argparse.Namespace) -> Iterable[Row]:
     """The figures of the supports' vote."""
     for case, voters in opinions.items():
-        _, reference = _read_case(options, case)
+        reference = read_reference(options.cohort, case)
         structures = common_structures([voter.support.structures for voter in voters])
         settled = settle(voters, structures, voters[0].result.smooth_mm)
         for structure in settled.quality.structures:
             if structure.value in ORGANS and (reference.array == structure.value).any():
-                figures = _final(settled.mask.array, reference, structure.value)
+                figures = mask_figures(settled.mask.array, reference, structure.value)
                 yield Row(case, structure.value, {**figures, "score": structure.score})
-
-
-def _read_case(options: argparse.Namespace, case: str) -> tuple[Volume, Volume]:
-    folder = options.cohort / "cases" / case
-    return read_volume(folder / "ct.nii.gz"), read_volume(folder / "seg.nii.gz")
-
-
-def _final(mask: np.ndarray, reference: Volume, value: int) -> dict[str, float]:
-    found = compare("", value, "", reference.array == value, mask == value, reference.spacing)
-    figures = {"Dice": found.dice or 0.0}
-    return figures if found.hd95_mm is None else {**figures, "HD95 mm": found.hd95_mm}
-
-
-def _landing(support: Support, result: QueryResult, reference: Volume, value: int) -> dict[str, float]:
-    distance = distance_transform_edt(reference.array != value, sampling=reference.spacing)
-    mine = support.landmarks.points.labels == value
-    figures = {}
-    for stage, positions in result.propagation.after.items():
-        away = _read(distance, reference, positions[mine])
-        figures[f"mm outside after {stage}"] = float(away.mean())
-        figures["share inside"] = float((away == 0).mean())
-    kept = mine & result.denoised.keep
-    if kept.any():
-        figures["mm outside, kept ones"] = float(
-            _read(distance, reference, result.propagation.points.positions[kept]).mean()
-        )
-    figures["share kept"] = float(kept.sum() / mine.sum())
-    return figures
-
-
-def _read(distance: np.ndarray, grid: Volume, positions: Vector) -> np.ndarray:
-    index = np.clip(np.rint(grid.to_index(positions)).astype(int), 0, np.asarray(grid.shape) - 1)
-    return distance[tuple(index.T)]
-
-
-def _print_table(name: str, rows: Sequence[Row]) -> None:
-    columns = list(dict.fromkeys(column for row in rows for column in row.figures))
-    values = [value for value in ORGANS if any(row.value == value for row in rows)]
-    print(f"`{name}`\n\n| | {' | '.join(ORGANS[value] for value in values)} | mean |")
-    print("| --- |" + " ---: |" * (len(values) + 1))
-    for column in columns:
-        means = [
-            np.mean([row.figures[column] for row in rows if row.value == value and column in row.figures])
-            for value in values
-        ]
-        digits = 1 if column.startswith(("mm", "seconds", "HD95")) else 2
-        print(f"| {column} | " + " | ".join(f"{mean:.{digits}f}" for mean in (*means, np.nanmean(means))) + " |")
-    print()
 
 
 def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:

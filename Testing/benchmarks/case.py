@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from accuracy import BACKGROUND, ORGANS
+from cohort import BACKGROUND, ORGANS
 from machine import Counter, Rates, Took, describe, peak_megabytes, time_of, timed
 from published import COARSE, ITERATIONS, PATCH, SPACING, full_pass, passes_of_a_query
 

@@ -13,13 +13,13 @@ Dice, HD95 and ASSD of each structure as tables.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from cohort import BACKGROUND, cases_of
 
 from OneShotSegLib.evaluation import Evaluation, evaluate
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
@@ -31,15 +31,8 @@ from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
 
 ORGANS = ("Brainstem", "SpinalCord", "RightParotid", "LeftParotid", "Esophagus", "Larynx", "Mandible")
-BACKGROUND = 8
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-
-
-def cases_of(cohort: Path, split: str) -> list[str]:
-    """Names of the cohort's cases of a split."""
-    with (cohort / "cases.csv").open(newline="") as file:
-        return [row["case"] for row in csv.DictReader(file) if row["split"] == split]
 
 
 @app.callback()
