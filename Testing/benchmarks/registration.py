@@ -1,0 +1,128 @@
+"""What pseudo masks are up against: registration of one labelled CT to each query, as the tables of ``accuracy.py``.
+
+    python Testing/benchmarks/registration.py --cohort COHORT --support pt_4 [--way both] [--split validation]
+
+Affine, then B-spline (SimpleITK, mutual information; ``atlas.py`` has the settings, which were chosen on train cases).
+One registration serves both ways:
+
+- ``full-masks``: the support's reference masks, warped. The classic single-atlas baseline; it needs whole contours.
+- ``scribbles-only``: what our method grows from the support's strokes in the support itself, warped. This has what ours
+  has; what differs is only how it comes to the query.
+
+Seconds are those of registering and warping a query, not of reading it or of preparing the support. SimpleITK uses all
+cores unless ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS says otherwise; CPU seconds are those of all cores together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+import torch
+from atlas import Atlas, RegistrationSettings, Scan, warp_labels
+from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
+from figures import Row, judged, mask_figures, print_table, write_rows
+from machine import Took, timed
+
+from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.networks.weights import load_weights
+from OneShotSegLib.pipeline import DEFAULT, prepare_support
+
+WAYS = ("full-masks", "scribbles-only")
+Registration = Callable[[Volume], tuple[sitk.Transform, Took]]
+"""Takes a query; gives the map from its positions to the support's, and the time that took."""
+
+
+def main() -> None:
+    """Register each case once, print a table for each way."""
+    parser = options_of(__doc__)
+    parser.add_argument("--way", default="both", choices=("both", *WAYS))
+    parser.add_argument("--weights", default="headneck", help="as for accuracy.py")
+    options = parser.parse_args()
+    atlas = atlas_of(options)
+    masks: dict[str, Volume] = {}
+    if options.way != "scribbles-only":
+        masks["registration, full masks"] = reference_masks(options)
+    if options.way != "full-masks":
+        masks["registration, scribbles only"] = grown_masks(options)
+    warp_all(options, masks, lambda query: _register(atlas, query))
+
+
+def _register(atlas: Atlas, query: Volume) -> tuple[sitk.Transform, Took]:
+    with timed() as took:
+        scan = Scan.of(query, atlas.settings)
+        to_support = atlas.spline(scan, atlas.affine(scan))
+    return to_support, took
+
+
+def options_of(description: str | None) -> argparse.ArgumentParser:
+    """The options that every kind of registration has."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--support", default="pt_4")
+    parser.add_argument("--split", default="validation", choices=("train", "validation"))
+    parser.add_argument("--cases", type=int, default=None, help="only the first so many")
+    parser.add_argument("--json", type=Path, help="folder for all figures")
+    return parser
+
+
+def atlas_of(options: argparse.Namespace) -> Atlas:
+    """The support, ready to be registered to."""
+    return Atlas(read_ct(options.cohort, options.support), _strokes(options), RegistrationSettings())
+
+
+def _strokes(options: argparse.Namespace) -> Volume:
+    return _counted(read_scribbles(options.cohort, options.support).volume)
+
+
+def reference_masks(options: argparse.Namespace) -> Volume:
+    """The support's clinical contours."""
+    return _counted(read_reference(options.cohort, options.support))
+
+
+def grown_masks(options: argparse.Namespace) -> Volume:
+    """What the default method grows from the support's strokes in the support."""
+    ct = read_ct(options.cohort, options.support)
+    weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
+    support = prepare_support(ct, read_scribbles(options.cohort, options.support), weights, DEFAULT)
+    return _counted(support.expansion.labels)
+
+
+def _counted(labels: Volume) -> Volume:
+    """The same without the structures that do not count."""
+    return labels.with_array(np.where(np.isin(labels.array, list(ORGANS)), labels.array, 0).astype(np.uint8))
+
+
+def warp_all(options: argparse.Namespace, masks: Mapping[str, Volume], register: Registration) -> None:
+    """Register each case once, warp each of the support's label maps, print a table for each."""
+    names = cases_of(options.cohort, options.split, [options.support])[: options.cases]
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    print(f"{len(names)} {options.split} cases, support {options.support}, {threads} SimpleITK threads\n", flush=True)
+    values = present_labels(_strokes(options).array)
+    found: dict[str, list[Row]] = {title: [] for title in masks}
+    for number, case in enumerate(names, 1):
+        query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
+        to_support, registering = register(query)
+        for title, labels in masks.items():
+            with timed() as warping:
+                mask = warp_labels(labels, query, to_support).array
+            took = registering + warping
+            seconds = {"seconds a case": took.clock, "CPU seconds a case": took.cpu}
+            found[title] += [
+                Row(case, value, mask_figures(mask, reference, value) | seconds) for value in judged(reference, values)
+            ]
+        print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
+    for title, rows in found.items():
+        print_table(f"{options.support}, {title}", rows)
+        if options.json:
+            write_rows(options.json, f"{options.support}-{title}".replace(", ", "-").replace(" ", "-"), rows)
+
+
+if __name__ == "__main__":
+    main()
