@@ -163,13 +163,17 @@ class Atlas:
         affine.SetCenter(rigid.GetCenter())
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
-        self._descend(query.within(self.surroundings, rigid), affine)
+        self._descend(self.near_strokes(query, rigid), affine)
         return affine
+
+    def near_strokes(self, query: Scan, to_support: sitk.Transform) -> Scan:
+        """A query, compared only where a map leads into the surroundings of the support's strokes."""
+        return query.within(self.surroundings, to_support)
 
     def spline(self, query: Scan, affine: sitk.Transform) -> sitk.Transform:
         """The map from a query to the support that goes on from an affine one with a B-spline."""
         settings = self.settings.spline
-        near = query.within(self.surroundings, affine)
+        near = self.near_strokes(query, affine)
         part = near.cropped()
         extents = np.multiply(part.GetSize(), part.GetSpacing())
         cells = [max(round(extent / settings.control_mm), 1) for extent in extents]

@@ -34,24 +34,15 @@ from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.networks.weights import load_weights
 from OneShotSegLib.pipeline import DEFAULT, prepare_support
 
-WAYS = ("full-masks", "scribbles-only")
 Registration = Callable[[Volume], tuple[sitk.Transform, Took]]
 """Takes a query; gives the map from its positions to the support's, and the time that took."""
 
 
 def main() -> None:
     """Register each case once, print a table for each way."""
-    parser = options_of(__doc__)
-    parser.add_argument("--way", default="both", choices=("both", *WAYS))
-    parser.add_argument("--weights", default="headneck", help="as for accuracy.py")
-    options = parser.parse_args()
+    options = options_of(__doc__).parse_args()
     atlas = atlas_of(options)
-    masks: dict[str, Volume] = {}
-    if options.way != "scribbles-only":
-        masks["registration, full masks"] = reference_masks(options)
-    if options.way != "full-masks":
-        masks["registration, scribbles only"] = grown_masks(options)
-    warp_all(options, masks, lambda query: _register(atlas, query))
+    warp_all("registration", options, lambda query: _register(atlas, query))
 
 
 def _register(atlas: Atlas, query: Volume) -> tuple[sitk.Transform, Took]:
@@ -66,8 +57,10 @@ def options_of(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cohort", type=Path, required=True)
     parser.add_argument("--support", default="pt_4")
+    parser.add_argument("--way", default="both", choices=("both", *WAYS))
     parser.add_argument("--split", default="validation", choices=("train", "validation"))
     parser.add_argument("--cases", type=int, default=None, help="only the first so many")
+    parser.add_argument("--weights", default="headneck", help="as for accuracy.py")
     parser.add_argument("--json", type=Path, help="folder for all figures")
     return parser
 
@@ -81,12 +74,12 @@ def _strokes(options: argparse.Namespace) -> Volume:
     return _counted(read_scribbles(options.cohort, options.support).volume)
 
 
-def reference_masks(options: argparse.Namespace) -> Volume:
+def _reference_masks(options: argparse.Namespace) -> Volume:
     """The support's clinical contours."""
     return _counted(read_reference(options.cohort, options.support))
 
 
-def grown_masks(options: argparse.Namespace) -> Volume:
+def _grown_masks(options: argparse.Namespace) -> Volume:
     """What the default method grows from the support's strokes in the support."""
     ct = read_ct(options.cohort, options.support)
     weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
@@ -99,29 +92,36 @@ def _counted(labels: Volume) -> Volume:
     return labels.with_array(np.where(np.isin(labels.array, list(ORGANS)), labels.array, 0).astype(np.uint8))
 
 
-def warp_all(options: argparse.Namespace, masks: Mapping[str, Volume], register: Registration) -> None:
-    """Register each case once, warp each of the support's label maps, print a table for each."""
+WAYS: Mapping[str, Callable[[argparse.Namespace], Volume]] = {
+    "full-masks": _reference_masks,
+    "scribbles-only": _grown_masks,
+}
+
+
+def warp_all(name: str, options: argparse.Namespace, register: Registration) -> None:
+    """Register each case once, warp the support's label map of each way, print a table for each."""
+    masks = {way: of(options) for way, of in WAYS.items() if options.way in (way, "both")}
     names = cases_of(options.cohort, options.split, [options.support])[: options.cases]
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     print(f"{len(names)} {options.split} cases, support {options.support}, {threads} SimpleITK threads\n", flush=True)
     values = present_labels(_strokes(options).array)
-    found: dict[str, list[Row]] = {title: [] for title in masks}
+    found: dict[str, list[Row]] = {way: [] for way in masks}
     for number, case in enumerate(names, 1):
         query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
         to_support, registering = register(query)
-        for title, labels in masks.items():
+        for way, labels in masks.items():
             with timed() as warping:
                 mask = warp_labels(labels, query, to_support).array
             took = registering + warping
             seconds = {"seconds a case": took.clock, "CPU seconds a case": took.cpu}
-            found[title] += [
+            found[way] += [
                 Row(case, value, mask_figures(mask, reference, value) | seconds) for value in judged(reference, values)
             ]
         print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
-    for title, rows in found.items():
-        print_table(f"{options.support}, {title}", rows)
+    for way, rows in found.items():
+        print_table(f"{options.support}, {name}, {way}", rows)
         if options.json:
-            write_rows(options.json, f"{options.support}-{title}".replace(", ", "-").replace(" ", "-"), rows)
+            write_rows(options.json, f"{options.support}-{name}-{way}", rows)
 
 
 if __name__ == "__main__":
