@@ -1,0 +1,135 @@
+"""What each step and setting of the default method is worth: one change at a time, as a Markdown table.
+
+    python Testing/benchmarks/ablation.py --cohort COHORT --support pt_4 [--split train] [--cases 6]
+    python Testing/benchmarks/ablation.py --cohort COHORT --rows "no reach" "no alignment"
+
+Every row is the default with one setting changed; a new one is a line in ``ROWS``. The scribbles' distance (0 inside
+their structure) and the share inside are those where they land, before denoising; the share kept is what denoising
+leaves. All figures are means over the cases of a structure, then over the structures. A row that finds no mask in a
+case has Dice 0 there. Settings are to be chosen on train cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cohort import cases_of, read_ct, read_reference, read_scribbles
+from figures import Row, judged, landing_figures, mask_figures, structure_means, write_rows
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.networks.weights import Weights, load_weights
+from OneShotSegLib.pipeline import DEFAULT, Method, Support, prepare_query, prepare_support, segment_query
+from OneShotSegLib.steps.propagation import PreparedCT
+
+COLUMNS = ("mm outside", "share inside", "share kept", "Dice")
+
+
+def change(step: str, **settings: Any) -> Method:
+    """The default with some settings of a step changed."""
+    return replace(DEFAULT, **{step: replace(getattr(DEFAULT, step), **settings)})
+
+
+ROWS: Mapping[str, Method] = {
+    "default": DEFAULT,
+    "starts near the volume's centre": change("propagation", starts_over_body=False),
+    "mean over the starts": change("propagation", reduce="mean"),
+    "one coarse jump": change("propagation", coarse_jumps=1),
+    "a fine jump": change("propagation", fine_jumps=1),
+    "no affine fit": change("propagation", fit=False),
+    "no alignment": change("alignment", enabled=False),
+    "no alignment, a fine jump": replace(
+        change("alignment", enabled=False), propagation=replace(DEFAULT.propagation, fine_jumps=1)
+    ),
+    "denoising at 0": change("denoising", threshold=0.0),
+    "denoising at 0.1": change("denoising", threshold=0.1),
+    "no reach": change("expansion", reach=False),
+    "air is no background": change("expansion", air_is_background=False),
+    "neither reach nor air": change("expansion", reach=False, air_is_background=False),
+    "no spatial cost": change("expansion", spatial_weight=0.0),
+    "image not smoothed": change("expansion", smooth_mm=0.0),
+    "raster scans, clipped": change("expansion", exact=False),
+    "on the fine network's grid": change("expansion", spacing=None),
+    "mask's border not smoothed": replace(DEFAULT, smooth_mm=0.0),
+    "prototype refinement": change("refinement", enabled=True),
+}
+
+
+def main() -> None:
+    """Print the table."""
+    options = _options()
+    names = cases_of(options.cohort, options.split, [options.support])[: options.cases]
+    ct = read_ct(options.cohort, options.support)
+    weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
+    methods = {name: ROWS[name] for name in dict.fromkeys(["default", *(options.rows or ROWS)])}
+    scribbles = read_scribbles(options.cohort, options.support)
+    supports = {name: prepare_support(ct, scribbles, weights, method) for name, method in methods.items()}
+    found: dict[str, list[Row]] = {name: [] for name in methods}
+    for number, case in enumerate(names, 1):
+        query = prepare_query(read_ct(options.cohort, case), weights)
+        reference = read_reference(options.cohort, case)
+        for name, method in methods.items():
+            found[name] += measure(case, query, reference, supports[name], weights, method)
+        print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
+    print(f"{len(names)} {options.split} cases, support {options.support}, weights {weights.name}\n")
+    print_changes(found)
+    if options.json:
+        for name, rows in found.items():
+            write_rows(options.json, name.replace(" ", "-"), rows)
+
+
+def measure(
+    case: str, query: PreparedCT, reference: Volume, support: Support, weights: Weights, method: Method
+) -> Iterator[Row]:
+    """One row's figures of each structure of a case."""
+    values = judged(reference, support.structures.values)
+    try:
+        result = segment_query(support, query.ct, weights, method, prepared=query)
+    except InputError:
+        # Denoising can leave nothing to grow from: the user gets no mask, and that is what the row has to say.
+        yield from (Row(case, value, {"share kept": 0.0, "Dice": 0.0}) for value in values)
+        return
+    mask = result.pseudo_mask().array
+    last = next(reversed(result.propagation.after))
+    for value in values:
+        figures = landing_figures(support, result, reference, value) | mask_figures(mask, reference, value)
+        figures["mm outside"] = figures[f"mm outside after {last}"]
+        yield Row(case, value, {column: figures[column] for column in COLUMNS})
+
+
+def print_changes(found: Mapping[str, list[Row]]) -> None:
+    """A Markdown row for each method, with its distance from the first."""
+    print(f"| | {' | '.join(COLUMNS)} | difference |\n| --- |" + " ---: |" * (len(COLUMNS) + 1))
+    means = {name: [_mean(rows, column) for column in COLUMNS] for name, rows in found.items()}
+    default = next(iter(means.values()))[-1]
+    for name, (distance, inside, kept, reached) in means.items():
+        difference = f"{reached - default:+.3f}" if name != "default" else ""
+        print(f"| {name} | {distance:.1f} | {inside:.2f} | {kept:.2f} | {reached:.3f} | {difference} |")
+
+
+def _mean(rows: list[Row], column: str) -> float:
+    return float(np.mean(list(structure_means(rows, column).values()) or [np.nan]))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohort", type=Path, required=True)
+    parser.add_argument("--support", default="pt_4")
+    parser.add_argument("--split", default="train", choices=("train", "validation"))
+    parser.add_argument("--cases", type=int, default=None, help="only the first so many")
+    parser.add_argument("--weights", default="headneck")
+    parser.add_argument("--rows", nargs="+", choices=list(ROWS), help="only these, and the default")
+    parser.add_argument("--json", type=Path, help="folder for all figures")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
