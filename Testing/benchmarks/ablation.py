@@ -12,6 +12,7 @@ case has Dice 0 there. Settings are to be chosen on train cases.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -83,7 +84,7 @@ def main() -> None:
     print_changes(found)
     if options.json:
         for name, rows in found.items():
-            write_rows(options.json, name.replace(" ", "-"), rows)
+            write_rows(options.json, re.sub(r"[^\w.]+", "-", name), rows)
 
 
 def measure(
