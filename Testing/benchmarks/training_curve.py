@@ -48,10 +48,11 @@ def draw(curves: Mapping[str, Mapping[str, Sequence[Check]]], output: Path) -> N
     """A panel for each stage: error of each check and the best so far, mm an axis, against CPU minutes."""
     figure = Figure(figsize=(4.5 * len(curves), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
+    several = len({name for of_folder in curves.values() for name in of_folder}) > 1
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for panel, (stage, of_folder) in zip(panels, curves.items(), strict=True):
         for name, checks in of_folder.items():
-            _draw_one(panel, checks, f"{name}, " if len(of_folder) > 1 else "")
+            _draw_one(panel, checks, f"{name}, " if several else "")
         title = f"{stage}: error on volumes kept out"
         panel.set(title=title, xlabel="CPU minutes", ylabel="mm an axis", ylim=(0, None))
         panel.legend(frameon=False, fontsize=8)
