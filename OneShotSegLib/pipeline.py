@@ -35,6 +35,7 @@ from OneShotSegLib.steps.denoising import (
     spread_to_neighbours,
 )
 from OneShotSegLib.steps.expansion import Expansion, ExpansionSettings, Reach, expand, measure_reach
+from OneShotSegLib.steps.following import FollowingSettings, follow
 from OneShotSegLib.steps.propagation import (
     Landmarks,
     PreparedCT,
@@ -56,6 +57,7 @@ class Method:
 
     Attributes:
         name: "default", "paper" or the user's own.
+        following: How long thin structures are followed beyond their strokes in the support; not in the paper.
         propagation: Section III-B.
         alignment: What sharpens the propagation's fit; not in the paper.
         denoising: Section III-C.
@@ -66,6 +68,7 @@ class Method:
     """
 
     name: str = "default"
+    following: FollowingSettings = field(default_factory=FollowingSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
@@ -77,6 +80,7 @@ class Method:
 
 PAPER = Method(
     name="paper",
+    following=FollowingSettings(enabled=False),
     propagation=PropagationSettings(
         starts=5,
         starts_over_body=False,
@@ -169,15 +173,15 @@ def prepare_support(
     check_ct(ct.array, "The support")
     structures = structures_of(scribbles)
     check_grid(scribbles.volume, ct)
-    points = points_of(scribbles.volume)
     prepared = PreparedCT.prepare(ct, weights, device)
+    image = _expansion_image(prepared, weights, method)
+    points = follow(points_of(scribbles.volume), structures, image, ct, method.following)
     landmarks = find_landmarks(prepared, points, weights, method.propagation)
     limit = method.denoising.points_per_label
     described = np.arange(len(points)) if limit is None else thin(points, limit)
     features = features_at(weights.fine, prepared.fine, points.positions[described])
     strokes = points.positions[points.labels != structures.background.value]
     alignment = prepare_alignment(prepared, strokes, method.alignment) if method.alignment.enabled else None
-    image = _expansion_image(prepared, weights, method)
     reach = measure_reach(points, structures, method.expansion, image)
     expansion = expand(image, points, structures, reach, method.expansion)
     return Support(prepared, structures, landmarks, alignment, described, features, reach, expansion)
