@@ -21,7 +21,7 @@ from OneShotSegLib.steps.fitting import AffineMap
 from OneShotSegLib.steps.propagation import PreparedCT
 
 COUPLING = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-DENSE_RADIUS_MM = 16.0  # A search twice as wide looks at every second voxel: the next, narrower one sees the others.
+DENSE_RADIUS_MM = 11.0  # A wider search looks at every second or third voxel: the next, narrower one sees the others.
 LEAST_SEEN = 0.3
 LEAST_JACOBIAN = 0.1
 DESCRIPTOR_REACH = 2
@@ -44,7 +44,7 @@ class AlignmentSettings:
     enabled: bool = True
     margin_mm: float = 36.0
     control_mm: float = 12.0
-    radii_mm: tuple[float, ...] = (16.0, 8.0)
+    radii_mm: tuple[float, ...] = (32.0, 16.0, 8.0)
     stiffness: float = 0.01
 
 

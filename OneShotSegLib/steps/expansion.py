@@ -30,7 +30,8 @@ class ExpansionSettings:
         spatial_weight: Cost of a mm beside the intensity difference (exact only).
         smooth_mm: Standard deviation of the Gaussian that calms the image's noise first.
         clip: Distances are clipped here (raster scan only).
-        air_is_background: Whether air competes as background.
+        air_is_background: Whether air competes as background; within reach of a structure that holds air it is painted
+            over with the tissue beside it instead.
         reach: Whether everything beyond a structure's reach, known from the support's strokes, competes as background.
         reach_across: Reach across the slices' plane, times the strokes' distance to the background strokes.
         reach_along: Reach along z, times the length that the structure's strokes span.
@@ -131,12 +132,15 @@ def expand(
     seeds = paint_points(image, points.positions, points.labels)
     background = structures.background.value
     free = seeds == 0
+    array = image.array
     if settings.air_is_background:
         airy = {value: limit for value, limit in reach.items() if limit.holds_air}
-        seeds[free & (image.array < AIR_LEVEL) & _beyond_reach(seeds, image, airy)] = background
+        elsewhere = _beyond_reach(seeds, image, airy)
+        array = _without_air(array, ~elsewhere)
+        seeds[free & (image.array < AIR_LEVEL) & elsewhere] = background
     if settings.reach:
         seeds[free & _beyond_reach(seeds, image, reach)] = background
-    calm = gaussian_filter(image.array, settings.smooth_mm / image.spacing) if settings.smooth_mm else image.array
+    calm = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
     labels, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
     labels[labels == background] = 0
     return Expansion(image.with_array(labels), certainty)
@@ -153,6 +157,25 @@ def _beyond_reach(seeds: NDArray[np.uint8], image: Volume, reach: Mapping[int, R
             near = _box_around(mine, limit.across / sampling)
             beyond[near] &= distance_transform_edt(~mine[near], sampling=sampling) > limit.across
     return beyond
+
+
+def _without_air(array: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The image with the air in a part of it painted over by the nearest tissue.
+
+    The wall between a larynx and the air in it is the strongest edge there is, and none of its borders.
+    """
+    if not where.any():
+        return array
+    # The voxels beside air are partly air.
+    air = binary_dilation(array < AIR_LEVEL, np.ones((3, 3, 3))) & where
+    (box,) = find_objects(where.astype(np.uint8))
+    part, hidden = array[box], air[box]
+    if hidden.all():
+        return array
+    nearest = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    painted = array.copy()
+    painted[box] = part[tuple(nearest)]
+    return painted
 
 
 def _box_around(mask: NDArray[np.bool_], margin: NDArray) -> tuple[slice, ...]:
