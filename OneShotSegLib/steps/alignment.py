@@ -26,7 +26,6 @@ LEAST_SEEN = 0.3
 LEAST_JACOBIAN = 0.1
 DESCRIPTOR_REACH = 2
 MOST_SMOOTHING = 20
-INVERSE_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -130,15 +129,6 @@ class Displacement:
         for field in reversed(self.fields):
             moved = moved + self._read(field, moved)
         return moved
-
-    def back_within_support(self, moved: Vector) -> Vector:
-        """The inverse of ``within_support``."""
-        positions = np.asarray(moved, dtype=np.float64)
-        for field in self.fields:
-            target = positions
-            for _ in range(INVERSE_STEPS):
-                positions = target - self._read(field, positions)
-        return positions
 
     def _read(self, field: Tensor, positions: Vector) -> Vector:
         normalised = 2 * (positions.reshape(-1, 3) - self.box.low) / self.box.size_mm - 1

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import distance_transform_edt, find_objects
 
 from OneShotSegLib.imaging.labelmaps import Segment
-from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.imaging.volume import Vector
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.pipeline import QueryResult, Support
 from OneShotSegLib.steps.propagation import first_jump, jump, locate, start_positions
@@ -18,8 +18,9 @@ from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality
 
 CYCLE_POINTS_PER_LABEL = 12
 CYCLE_STARTS = 24
-ABSENT_BELOW_IN_VIEW = 0.2
+ABSENT_BELOW_IN_VIEW = 0.25
 PARTIAL_BELOW_IN_VIEW = 0.9
+ABSENT_BELOW_VOLUME = 0.1
 BORDER_MM = 3.01
 HALF_TRUSTED_CYCLE_MM = 40.0
 LEAST_SIMILARITY = 0.05
@@ -37,10 +38,7 @@ def judge(case: str, support: Support, result: QueryResult, weights: Weights) ->
         weights: Both networks, for the way back from query to support.
     """
     cycle = cycle_distances(support, result, weights)
-    shape = carried_expansion(support, result)
-    structures = tuple(
-        _judge_structure(segment, support, result, cycle, shape) for segment in support.structures.foreground
-    )
+    structures = tuple(_judge_structure(segment, support, result, cycle) for segment in support.structures.foreground)
     there = [structure.score for structure in structures if structure.state != "absent"]
     score = float(np.mean(there)) if there else 0.0
     return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(_warnings(structures)))
@@ -65,23 +63,26 @@ def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> 
     return {int(value): float(np.median(distance[labels == value])) for value in np.unique(labels)}
 
 
-def carried_expansion(support: Support, result: QueryResult) -> Volume:
-    """The support's own expansion, read through fit and alignment at the query's expansion grid."""
-    grid = result.refined
-    index = np.indices(grid.shape).reshape(3, -1).T
-    there = result.propagation.affine.inverse()(grid.to_world(index))
+def agreement(support: Support, result: QueryResult, value: int) -> float:
+    """Dice of a structure's mask with the support's own expansion, carried over by fit and alignment, 0-1.
+
+    The overlap is counted at the voxels of the support's own mask, so that nothing has to be carried back.
+    """
+    own, mask = support.expansion.labels, result.refined
+    there = own.to_world(np.argwhere(own.array == value))
     if result.displacement is not None:
-        there = result.displacement.back_within_support(there)
-    source = support.expansion.labels
-    nearest = np.rint(source.to_index(there)).astype(np.int64)
-    inside = np.all((nearest >= 0) & (nearest < source.shape), axis=1)
-    carried = np.zeros(len(index), dtype=np.uint8)
-    carried[inside] = source.array[tuple(nearest[inside].T)]
-    return grid.with_array(carried.reshape(grid.shape))
+        there = result.displacement.within_support(there)
+    index = np.rint(mask.to_index(result.propagation.affine(there))).astype(np.int64)
+    inside = np.all((index >= 0) & (index < mask.shape), axis=1)
+    shared = int((mask.array[tuple(index[inside].T)] == value).sum())
+    # Both volumes in the query, in voxels of the support's own mask.
+    scale = float(np.prod(mask.spacing) / np.prod(own.spacing)) / result.propagation.affine.volume_change
+    total = len(index) + scale * int((mask.array == value).sum())
+    return min(2 * shared / total, 1.0) if total else 0.0
 
 
 def _judge_structure(
-    segment: Segment, support: Support, result: QueryResult, cycle: dict[int, float], shape: Volume
+    segment: Segment, support: Support, result: QueryResult, cycle: dict[int, float]
 ) -> StructureQuality:
     value = segment.value
     labels, denoised = result.propagation.points.labels, result.denoised
@@ -93,7 +94,7 @@ def _judge_structure(
     quality = StructureQuality(
         value=value,
         name=segment.name,
-        state=_state(in_view, volume),
+        state=state_of(in_view, volume / expected if expected else volume),
         score=0.0,
         similarity=_rounded(np.clip(denoised.similarity[mine], 0, 1).mean()),
         kept=_rounded(denoised.kept_share(labels, value)),
@@ -101,15 +102,16 @@ def _judge_structure(
         volume_ml=_rounded(volume),
         volume_ratio=_rounded(volume / expected) if expected else None,
         in_view=_rounded(in_view),
-        agreement=_rounded(dice(mask, shape.array == value)),
+        agreement=_rounded(agreement(support, result, value)),
         solidity=_rounded(solidity(mask, result.refined.spacing)),
         certainty=_rounded(result.expansion.certainty[mask].mean()) if mask.any() else 0.0,
     )
     return quality.with_score(0.0 if quality.state == "absent" else structure_score(quality))
 
 
-def _state(in_view: float, volume_ml: float) -> State:
-    if in_view < ABSENT_BELOW_IN_VIEW or volume_ml == 0:
+def state_of(in_view: float, volume_ratio: float) -> State:
+    """A sliver at the edge of the scan is no structure: absent is what is out of view or nearly without volume."""
+    if in_view < ABSENT_BELOW_IN_VIEW or volume_ratio < ABSENT_BELOW_VOLUME:
         return "absent"
     return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
 
@@ -132,7 +134,12 @@ def structure_score(quality: StructureQuality) -> float:
 
 def solidity(mask: NDArray[np.bool_], spacing: Vector) -> float:
     """Dice of a mask with itself after a border of 3 mm is taken off: what a small error at the border costs it."""
-    core = int((distance_transform_edt(mask, sampling=spacing) > BORDER_MM).sum())
+    if not mask.any():
+        return 0.0
+    (box,) = find_objects(mask.astype(np.uint8))
+    # With one voxel more all round, the nearest voxel outside the mask is there to be found.
+    near = mask[tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)]
+    core = int((distance_transform_edt(near, sampling=spacing) > BORDER_MM).sum())
     return 2 * core / (core + int(mask.sum())) if core else 0.0
 
 

@@ -85,13 +85,6 @@ def test_outside_the_box_nothing_moves_and_inside_it_fades():
     assert np.linalg.norm(np.diff(found(way), axis=0), axis=1).max() < 1.0
 
 
-def test_the_way_back_undoes_the_way_there():
-    image = texture()
-    found = aligned(prepared(image), prepared(warped(image, IDENTITY)))
-    there = found.within_support(strokes())
-    np.testing.assert_allclose(found.back_within_support(there), strokes(), atol=0.2)
-
-
 def test_the_same_inputs_give_the_same_displacement():
     image = texture()
     query = prepared(warped(image, AFFINE))

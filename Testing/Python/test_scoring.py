@@ -1,12 +1,16 @@
 """The score that needs no reference."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.steps.fitting import AffineMap
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
-from OneShotSegLib.study.scoring import dice, structure_score
+from OneShotSegLib.study.scoring import agreement, dice, solidity, state_of, structure_score
 
 GOOD = StructureQuality(
     value=1,
@@ -61,3 +65,44 @@ def test_dice_of_two_empty_masks_is_0() -> None:
     empty = np.zeros((2, 2, 2), bool)
     assert dice(empty, empty) == 0
     assert dice(~empty, ~empty) == 1
+
+
+def carried(mask: np.ndarray) -> float:
+    """Agreement where the query lies 6 mm to the side of the support and holds this mask of structure 1."""
+    own = np.zeros((10, 12, 14), np.uint8)
+    own[3:7, 4:8, 4:8] = 1
+    grid = Volume.create(own, (2.5, 3, 3))
+    moved = AffineMap(np.zeros(3), np.eye(3), np.array([0.0, 0.0, 6.0]))
+    support = SimpleNamespace(expansion=SimpleNamespace(labels=grid))
+    propagation = SimpleNamespace(affine=moved)
+    result = SimpleNamespace(refined=grid.with_array(mask), displacement=None, propagation=propagation)
+    return agreement(support, result, 1)
+
+
+def test_agreement_is_the_dice_with_the_support_s_own_mask_carried_over() -> None:
+    same = np.zeros((10, 12, 14), np.uint8)
+    same[3:7, 4:8, 6:10] = 1
+    assert carried(same) == pytest.approx(1.0)
+    half = same.copy()
+    half[:, :, 8:] = 0
+    assert carried(half) == pytest.approx(2 * 0.5 / 1.5)
+    assert carried(np.where(same, 2, 0)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("in_view", "volume_ratio", "state"),
+    [(1.0, 1.0, "found"), (0.5, 0.6, "partial"), (0.2, 0.2, "absent"), (1.0, 0.05, "absent"), (1.0, 0.0, "absent")],
+)
+def test_what_is_out_of_view_or_nearly_without_volume_is_absent(
+    in_view: float, volume_ratio: float, state: str
+) -> None:
+    assert state_of(in_view, volume_ratio) == state
+
+
+@pytest.mark.parametrize("at", [0, 3])
+def test_solidity_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> None:
+    mask = np.zeros((12, 12, 12), bool)
+    mask[at : at + 6, 3:9, 3:9] = True
+    core = int((distance_transform_edt(mask, sampling=(2, 2, 2)) > 3.01).sum())
+    assert solidity(mask, np.array([2.0, 2.0, 2.0])) == pytest.approx(2 * core / (core + 216))
+    assert solidity(np.zeros_like(mask), np.array([2.0, 2.0, 2.0])) == 0.0
