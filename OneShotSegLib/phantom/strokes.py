@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 BoolMask = NDArray[np.bool_]
 
-MIN_SLICES = 4
-ONE_MORE_PER_MM = 20.0
-BRUSH = 0.5
-"""Width of the brush over the structure's: a wide one leaves less to be grown, and keeps clear of the border."""
-
 DAB_VOXELS = 4
 """A line shorter than this is painted as a dab of the brush."""
 
-GAP_MM = 5.0
-"""Distance of a background stroke from the organs: a hand keeps clear of the edge."""
+
+@dataclass(frozen=True)
+class Hand:
+    """How somebody paints.
+
+    Attributes:
+        slices: Slices on which each structure gets a stroke, at least.
+        one_more_per_mm: Length of a structure that brings one slice more.
+        brush: Width of the brush over the structure's own at each place; 0 for a line of single voxels.
+        gap_mm: Distance of a background stroke from the structures: a hand keeps clear of the edge.
+    """
+
+    slices: int = 4
+    one_more_per_mm: float = 20.0
+    brush: float = 0.5
+    gap_mm: float = 5.0
+
+
+USUAL = Hand()
 
 
 def strokes_from_mask(
-    labels: NDArray[np.integer], spacing: ArrayLike, background: int, inside_body: BoolMask | None = None
+    labels: NDArray[np.integer],
+    spacing: ArrayLike,
+    background: int,
+    inside_body: BoolMask | None = None,
+    hand: Hand = USUAL,
 ) -> NDArray[np.uint8]:
     """Strokes for every structure of a label map and background strokes around them; deterministic.
 
-    Each structure gets one medial stroke, half as wide as the structure, on each of at least four axial slices, one
-    more for every 20 mm of length. On the same slices a background stroke goes around the structures.
+    Each structure gets one medial stroke on each of some axial slices spread over it. On the same slices a background
+    stroke goes around the structures.
 
     Args:
         labels: Label map, shape (D, H, W), 0 outside the structures.
         spacing: In mm, z, y, x.
         background: Value of the background strokes.
         inside_body: Where background strokes may lie; everywhere if None. Shape (D, H, W).
+        hand: How they are painted.
 
     Returns:
         Label map of the strokes, shape (D, H, W).
@@ -43,21 +62,21 @@ def strokes_from_mask(
     chosen: set[int] = set()
     for value in values:
         mask = labels == value
-        for z in slices_to_paint(mask, float(size[0])):
-            strokes[z][brushed(medial_stroke(mask[z], size[1:]), mask[z], size[1:])] = value
+        for z in slices_to_paint(mask, float(size[0]), hand):
+            strokes[z][brushed(medial_stroke(mask[z], size[1:]), mask[z], size[1:], hand.brush)] = value
             chosen.add(z)
     for z in sorted(chosen):
         allowed = None if inside_body is None else inside_body[z]
-        strokes[z][background_stroke(labels[z] > 0, size[1:], allowed)] = background
+        strokes[z][background_stroke(labels[z] > 0, size[1:], hand.gap_mm, allowed)] = background
     return strokes
 
 
-def slices_to_paint(mask: BoolMask, slice_mm: float) -> list[int]:
+def slices_to_paint(mask: BoolMask, slice_mm: float, hand: Hand = USUAL) -> list[int]:
     """Slices spread over a structure, away from its thin ends."""
     occupied = np.flatnonzero(mask.any(axis=(1, 2)))
     if len(occupied) == 0:
         return []
-    count = MIN_SLICES + int(len(occupied) * slice_mm // ONE_MORE_PER_MM)
+    count = hand.slices + int(len(occupied) * slice_mm // hand.one_more_per_mm)
     fractions = (np.arange(count) + 0.5) / count
     return sorted({int(occupied[int(fraction * len(occupied))]) for fraction in fractions})
 
@@ -81,13 +100,13 @@ def medial_stroke(mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
     return stroke
 
 
-def brushed(line: BoolMask, mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
-    """A line painted with a brush of ``BRUSH`` times the region's own width at each place, shape (H, W)."""
+def brushed(line: BoolMask, mask: BoolMask, spacing: NDArray[np.float64], brush: float) -> BoolMask:
+    """A line painted with a brush of ``brush`` times the region's own width at each place, shape (H, W)."""
     depth = _depth(mask, spacing)
     painted = line.copy()
     for place in np.argwhere(line):
         offset = (np.indices(mask.shape) - place[:, None, None]) * spacing[:, None, None]
-        painted |= np.hypot(*offset) <= BRUSH * depth[tuple(place)]
+        painted |= np.hypot(*offset) <= brush * depth[tuple(place)]
     return painted & mask
 
 
@@ -125,8 +144,10 @@ def _removable(image: BoolMask, first: bool) -> BoolMask:
     return image & (count >= 2) & (count <= 6) & (changes == 1) & side
 
 
-def background_stroke(structures: BoolMask, spacing: NDArray[np.float64], allowed: BoolMask | None = None) -> BoolMask:
+def background_stroke(
+    structures: BoolMask, spacing: NDArray[np.float64], gap_mm: float, allowed: BoolMask | None = None
+) -> BoolMask:
     """A thin line around the structures of a slice at a hand's distance, shape (H, W)."""
     distance = ndimage.distance_transform_edt(~structures, sampling=spacing)
-    line = (distance >= GAP_MM) & (distance < GAP_MM + 1.1 * spacing.max())
+    line = (distance >= gap_mm) & (distance < gap_mm + 1.1 * spacing.max())
     return line if allowed is None else line & allowed

@@ -104,11 +104,18 @@ def test_the_stroke_of_a_long_bar_is_one_line_along_its_middle() -> None:
 def test_a_brushed_stroke_is_half_as_wide_as_its_bar() -> None:
     mask = np.zeros((24, 60), bool)
     mask[4:19, 5:55] = True
-    stroke = brushed(medial_stroke(mask, MM), mask, MM)
+    stroke = brushed(medial_stroke(mask, MM), mask, MM, 0.5)
     widths = stroke[:, 20:40].sum(axis=0)
     assert widths.min() >= 7
     assert widths.max() <= 10
     assert not stroke[~mask].any()
+
+
+def test_a_brush_of_no_width_paints_the_line_alone() -> None:
+    mask = np.zeros((24, 60), bool)
+    mask[4:19, 5:55] = True
+    line = medial_stroke(mask, MM)
+    assert (brushed(line, mask, MM, 0.0) == line).all()
 
 
 def test_only_the_largest_piece_of_a_slice_is_stroked() -> None:

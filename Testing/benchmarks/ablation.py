@@ -41,6 +41,8 @@ def change(step: str, **settings: Any) -> Method:
 
 ROWS: Mapping[str, Method] = {
     "default": DEFAULT,
+    "long structures not followed": change("following", enabled=False),
+    "alignment searches 16 and 8 mm": change("alignment", radii_mm=(16.0, 8.0)),
     "starts near the volume's centre": change("propagation", starts_over_body=False),
     "mean over the starts": change("propagation", reduce="mean"),
     "one coarse jump": change("propagation", coarse_jumps=1),

@@ -1,0 +1,107 @@
+"""What the way of painting is worth: strokes of several hands on one support, the default method on its queries.
+
+    python Testing/benchmarks/brush.py                                       phantom patients
+    python Testing/benchmarks/brush.py --cohort COHORT --support pt_4        train cases of the cohort
+
+The strokes are made from the support's reference mask (``OneShotSegLib.phantom.strokes``), so that hands differ in
+nothing but what the row says. "own" is the Dice of the strokes' expansion in the support itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference
+
+from OneShotSegLib import phantom
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.networks.weights import load_weights
+from OneShotSegLib.phantom.strokes import Hand, strokes_from_mask
+from OneShotSegLib.pipeline import DEFAULT, prepare_support, segment_query
+from OneShotSegLib.study.scoring import dice
+
+IN_THE_BODY_HU = -300
+HANDS: Mapping[str, Hand] = {
+    "lines on 3 slices": Hand(3, 25.0, 0.0),
+    "lines on 4 slices": Hand(4, 20.0, 0.0),
+    "brush of a third, 3 slices": Hand(3, 25.0, 0.33),
+    "brush of a half, 3 slices": Hand(3, 25.0, 0.5),
+    "brush of a half, 4 slices": Hand(4, 20.0, 0.5),
+    "brush of a half, 4 slices, background at 10 mm": Hand(4, 20.0, 0.5, 10.0),
+}
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A CT with its reference masks."""
+
+    ct: Volume
+    reference: Volume
+
+
+def main() -> None:
+    """Print the table."""
+    options = _options()
+    support, queries, names = _cohort(options) if options.cohort else _phantoms(options)
+    weights = load_weights(choose_weights("auto", support.ct, torch.device("cpu")))
+    segments = (*(Segment(value, name, (1, 1, 1)) for value, name in names.items()), phantom.BACKGROUND)
+    supports = {}
+    for title, hand in HANDS.items():
+        allowed = support.ct.array > IN_THE_BODY_HU
+        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, BACKGROUND, allowed, hand)
+        scribbles = LabelMap(support.ct.with_array(strokes), segments)
+        supports[title] = prepare_support(support.ct, scribbles, weights, DEFAULT)
+    found: dict[str, list[dict[int, float]]] = {title: [] for title in HANDS}
+    for query in queries:
+        for title, prepared in supports.items():
+            mask = segment_query(prepared, query.ct, weights, DEFAULT).pseudo_mask()
+            found[title].append(_dice(mask, query.reference, names))
+    print(f"Weights {weights.name}; mean Dice of the queries, and of the support itself\n")
+    print(f"| | {' | '.join(names.values())} | mean | own |\n| --- |{' ---: |' * (len(names) + 2)}")
+    for title, rows in found.items():
+        means = [float(np.mean([row[value] for row in rows if value in row])) for value in names]
+        grown = resample_labels(supports[title].expansion.labels, support.ct, DEFAULT.smooth_mm)
+        own = float(np.mean(list(_dice(grown, support.reference, names).values())))
+        print(f"| {title} | " + " | ".join(f"{mean:.2f}" for mean in (*means, np.mean(means), own)) + " |")
+
+
+def _dice(mask: Volume, reference: Volume, names: Mapping[int, str]) -> dict[int, float]:
+    present = [value for value in names if (reference.array == value).any()]
+    return {value: dice(mask.array == value, reference.array == value) for value in present}
+
+
+def _phantoms(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], dict[int, str]]:
+    cases = list(phantom.make_cohort(1 + (options.cases or 6)))
+    patients = [Patient(case.ct, case.reference) for case in cases]
+    return patients[0], iter(patients[1:]), {segment.value: segment.name for segment in cases[0].present}
+
+
+def _cohort(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], dict[int, str]]:
+    cases: Sequence[str] = cases_of(options.cohort, "train", [options.support])[: options.cases]
+
+    def patient(case: str) -> Patient:
+        reference = read_reference(options.cohort, case)
+        judged = np.isin(reference.array, list(ORGANS))
+        return Patient(read_ct(options.cohort, case), reference.with_array(np.where(judged, reference.array, 0)))
+
+    return patient(options.support), (patient(case) for case in cases), dict(ORGANS)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cohort", type=Path, help="its train cases instead of phantoms")
+    parser.add_argument("--support", default="pt_4")
+    parser.add_argument("--cases", type=int, default=None, help="only the first so many")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
