@@ -117,6 +117,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/steps/denoising.py
   OneShotSegLib/steps/expansion.py
   OneShotSegLib/steps/fitting.py
+  OneShotSegLib/steps/following.py
   OneShotSegLib/steps/geodesic.py
   OneShotSegLib/steps/geodesic_costs.py
   OneShotSegLib/steps/geodesic_input.py
