@@ -124,7 +124,7 @@ def test_every_structure_of_the_phantom_is_found_where_it_is(scene: Scene) -> No
 
 
 def test_the_papers_settings_run_the_same_steps(weights: Weights, scene: Scene) -> None:
-    support = supported(weights, PAPER, every=8)  # the paper sends each voxel of a stroke through both networks
+    support = supported(weights, PAPER, every=40)  # the paper sends each voxel of a stroke through both networks
     steps: list[str] = []
     result = segment_query(support, scene.patient.ct, weights, PAPER, on_step=steps.append)
     assert tuple(steps) == STEPS
