@@ -105,8 +105,14 @@ def brushed(line: BoolMask, mask: BoolMask, spacing: NDArray[np.float64], brush:
     depth = _depth(mask, spacing)
     painted = line.copy()
     for place in np.argwhere(line):
-        offset = (np.indices(mask.shape) - place[:, None, None]) * spacing[:, None, None]
-        painted |= np.hypot(*offset) <= brush * depth[tuple(place)]
+        radius = brush * depth[tuple(place)]
+        # A slice of a clinical CT is much larger than a brush.
+        beside = np.ceil(radius / spacing).astype(int)
+        near = tuple(slice(max(p - n, 0), p + n + 1) for p, n in zip(place, beside, strict=True))
+        rows, columns = (np.arange(part.stop)[part.start :] - p for part, p in zip(near, place, strict=True))
+        dab = np.hypot(rows[:, None] * spacing[0], columns[None] * spacing[1]) <= radius
+        target = painted[near]
+        target |= dab[: target.shape[0], : target.shape[1]]
     return painted & mask
 
 
