@@ -41,7 +41,7 @@ def judge(case: str, support: Support, result: QueryResult, weights: Weights) ->
     structures = tuple(_judge_structure(segment, support, result, cycle) for segment in support.structures.foreground)
     there = [structure.score for structure in structures if structure.state != "absent"]
     score = float(np.mean(there)) if there else 0.0
-    return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(_warnings(structures)))
+    return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(warnings_of(structures)))
 
 
 def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> dict[int, float]:
@@ -149,16 +149,21 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return 2 * int((a & b).sum()) / total if total else 0.0
 
 
-def _warnings(structures: Sequence[StructureQuality]) -> list[str]:
+def warnings_of(structures: Sequence[StructureQuality]) -> list[str]:
+    """What a reviewer should know of structures that are not wholly there, a sentence each."""
     sentences = []
     for structure in structures:
         if structure.state == "absent":
-            sentences.append(
-                f"{structure.name} was judged absent: {structure.in_view:.0%} of its scribbles are in view."
-            )
+            sentences.append(f"{structure.name} was judged absent: {_why_absent(structure)}.")
         elif structure.state == "partial":
             sentences.append(f"{structure.name} is cut by the field of view: {structure.in_view:.0%} of it is in view.")
     return sentences
+
+
+def _why_absent(structure: StructureQuality) -> str:
+    if structure.in_view < ABSENT_BELOW_IN_VIEW:
+        return f"{structure.in_view:.0%} of its scribbles are in view"
+    return f"hardly anything of it was found ({structure.volume_ml:.1f} ml)"
 
 
 def _rounded(value: float | Vector) -> float:

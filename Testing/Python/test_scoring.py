@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.steps.fitting import AffineMap
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
-from OneShotSegLib.study.scoring import agreement, dice, solidity, state_of, structure_score
+from OneShotSegLib.study.scoring import agreement, dice, solidity, state_of, structure_score, warnings_of
 
 GOOD = StructureQuality(
     value=1,
@@ -97,6 +97,14 @@ def test_what_is_out_of_view_or_nearly_without_volume_is_absent(
     in_view: float, volume_ratio: float, state: str
 ) -> None:
     assert state_of(in_view, volume_ratio) == state
+
+
+@pytest.mark.parametrize(
+    ("in_view", "why"), [(0.2, "20% of its scribbles are in view"), (1.0, "hardly anything of it was found (0.4 ml)")]
+)
+def test_a_structure_judged_absent_comes_with_the_reason(in_view: float, why: str) -> None:
+    absent = replace(GOOD, state="absent", in_view=in_view, volume_ml=0.4)
+    assert warnings_of([absent]) == [f"Heart was judged absent: {why}."]
 
 
 @pytest.mark.parametrize("at", [0, 3])
