@@ -35,6 +35,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/segment_tags.py
+  OneShotSegLib/imaging/soft_labels.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/imaging/voting.py
   OneShotSegLib/imaging/whole.py

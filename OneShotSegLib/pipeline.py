@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.ct import read_ct
 from OneShotSegLib.imaging.intensity import check_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.resampling import resample_labels, working_grid
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.steps.alignment import (
@@ -34,7 +35,7 @@ from OneShotSegLib.steps.denoising import (
     similarity_of,
     spread_to_neighbours,
 )
-from OneShotSegLib.steps.expansion import Expansion, ExpansionSettings, Reach, expand, measure_reach
+from OneShotSegLib.steps.expansion import Expansion, ExpansionSettings, Reach, expand, measure_reach, part_in_reach
 from OneShotSegLib.steps.following import FollowingSettings, follow
 from OneShotSegLib.steps.propagation import (
     Landmarks,
@@ -74,7 +75,7 @@ class Method:
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
     refinement: RefinementSettings = field(default_factory=lambda: RefinementSettings(enabled=False))
-    smooth_mm: float = 2.5
+    smooth_mm: float = 2.0
     seed: int = 0
 
 
@@ -156,10 +157,17 @@ class QueryResult:
         """The propagated scribbles after denoising."""
         return self.propagation.points.select(self.denoised.keep)
 
+    @property
+    def soft(self) -> SoftLabels:
+        """The pseudo mask with its voxels' shares; a refined one has whole voxels."""
+        if self.refined is self.expansion.labels:
+            return self.expansion.soft
+        array = self.refined.array
+        return SoftLabels(self.refined, np.zeros(array.shape, np.uint8), np.ones(array.shape, np.float32))
+
     def pseudo_mask(self, absent: Collection[int] = ()) -> Volume:
         """The pseudo mask on the query's own grid, without the structures judged absent."""
-        there = self.refined.with_array(np.where(np.isin(self.refined.array, list(absent)), 0, self.refined.array))
-        return resample_labels(there, self.prepared.ct, self.smooth_mm)
+        return resample_labels(self.soft.without(absent), self.prepared.ct, self.smooth_mm)
 
 
 def prepare_support(
@@ -174,7 +182,7 @@ def prepare_support(
     structures = structures_of(scribbles)
     check_grid(scribbles.volume, ct)
     prepared = PreparedCT.prepare(ct, weights, device)
-    image = _expansion_image(prepared, weights, method)
+    image = _expansion_image(prepared, _expansion_grid(prepared, method), weights)
     points = follow(points_of(scribbles.volume), structures, image, ct, method.following)
     landmarks = find_landmarks(prepared, points, weights, method.propagation)
     limit = method.denoising.points_per_label
@@ -234,7 +242,8 @@ def segment_query(
     with clock("expand"):
         if not len(kept):
             raise InputError("None of the scribbles found a place in this scan: it shows another part of the body.")
-        image = _expansion_image(query, weights, method)
+        grid = part_in_reach(_expansion_grid(query, method), kept, support.reach, method.expansion)
+        image = _expansion_image(query, grid, weights)
         expansion = expand(image, kept, support.structures, support.reach, method.expansion)
     with clock("refine"):
         refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
@@ -263,10 +272,13 @@ def _denoise(
     return denoise(propagation.points, everywhere, query, background, method.denoising)
 
 
-def _expansion_image(prepared: PreparedCT, weights: Weights, method: Method) -> Volume:
-    if method.expansion.spacing is None:
-        return prepared.fine_volume
-    return prepare_ct(prepared.ct, method.expansion.spacing, weights.fine.info.window)
+def _expansion_grid(prepared: PreparedCT, method: Method) -> Volume:
+    spacing = method.expansion.spacing
+    return prepared.fine_volume if spacing is None else working_grid(prepared.ct, spacing)
+
+
+def _expansion_image(prepared: PreparedCT, grid: Volume, weights: Weights) -> Volume:
+    return grid if grid.same_grid(prepared.fine_volume) else read_ct(prepared.ct, grid, weights.fine.info.window)
 
 
 class _Clock:

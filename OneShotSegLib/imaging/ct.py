@@ -19,7 +19,12 @@ def prepare_ct(ct: Volume, spacing: ArrayLike, window: HUWindow) -> Volume:
         spacing: Working voxel size, mm [z, y, x].
         window: HU to 0-1.
     """
-    on_grid = resample(ct, working_grid(ct, spacing), fill=AIR_HU)
+    return read_ct(ct, working_grid(ct, spacing), window)
+
+
+def read_ct(ct: Volume, grid: Volume, window: HUWindow) -> Volume:
+    """A CT in HU on another grid, mapped to 0-1; outside it is air."""
+    on_grid = resample(ct, grid, fill=AIR_HU)
     return on_grid.with_array(window.apply(on_grid.array))
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from OneShotSegLib.imaging.itk import from_itk, to_itk
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 Box = tuple[slice, ...]
@@ -152,14 +153,15 @@ def _smoothed(image: sitk.Image, sigma: NDArray[np.float64]) -> sitk.Image:
     return image
 
 
-def resample_labels(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> Volume:
+def resample_labels(labels: Volume | SoftLabels, grid: Volume, smooth_mm: float = 0.0) -> Volume:
     """Read a label map on another grid: each voxel gets the label with the greatest share of it (ties: the lower).
 
     Nearest-neighbour reading makes stairs and loses thin structures on coarser grids; shares do not. Each label is read
     only where it can reach, so small structures on a large grid cost little.
 
     Args:
-        labels: Label map, shape (D, H, W); values below 1 are unlabelled.
+        labels: Label map, shape (D, H, W); values below 1 are unlabelled. One that knows its voxels' shares is read
+            with them.
         grid: Where to read it, shape (D', H', W'); its voxels are not used.
         smooth_mm: Standard deviation of a Gaussian that smooths each label's border first; half the radius of the
             largest ball within the label where that is less, so that thin structures do not vanish.
@@ -167,9 +169,10 @@ def resample_labels(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> Vol
     Returns:
         A map of the labels' type, shape (D', H', W').
     """
-    if labels.same_grid(grid) and smooth_mm <= 0:
-        return labels
-    result = np.zeros(grid.shape, dtype=labels.array.dtype)
+    volume = label_volume(labels)
+    if labels is volume and volume.same_grid(grid) and smooth_mm <= 0:
+        return volume
+    result = np.zeros(grid.shape, dtype=volume.array.dtype)
     reaches = label_reaches(labels, grid, smooth_mm)
     if not reaches:
         return grid.with_array(result)
@@ -194,20 +197,30 @@ class Reach(NamedTuple):
     on_grid: Box
 
 
-def label_reaches(labels: Volume, grid: Volume, smooth_mm: float = 0.0) -> dict[int, Reach]:
+def label_volume(labels: Volume | SoftLabels) -> Volume:
+    """The labels alone."""
+    return labels.labels if isinstance(labels, SoftLabels) else labels
+
+
+def label_reaches(labels: Volume | SoftLabels, grid: Volume, smooth_mm: float = 0.0) -> dict[int, Reach]:
     """The reach of each label that comes near the grid."""
-    boxes = label_boxes(labels.array).items()
-    return {value: reach for value, box in boxes if (reach := _reach(labels, box, grid, smooth_mm)) is not None}
+    volume = label_volume(labels)
+    boxes = label_boxes(volume.array).items()
+    return {value: reach for value, box in boxes if (reach := _reach(volume, box, grid, smooth_mm)) is not None}
 
 
-def label_share(labels: Volume, value: int, reach: Reach, grid: Volume, smooth_mm: float = 0.0) -> NDArray[np.float32]:
+def label_share(
+    labels: Volume | SoftLabels, value: int, reach: Reach, grid: Volume, smooth_mm: float = 0.0
+) -> NDArray[np.float32]:
     """How much of each voxel within its reach belongs to a label, 0-1; arguments as for ``resample_labels``."""
-    part = cropped(labels, reach.on_labels)
+    part = cropped(label_volume(labels), reach.on_labels)
     mask = part.array == value
     share = mask.astype(np.float32)
+    if isinstance(labels, SoftLabels):
+        share = labels.share_of(value, reach.on_labels)
     if smooth_mm > 0:
-        thickness = float(ndimage.distance_transform_edt(mask, sampling=labels.spacing).max())
-        share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / labels.spacing, mode="nearest")
+        thickness = float(ndimage.distance_transform_edt(mask, sampling=part.spacing).max())
+        share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / part.spacing, mode="nearest")
     return resample(part.with_array(share), cropped(grid, reach.on_grid)).array
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 Vector = NDArray[np.float64]
 
 GEOMETRY_TOLERANCE_MM = 1e-3
+NO_TURN = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +40,9 @@ class Volume:
         """Build a volume from plain sequences; the direction defaults to the identity (LPS, axis-aligned)."""
         if array.ndim != 3:
             raise ValueError(f"A volume has 3 axes [z, y, x]; got an array of shape {array.shape}.")
-        matrix = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
+        matrix = np.eye(3) if direction is None else np.array(direction, dtype=np.float64)
+        # What is left of a sum that should have been 0 can be so small that ITK fails to invert the matrix.
+        matrix[np.abs(matrix) < NO_TURN] = 0
         return cls(array, np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64), matrix)
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from OneShotSegLib.imaging.resampling import around, label_reaches, label_share, within
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 
 
@@ -20,7 +21,7 @@ class Ballot:
         say: For each label that the voter knows, how much it counts, over 0. Of other labels it has no opinion.
     """
 
-    labels: Volume
+    labels: Volume | SoftLabels
     say: Mapping[int, float]
 
 

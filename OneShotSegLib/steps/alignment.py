@@ -241,20 +241,52 @@ def _search(
     stride = max(1, round(radius / DENSE_RADIUS_MM))
     steps = np.floor(radius / box.spacing / stride).astype(int)
     offsets = stride * np.array(list(product(*(range(-n, n + 1) for n in steps))))
-    offsets = offsets[np.linalg.norm(offsets * box.spacing, axis=1) <= radius]
-    costs = torch.stack([_block_costs(reference, view.part(pad + offset, box.shape)) for offset in offsets])
+    near = np.linalg.norm(offsets * box.spacing, axis=1) <= radius
+    costs = torch.stack([_block_costs(reference, view.part(pad + offset, box.shape)) for offset in offsets[near]])
     # Where an offset leads out of view, its cost is the mean of those that do not.
     known = costs.isfinite()
     mean = torch.where(known, costs, 0.0).sum(dim=0) / known.sum(dim=0).clamp_min(1)
-    costs = torch.where(known, costs, mean)
+    # The corners of the cuboid of offsets are never chosen: only the ball is searched.
+    everywhere = torch.full((len(offsets), *costs.shape[1:]), torch.inf, device=device)
+    everywhere[torch.as_tensor(near, device=device)] = torch.where(known, costs, mean)
     choices = torch.as_tensor(offsets * box.spacing, dtype=torch.float32, device=device)
     fade = _fade(box, settings.margin_mm).to(device)
     field = torch.zeros(3, *costs.shape[1:], device=device)
+    step_mm = (stride * box.spacing).tolist()
     for coupling in (COUPLING[0], *COUPLING):
         away = ((choices[:, :, None, None, None] - field) ** 2).sum(dim=1)
-        best = (costs + settings.stiffness * coupling * away).argmin(dim=0)
-        field = _smooth(choices[best].permute(3, 0, 1, 2))
+        coupled = everywhere + settings.stiffness * coupling * away
+        field = _smooth(_least(coupled, choices, tuple(2 * steps + 1), step_mm))
     return _without_folds(field * fade, fade, box)
+
+
+def _least(costs: Tensor, choices: Tensor, counts: Sequence[int], step_mm: Sequence[float]) -> Tensor:
+    """Where each control point's cost is least, between the offsets that were tried too.
+
+    A parabola through the best offset and its two neighbours along each axis says where the cost would be least: whole
+    voxels alone would leave an error of a quarter of a voxel on average, another one in every scan.
+
+    Args:
+        costs: Shape (offsets, d, h, w), infinite where an offset may not be chosen.
+        choices: The offsets, mm, shape (offsets, 3): all of a cuboid, the last axis fastest.
+        counts: Offsets of the cuboid along each axis.
+        step_mm: Distance of neighbouring offsets along each axis.
+
+    Returns:
+        Displacements, mm, shape (3, d, h, w).
+    """
+    best = costs.argmin(dim=0)
+    lowest = costs.gather(0, best[None])[0]
+    places = choices[best].permute(3, 0, 1, 2).clone()
+    for axis, (count, step) in enumerate(zip(counts, step_mm, strict=True)):
+        jump = int(np.prod(counts[axis + 1 :]))
+        before, after = (
+            costs.gather(0, (best + way * jump).clamp(0, len(costs) - 1)[None])[0] - lowest for way in (-1, 1)
+        )
+        place = best // jump % count
+        inner = (place > 0) & (place < count - 1) & before.isfinite() & after.isfinite() & (before + after > 0)
+        places[axis] += torch.where(inner, (before - after) / (2 * (before + after)) * step, 0.0)
+    return places
 
 
 def _block_costs(reference: AlignmentReference, view: _View) -> Tensor:

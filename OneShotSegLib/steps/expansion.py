@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects, gaussian_filter
 
-from OneShotSegLib.imaging.resampling import paint_points, present_labels
+from OneShotSegLib.imaging.resampling import cropped, paint_points, present_labels
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.steps.geodesic import IntensityCost, nearest_two, raster_scan_distance
 from OneShotSegLib.steps.scribbles import ScribblePoints, Structures
@@ -18,6 +20,7 @@ from OneShotSegLib.steps.scribbles import ScribblePoints, Structures
 AIR_LEVEL = 0.08
 AIRY_SHARE = 0.1
 LONGEST_MM = 1e4
+RIM = 4  # voxels beyond the reach: what smoothing and the competition look at
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,9 @@ class ExpansionSettings:
     """
 
     exact: bool = True
-    spacing: tuple[float, float, float] | None = (2.5, 3.0, 3.0)
+    spacing: tuple[float, float, float] | None = (2.0, 2.0, 2.0)
     spatial_weight: float = 0.005
-    smooth_mm: float = 2.0
+    smooth_mm: float = 1.0
     clip: float = 1.0
     air_is_background: bool = True
     reach: bool = True
@@ -66,10 +69,17 @@ class Expansion:
     Attributes:
         labels: Structures on the expansion's grid; background is 0.
         certainty: Margin of the best class over the second, (second - best) / (second + best), 0-1, shape (D, H, W).
+        rivals: The second class; background is 0. Shape (D, H, W).
     """
 
     labels: Volume
     certainty: NDArray[np.float32]
+    rivals: NDArray[np.uint8]
+
+    @property
+    def soft(self) -> SoftLabels:
+        """The masks with borders where the two nearest classes are equally far, between the voxels too."""
+        return SoftLabels(self.labels, self.rivals, (1 + self.certainty) / 2)
 
     @cached_property
     def volumes_ml(self) -> dict[int, float]:
@@ -141,9 +151,10 @@ def expand(
     if settings.reach:
         seeds[free & _beyond_reach(seeds, image, reach)] = background
     calm = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
-    labels, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
-    labels[labels == background] = 0
-    return Expansion(image.with_array(labels), certainty)
+    labels, rivals, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
+    for array in (labels, rivals):
+        array[array == background] = 0
+    return Expansion(image.with_array(labels), certainty, rivals)
 
 
 def _beyond_reach(seeds: NDArray[np.uint8], image: Volume, reach: Mapping[int, Reach]) -> NDArray[np.bool_]:
@@ -178,6 +189,22 @@ def _without_air(array: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArra
     return painted
 
 
+def part_in_reach(
+    grid: Volume, points: ScribblePoints, reach: Mapping[int, Reach], settings: ExpansionSettings
+) -> Volume:
+    """The part of a grid that the structures can reach, all of it where nothing limits them: the rest is background."""
+    mine = np.isin(points.labels, list(reach))
+    if not settings.reach or not mine.any():
+        return grid
+    far = np.array([[reach[int(v)].along, reach[int(v)].across, reach[int(v)].across] for v in points.labels[mine]])
+    corners = points.positions[mine] - far, points.positions[mine] + far
+    low, high = (grid.to_index(corner) for corner in corners)
+    most = np.asarray(grid.shape)
+    first = np.clip(np.floor(low.min(axis=0)).astype(int) - RIM, 0, most - 1)
+    last = np.clip(np.ceil(high.max(axis=0)).astype(int) + RIM + 1, first + 1, most)
+    return cropped(grid, tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True)))
+
+
 def _box_around(mask: NDArray[np.bool_], margin: NDArray) -> tuple[slice, ...]:
     """The part of the grid within so many voxels of a mask along each axis."""
     (box,) = find_objects(mask.astype(np.uint8))
@@ -187,7 +214,7 @@ def _box_around(mask: NDArray[np.bool_], margin: NDArray) -> tuple[slice, ...]:
 
 def _compete(
     calm: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+) -> _Contest:
     cost = IntensityCost(1.0, settings.spatial_weight)
     # Only what is undecided, and a rim of seeds around it, has to be visited: a few per cent of the volume.
     region = binary_dilation(seeds == 0, np.ones((3, 3, 3)))
@@ -195,29 +222,37 @@ def _compete(
     settled = ~region
     nearest.label[settled] = seeds[settled]
     nearest.distance[settled] = 0
-    return _winner(nearest.distance, nearest.label, nearest.second_distance)
+    return _contest(nearest.distance, nearest.label, nearest.second_distance, nearest.second_label)
 
 
 def _scan(
     calm: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+) -> _Contest:
     """The paper's way: each class's raster scan clipped, the least wins; where all are far, background."""
     best = np.full(seeds.shape, settings.clip, dtype=np.float32)
     second, label = best.copy(), np.full(seeds.shape, background, dtype=np.uint8)
+    rival = label.copy()
     for value in [background, *(v for v in present_labels(seeds) if v != background)]:
         distance = np.minimum(scan_distance(calm, seeds == value, image), settings.clip)
-        wins = distance < best
-        second = np.where(wins, best, np.minimum(second, distance))
+        wins, next_best = distance < best, (distance >= best) & (distance < second)
+        second[wins], rival[wins] = best[wins], label[wins]
         best[wins], label[wins] = distance[wins], value
-    return _winner(best, label, second)
+        second[next_best], rival[next_best] = distance[next_best], value
+    return _contest(best, label, second, rival)
 
 
-def _winner(
-    best: NDArray[np.float32], label: NDArray, second: NDArray[np.float32]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+class _Contest(NamedTuple):
+    """Who wins each voxel, who comes second, and the margin between them, 0-1."""
+
+    label: NDArray[np.uint8]
+    rival: NDArray[np.uint8]
+    certainty: NDArray[np.float32]
+
+
+def _contest(best: NDArray[np.float32], label: NDArray, second: NDArray[np.float32], rival: NDArray) -> _Contest:
     near, far = np.minimum(best, LONGEST_MM), np.minimum(second, LONGEST_MM)
     certainty = (far - near) / np.maximum(far + near, 1e-6)
-    return label.astype(np.uint8), certainty.astype(np.float32)
+    return _Contest(label.astype(np.uint8), rival.astype(np.uint8), certainty.astype(np.float32))
 
 
 def scan_distance(array: NDArray, mask: NDArray[np.bool_], image: Volume) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ def settle(opinions: Sequence[Opinion], structures: Structures, smooth_mm: float
     best = max(opinions, key=lambda opinion: opinion.quality.score)
     if len(opinions) == 1:
         return Segmented(best.result.pseudo_mask(_absent(best.quality)), best.result.kept_scribbles, best.quality)
-    ballots = [Ballot(opinion.result.refined, _say(opinion)) for opinion in opinions]
+    ballots = [Ballot(opinion.result.soft, _say(opinion)) for opinion in opinions]
     ct = best.result.prepared.ct
     mask = vote(ballots, ct, smooth_mm)
     alone = [opinion.result.pseudo_mask(_absent(opinion.quality)) for opinion in opinions]

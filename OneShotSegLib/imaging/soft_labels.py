@@ -1,0 +1,46 @@
+"""A label map that knows where within its voxels the borders run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.imaging.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class SoftLabels:
+    """Each voxel's label, how much of the voxel belongs to it, and who has the rest.
+
+    A border read from shares lies between the voxels; one read from labels alone lies on their faces, and somewhere
+    else once the scan is stored on another grid.
+
+    Attributes:
+        labels: The label with the greatest share; values below 1 are unlabelled. Shape (D, H, W).
+        rivals: The label that has the rest of the voxel, 0 for none of them; shape (D, H, W).
+        shares: The label's share, 0.5-1, shape (D, H, W).
+    """
+
+    labels: Volume
+    rivals: NDArray[np.uint8]
+    shares: NDArray[np.float32]
+
+    def share_of(self, value: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
+        """How much of each voxel within a box belongs to a label, 0-1."""
+        labels, rivals, shares = self.labels.array[box], self.rivals[box], self.shares[box]
+        share = np.where(rivals == value, 1 - shares, np.float32(0))
+        return np.where(labels == value, shares, share).astype(np.float32)
+
+    def without(self, values: Collection[int]) -> SoftLabels:
+        """The same map with some labels' voxels unlabelled."""
+        if not values:
+            return self
+        labels, rivals = (_emptied(array, values) for array in (self.labels.array, self.rivals))
+        return replace(self, labels=self.labels.with_array(labels), rivals=rivals)
+
+
+def _emptied(array: NDArray, values: Collection[int]) -> NDArray:
+    return np.where(np.isin(array, list(values)), 0, array).astype(array.dtype)
