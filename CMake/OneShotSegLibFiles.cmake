@@ -160,6 +160,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/spreadsheet.py
   OneShotSegLib/study/suggestion.py
   OneShotSegLib/study/tables.py
+  OneShotSegLib/study/twins.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/augmentation.py
   OneShotSegLib/training/calibration.py

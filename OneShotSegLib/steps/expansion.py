@@ -79,7 +79,7 @@ class Expansion:
     @property
     def soft(self) -> SoftLabels:
         """The masks with borders where the two nearest classes are equally far, between the voxels too."""
-        return SoftLabels(self.labels, self.rivals, (1 + self.certainty) / 2)
+        return SoftLabels(self.labels, self.rivals, ((1 + self.certainty) / 2).astype(np.float32))
 
     @cached_property
     def volumes_ml(self) -> dict[int, float]:

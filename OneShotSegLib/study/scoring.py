@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from OneShotSegLib.pipeline import QueryResult, Support
 from OneShotSegLib.steps.propagation import first_jump, jump, locate, start_positions
 from OneShotSegLib.steps.scribbles import thin
 from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality
+from OneShotSegLib.study.twins import UnlikeSides, unlike_sides
 
 CYCLE_POINTS_PER_LABEL = 12
 CYCLE_STARTS = 24
@@ -38,10 +40,21 @@ def judge(case: str, support: Support, result: QueryResult, weights: Weights) ->
         weights: Both networks, for the way back from query to support.
     """
     cycle = cycle_distances(support, result, weights)
-    structures = tuple(_judge_structure(segment, support, result, cycle) for segment in support.structures.foreground)
+    judged = [_judge_structure(segment, support, result, cycle) for segment in support.structures.foreground]
+    sides = _unlike_sides(judged, support, result)
+    missing = {pair.suspect.value for pair in sides if pair.is_missing}
+    structures = tuple(_absent(structure) if structure.value in missing else structure for structure in judged)
     there = [structure.score for structure in structures if structure.state != "absent"]
     score = float(np.mean(there)) if there else 0.0
-    return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(warnings_of(structures)))
+    return CaseQuality(case, round(score, 4), structures, result.seconds, tuple(warnings_of(structures, sides)))
+
+
+def _unlike_sides(judged: Sequence[StructureQuality], support: Support, result: QueryResult) -> list[UnlikeSides]:
+    """Pairs that are wholly in view and yet of unlike tissue."""
+    found = {structure.value for structure in judged if structure.state == "found"}
+    segments = [segment for segment in support.structures.foreground if segment.value in found]
+    query, own = (result.refined, result.prepared.ct), (support.expansion.labels, support.prepared.ct)
+    return unlike_sides(segments, query, own)
 
 
 def cycle_distances(support: Support, result: QueryResult, weights: Weights) -> dict[int, float]:
@@ -116,6 +129,10 @@ def state_of(in_view: float, volume_ratio: float) -> State:
     return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
 
 
+def _absent(structure: StructureQuality) -> StructureQuality:
+    return replace(structure, state="absent", score=0.0, volume_ml=0.0, volume_ratio=0.0)
+
+
 def structure_score(quality: StructureQuality) -> float:
     """The score of a structure that is there, 0-1: the product of its measures, each brought to 0-1 and weighted.
 
@@ -149,15 +166,26 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return 2 * int((a & b).sum()) / total if total else 0.0
 
 
-def warnings_of(structures: Sequence[StructureQuality]) -> list[str]:
-    """What a reviewer should know of structures that are not wholly there, a sentence each."""
+def warnings_of(structures: Sequence[StructureQuality], sides: Sequence[UnlikeSides] = ()) -> list[str]:
+    """What a reviewer should know of structures that are not wholly there or unlike their twin, a sentence each."""
+    missing = {pair.suspect.value: pair for pair in sides if pair.is_missing}
     sentences = []
     for structure in structures:
         if structure.state == "absent":
-            sentences.append(f"{structure.name} was judged absent: {_why_absent(structure)}.")
+            reason = _why_missing(missing[structure.value]) if structure.value in missing else _why_absent(structure)
+            sentences.append(f"{structure.name} was judged absent: {reason}.")
         elif structure.state == "partial":
             sentences.append(f"{structure.name} is cut by the field of view: {structure.in_view:.0%} of it is in view.")
+    sentences += [
+        f"{pair.suspect.name} and {pair.twin.name} differ by {pair.difference_hu:.0f} HU: is one of them diseased?"
+        for pair in sides
+        if not pair.is_missing
+    ]
     return sentences
+
+
+def _why_missing(pair: UnlikeSides) -> str:
+    return f"fatty tissue lies in its place, {pair.difference_hu:.0f} HU from what {pair.twin.name} is of"
 
 
 def _why_absent(structure: StructureQuality) -> str:

@@ -81,7 +81,7 @@ def _measure(
         seconds = time.perf_counter() - started
         opinion = Opinion(support, result, judge(case, support, result, weights))
         opinions[case].append(opinion)
-        grown = resample_labels(result.expansion.labels, query, result.smooth_mm).array
+        grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
         for value in judged(reference, support.structures.values):
             row = Row(case, value, landing_figures(support, result, reference, value))

@@ -68,7 +68,7 @@ def main() -> None:
     print(f"| | {' | '.join(names.values())} | mean | own |\n| --- |{' ---: |' * (len(names) + 2)}")
     for title, rows in found.items():
         means = [float(np.mean([row[value] for row in rows if value in row])) for value in names]
-        grown = resample_labels(supports[title].expansion.labels, support.ct, DEFAULT.smooth_mm)
+        grown = resample_labels(supports[title].expansion.soft, support.ct, DEFAULT.smooth_mm)
         own = float(np.mean(list(_dice(grown, support.reference, names).values())))
         print(f"| {title} | " + " | ".join(f"{mean:.2f}" for mean in (*means, np.mean(means), own)) + " |")
 

@@ -129,10 +129,10 @@ def _least_bytes(query: Volume, result: QueryResult) -> dict[str, float]:
     grids = result.prepared.coarse.image.numel() + result.prepared.fine.image.numel()
     grown = result.expansion.labels.array.size
     classes = len(np.unique(result.kept_scribbles.labels))
-    # The grown grid's image is read and smoothed; each class has a distance; label and certainty come out.
+    # The part of the grid in reach is read and smoothed; each class has a distance; two labels, a certainty come out.
     return {
         "prepare": (query.array.nbytes + 4 * grids) / 1e9,
-        "expand": (query.array.nbytes + 4 * grown * (2 + classes) + 5 * grown) / 1e9,
+        "expand": (query.array.nbytes + 4 * grown * (2 + classes) + 6 * grown) / 1e9,
     }
 
 
@@ -230,7 +230,7 @@ def _files(options: argparse.Namespace) -> tuple[Volume, LabelMap, Volume]:
 
 def _dice(support: Support, result: QueryResult, options: argparse.Namespace) -> float:
     reference = read_volume(options.cohort / "cases" / options.case / "seg.nii.gz")
-    mask = resample_labels(result.refined, reference).array
+    mask = resample_labels(result.soft, reference, result.smooth_mm).array
     values = [v for v in support.structures.values if v in ORGANS and (reference.array == v).any()]
     return float(np.mean([dice(mask == value, reference.array == value) for value in values]))
 
