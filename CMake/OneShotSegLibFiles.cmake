@@ -64,6 +64,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/phantom/shapes.py
   OneShotSegLib/phantom/skull.py
   OneShotSegLib/phantom/spine.py
+  OneShotSegLib/phantom/storing.py
   OneShotSegLib/phantom/strokes.py
   OneShotSegLib/phantom/structures.py
   OneShotSegLib/phantom/tissues.py

@@ -69,6 +69,14 @@ def test_a_smooth_displacement_of_8_mm_is_recovered_to_about_a_voxel(affine):
     assert found.distance[1] < found.distance[0]
 
 
+def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel():
+    shift = np.array([1.3, -1.8, 1.2])
+    image = texture()
+    moved = map_coordinates(image, np.indices(SHAPE) - (shift / SPACING)[:, None, None, None], order=3, mode="nearest")
+    found = aligned(prepared(image), prepared(moved))(strokes())
+    np.testing.assert_allclose(found.mean(axis=0), shift, atol=0.4)
+
+
 def test_the_same_image_stays_where_it_is():
     image = prepared(texture())
     assert np.abs(aligned(image, image)(strokes())).max() < 1e-6

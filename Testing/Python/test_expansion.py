@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.steps.expansion import ExpansionSettings, Reach, expand, measure_reach
+from OneShotSegLib.steps.expansion import ExpansionSettings, Reach, expand, measure_reach, part_in_reach
 from OneShotSegLib.steps.scribbles import ScribblePoints, Structures
 from OneShotSegLib.study.scoring import dice
 
@@ -57,6 +58,34 @@ def test_certainty_is_high_inside_and_low_at_the_border():
     assert 0 <= expansion.certainty.min() <= expansion.certainty.max() <= 1
     assert expansion.volumes_ml.keys() == {1, 2}
     assert expansion.volumes_ml[1] == pytest.approx((truth == 1).sum() * 12 / 1000, rel=0.1)
+
+
+@pytest.mark.parametrize("settings", [PAPER, EXACT], ids=["paper", "exact"])
+def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings):
+    image, truth = two_balls()
+    expansion = expand(image, STROKES, STRUCTURES, REACH, settings)
+    assert set(np.unique(expansion.rivals[truth == 1])) <= {0, 2}
+    assert (expansion.rivals != expansion.labels.array)[truth > 0].all()
+    assert expansion.soft.shares.min() >= 0.5
+
+
+def test_only_the_part_in_reach_is_needed():
+    image, _ = two_balls()
+    ball = STRUCTURES.foreground[:1]
+    strokes = STROKES.select(STROKES.labels != 2)
+    reach = {1: Reach(14, 14)}
+    part = part_in_reach(image, strokes, reach, EXACT)
+    assert np.prod(part.shape) < np.prod(image.shape) / 2
+    structures = Structures(ball, STRUCTURES.background)
+    whole, small = (expand(grid, strokes, structures, reach, EXACT).labels for grid in (image, part))
+    np.testing.assert_array_equal(resample(small, whole, order=0).array, whole.array)
+    assert part_in_reach(image, strokes, reach, PAPER) is image
+
+
+def test_a_part_in_reach_that_lies_out_of_view_is_still_a_grid():
+    image, _ = two_balls()
+    far = STROKES.moved(STROKES.positions + 500)
+    assert min(part_in_reach(image, far, REACH, EXACT).shape) >= 1
 
 
 def test_a_mask_ends_where_its_structure_cannot_reach():

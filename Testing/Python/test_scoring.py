@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
+from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.steps.fitting import AffineMap
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
 from OneShotSegLib.study.scoring import agreement, dice, solidity, state_of, structure_score, warnings_of
+from OneShotSegLib.study.twins import UnlikeSides
 
 GOOD = StructureQuality(
     value=1,
@@ -105,6 +107,18 @@ def test_what_is_out_of_view_or_nearly_without_volume_is_absent(
 def test_a_structure_judged_absent_comes_with_the_reason(in_view: float, why: str) -> None:
     absent = replace(GOOD, state="absent", in_view=in_view, volume_ml=0.4)
     assert warnings_of([absent]) == [f"Heart was judged absent: {why}."]
+
+
+@pytest.mark.parametrize(
+    ("is_missing", "sentence"),
+    [
+        (True, "Heart was judged absent: fatty tissue lies in its place, 46 HU from what Twin is of."),
+        (False, "Heart and Twin differ by 46 HU: is one of them diseased?"),
+    ],
+)
+def test_a_structure_unlike_its_twin_comes_with_the_difference(is_missing: bool, sentence: str) -> None:
+    sides = [UnlikeSides(Segment(1, "Heart", (1, 0, 0)), Segment(2, "Twin", (1, 0, 0)), 46.2, is_missing)]
+    assert warnings_of([replace(GOOD, state="absent" if is_missing else "found")], sides) == [sentence]
 
 
 @pytest.mark.parametrize("at", [0, 3])
