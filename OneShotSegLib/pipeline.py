@@ -93,7 +93,9 @@ PAPER = Method(
     ),
     alignment=AlignmentSettings(enabled=False),
     denoising=DenoisingSettings(threshold=0.1, points_per_label=None),
-    expansion=ExpansionSettings(exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, reach=False),
+    expansion=ExpansionSettings(
+        exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, reach=False, between_voxels=False
+    ),
     refinement=RefinementSettings(),
     smooth_mm=0.0,
 )
@@ -160,10 +162,7 @@ class QueryResult:
     @property
     def soft(self) -> SoftLabels:
         """The pseudo mask with its voxels' shares; a refined one has whole voxels."""
-        if self.refined is self.expansion.labels:
-            return self.expansion.soft
-        array = self.refined.array
-        return SoftLabels(self.refined, np.zeros(array.shape, np.uint8), np.ones(array.shape, np.float32))
+        return self.expansion.soft if self.refined is self.expansion.labels else SoftLabels.hard(self.refined)
 
     def pseudo_mask(self, absent: Collection[int] = ()) -> Volume:
         """The pseudo mask on the query's own grid, without the structures judged absent."""

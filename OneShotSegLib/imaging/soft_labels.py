@@ -28,6 +28,11 @@ class SoftLabels:
     rivals: NDArray[np.uint8]
     shares: NDArray[np.float32]
 
+    @classmethod
+    def hard(cls, labels: Volume) -> SoftLabels:
+        """Labels that have their voxels whole."""
+        return cls(labels, np.zeros(labels.shape, np.uint8), np.ones(labels.shape, np.float32))
+
     def share_of(self, value: int, box: tuple[slice, ...]) -> NDArray[np.float32]:
         """How much of each voxel within a box belongs to a label, 0-1."""
         labels, rivals, shares = self.labels.array[box], self.rivals[box], self.shares[box]

@@ -38,6 +38,7 @@ class AlignmentSettings:
         control_mm: Distance of the control points.
         radii_mm: Largest displacement that each search tries; each starts from where the one before ended.
         stiffness: Cost of a squared mm between a control point's displacement and its neighbourhood's mean.
+        between_voxels: Whether a control point may go between the offsets that were tried.
     """
 
     enabled: bool = True
@@ -45,6 +46,7 @@ class AlignmentSettings:
     control_mm: float = 12.0
     radii_mm: tuple[float, ...] = (32.0, 16.0, 8.0)
     stiffness: float = 0.01
+    between_voxels: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,28 +258,29 @@ def _search(
     for coupling in (COUPLING[0], *COUPLING):
         away = ((choices[:, :, None, None, None] - field) ** 2).sum(dim=1)
         coupled = everywhere + settings.stiffness * coupling * away
-        field = _smooth(_least(coupled, choices, tuple(2 * steps + 1), step_mm))
+        best = coupled.argmin(dim=0)
+        field = choices[best].permute(3, 0, 1, 2)
+        if settings.between_voxels:
+            field = field + _beside(coupled, best, tuple(2 * steps + 1), step_mm)
+        field = _smooth(field)
     return _without_folds(field * fade, fade, box)
 
 
-def _least(costs: Tensor, choices: Tensor, counts: Sequence[int], step_mm: Sequence[float]) -> Tensor:
-    """Where each control point's cost is least, between the offsets that were tried too.
+def _beside(costs: Tensor, best: Tensor, counts: Sequence[int], step_mm: Sequence[float]) -> Tensor:
+    """How far beside the best offset that was tried each control point's cost is least, mm, shape (3, d, h, w).
 
-    A parabola through the best offset and its two neighbours along each axis says where the cost would be least: whole
-    voxels alone would leave an error of a quarter of a voxel on average, another one in every scan.
+    A parabola through the best offset and its two neighbours along each axis says where: whole voxels alone would leave
+    an error of a quarter of a voxel on average, another one in every scan.
 
     Args:
-        costs: Shape (offsets, d, h, w), infinite where an offset may not be chosen.
-        choices: The offsets, mm, shape (offsets, 3): all of a cuboid, the last axis fastest.
+        costs: Shape (offsets, d, h, w), infinite where an offset may not be chosen. The offsets are all of a cuboid,
+            the last axis fastest.
+        best: Index of the best offset, shape (d, h, w).
         counts: Offsets of the cuboid along each axis.
         step_mm: Distance of neighbouring offsets along each axis.
-
-    Returns:
-        Displacements, mm, shape (3, d, h, w).
     """
-    best = costs.argmin(dim=0)
     lowest = costs.gather(0, best[None])[0]
-    places = choices[best].permute(3, 0, 1, 2).clone()
+    beside = []
     for axis, (count, step) in enumerate(zip(counts, step_mm, strict=True)):
         jump = int(np.prod(counts[axis + 1 :]))
         before, after = (
@@ -285,8 +288,8 @@ def _least(costs: Tensor, choices: Tensor, counts: Sequence[int], step_mm: Seque
         )
         place = best // jump % count
         inner = (place > 0) & (place < count - 1) & before.isfinite() & after.isfinite() & (before + after > 0)
-        places[axis] += torch.where(inner, (before - after) / (2 * (before + after)) * step, 0.0)
-    return places
+        beside.append(torch.where(inner, (before - after) / (2 * (before + after)) * step, 0.0))
+    return torch.stack(beside)
 
 
 def _block_costs(reference: AlignmentReference, view: _View) -> Tensor:

@@ -39,6 +39,7 @@ class ExpansionSettings:
         reach_across: Reach across the slices' plane, times the strokes' distance to the background strokes.
         reach_along: Reach along z, times the length that the structure's strokes span.
         shortest_reach_mm: Least reach along z.
+        between_voxels: Whether borders lie between the voxels, where two classes are equally far; else on their faces.
     """
 
     exact: bool = True
@@ -51,6 +52,7 @@ class ExpansionSettings:
     reach_across: float = 1.5
     reach_along: float = 1.6
     shortest_reach_mm: float = 10.0
+    between_voxels: bool = True
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,19 @@ class Expansion:
         labels: Structures on the expansion's grid; background is 0.
         certainty: Margin of the best class over the second, (second - best) / (second + best), 0-1, shape (D, H, W).
         rivals: The second class; background is 0. Shape (D, H, W).
+        between_voxels: Whether the masks' borders lie where the two are equally far, else on the voxels' faces.
     """
 
     labels: Volume
     certainty: NDArray[np.float32]
     rivals: NDArray[np.uint8]
+    between_voxels: bool = True
 
     @property
     def soft(self) -> SoftLabels:
-        """The masks with borders where the two nearest classes are equally far, between the voxels too."""
+        """The masks with their borders."""
+        if not self.between_voxels:
+            return SoftLabels.hard(self.labels)
         return SoftLabels(self.labels, self.rivals, ((1 + self.certainty) / 2).astype(np.float32))
 
     @cached_property
@@ -154,7 +160,7 @@ def expand(
     labels, rivals, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
     for array in (labels, rivals):
         array[array == background] = 0
-    return Expansion(image.with_array(labels), certainty, rivals)
+    return Expansion(image.with_array(labels), certainty, rivals, settings.between_voxels)
 
 
 def _beyond_reach(seeds: NDArray[np.uint8], image: Volume, reach: Mapping[int, Reach]) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ import numpy as np
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 
-# Parotids of 59 patients differ by 5 HU in the middle and 19 HU at most, contoured by hand; their pseudo masks by 33 HU.
+# Parotids of 59 patients differ by 5 HU in the middle and 19 HU at most, contoured by hand; as pseudo masks by 33 HU.
 MOST_BETWEEN_SIDES_HU = 40.0
 SOFT_TISSUE_HU = (-200.0, 300.0)
 FAT_HU = -100.0
