@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib import phantom
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.weights import load_weights, resolve_weights
+from OneShotSegLib.pipeline import DEFAULT, prepare_support, segment_query
 from OneShotSegLib.steps.fitting import AffineMap
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
-from OneShotSegLib.study.scoring import agreement, dice, solidity, state_of, structure_score, warnings_of
+from OneShotSegLib.study.scoring import agreement, dice, judge, solidity, state_of, structure_score, warnings_of
 from OneShotSegLib.study.twins import UnlikeSides
 
 GOOD = StructureQuality(
@@ -128,3 +131,15 @@ def test_solidity_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> N
     core = int((distance_transform_edt(mask, sampling=(2, 2, 2)) > 3.01).sum())
     assert solidity(mask, np.array([2.0, 2.0, 2.0])) == pytest.approx(2 * core / (core + 216))
     assert solidity(np.zeros_like(mask), np.array([2.0, 2.0, 2.0])) == 0.0
+
+
+def test_a_resected_parotid_is_judged_absent_and_nothing_else() -> None:
+    weights = load_weights(resolve_weights("phantom"))
+    case, patient = (phantom.make_patient(number, coarseness=1.4) for number in (0, 5))
+    scribbles = LabelMap(phantom.scribbles(case), (*case.present, phantom.BACKGROUND))
+    support = prepare_support(case.ct, scribbles, weights, DEFAULT)
+    quality = judge("without", support, segment_query(support, patient.ct, weights, DEFAULT), weights)
+    absent = [structure.name for structure in quality.structures if structure.state == "absent"]
+    assert absent == [structure.name for structure in patient.absent] == ["RightParotid"]
+    assert len(quality.warnings) == 1
+    assert "fatty tissue lies in its place" in quality.warnings[0]
