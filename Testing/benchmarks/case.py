@@ -1,6 +1,7 @@
 """A query case: ours against the published way on the same machine and threads, and where our time goes.
 
     python Testing/benchmarks/case.py --cohort COHORT [--case pt_236] [--threads 2] [--geodistk-python PYTHON]
+    python Testing/benchmarks/case.py --cohort COHORT --device cuda --batch 32 --passes 320
 
 The published way is timed by its parts: its number of full passes (5 starts, and two for each scribble voxel, of the
 background's every second one) of a network of its layout, of which ``--passes`` are run and the rest reckoned, and its
@@ -13,6 +14,9 @@ on both sides. Beside each of its steps stands the least time that its operation
 matrices, and its bytes at the rate of a sum of arrays, both measured on this machine in this run. For the networks and
 the alignment operations and bytes are those of the PyTorch calls as they are made; for the other steps the bytes are
 those of the arrays that have to be read and written once.
+
+With ``--device cuda`` both ways' networks, and our alignment, run on the GPU, and seconds and rates are those of the
+clock instead of the CPU's; the geodesics of both stay on the CPU.
 
 Each way runs in a process of its own, so that its greatest memory can be told.
 """
@@ -33,7 +37,17 @@ from typing import Any
 import numpy as np
 import torch
 from cohort import BACKGROUND, ORGANS
-from machine import Counter, Rates, Took, describe, peak_megabytes, time_of, timed
+from machine import (
+    Counter,
+    Rates,
+    Took,
+    clock_of,
+    describe,
+    peak_gpu_megabytes,
+    peak_megabytes,
+    time_of,
+    timed,
+)
 from published import COARSE, ITERATIONS, PATCH, SPACING, full_pass, passes_of_a_query
 
 from OneShotSegLib.imaging.ct import prepare_ct
@@ -41,9 +55,10 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.networks.weights import load_weights
-from OneShotSegLib.pipeline import METHODS, QueryResult, Support, prepare_support, segment_query
+from OneShotSegLib.pipeline import METHODS, QueryResult, StepListener, Support, prepare_support, segment_query
 from OneShotSegLib.steps.geodesic import raster_scan_distance
 from OneShotSegLib.study.scoring import dice
 
@@ -64,12 +79,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.way:
         result = {"ours": run_ours, "published": run_published, "paper": run_ours}[options.way](options)
-        print(json.dumps(result | {"megabytes": peak_megabytes()}))
+        print(json.dumps(result | {"megabytes": peak_megabytes(), "gpu_megabytes": peak_gpu_megabytes()}))
         return
+    device = choose_device(options.device)
     ours, published = _child("ours"), _child("published")
-    print(f"{describe()}. Case {options.case}, support {options.support}, {ours['structures']} structures.\n")
-    _print_ways(ours, published)
-    _print_steps(ours)
+    print(f"{describe(device)}. Case {options.case}, support {options.support}, {ours['structures']} structures.\n")
+    _print_ways(ours, published, device)
+    _print_steps(ours, clock_of(device))
     print("\n| | mean Dice over the structures |\n| --- | ---: |")
     print(f"| `default` | {ours['dice']:.3f} |")
     if options.paper:
@@ -79,20 +95,25 @@ def main() -> None:
 def run_ours(options: argparse.Namespace) -> dict[str, Any]:
     """Time, memory and steps of our way."""
     method = METHODS["default" if options.way == "ours" else "paper"]
+    device = choose_device(options.device)
     ct, scribbles, query = _files(options)
-    weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
-    support = prepare_support(ct, scribbles, weights, method)
-    result = segment_query(support, query, weights, method)  # compiles and warms up
+    weights = load_weights(choose_weights(options.weights, ct, device), device)
+    support = prepare_support(ct, scribbles, weights, method, device)
+
+    def segment(on_step: StepListener = lambda step: None) -> QueryResult:
+        return segment_query(support, query, weights, method, device, on_step)
+
+    result = segment()  # compiles and warms up
     figures: dict[str, Any] = {"dice": _dice(support, result, options), "structures": len(support.structures.values)}
     if options.way == "paper":
         return figures
-    total = time_of(lambda: segment_query(support, query, weights, method), options.repeats, warm_up=False)
+    total = time_of(segment, options.repeats, warm_up=False)
     memory = peak_megabytes()
-    steps = _steps(lambda on_step: segment_query(support, query, weights, method, on_step=on_step), options.repeats)
-    work = _work(lambda on_step: segment_query(support, query, weights, method, on_step=on_step))
+    steps = _steps(segment, options.repeats)
+    work = _work(segment)
     for name, least in _least_bytes(query, result).items():
         work[name] = (work[name][0], least)
-    rates = Rates.measure()
+    rates = Rates.measure(device)
     return figures | {
         "clock": total.clock,
         "cpu": total.cpu,
@@ -145,8 +166,9 @@ def run_published(options: argparse.Namespace) -> dict[str, Any]:
     structures = sum(count for value, count in voxels.items() if value)
     passes = passes_of_a_query(structures, background)
     prepared = prepare_ct(query, SPACING, COARSE.window)
-    network = COARSE.build().eval()
-    patches = torch.rand(options.batch, 1, *PATCH)
+    device = choose_device(options.device)
+    network = COARSE.build().eval().to(device)
+    patches = torch.rand(options.batch, 1, *PATCH, device=device)
     full_pass(network, patches)
     run = math.ceil(passes / options.batch) if options.all else max(1, options.passes // options.batch)
     with timed() as took:
@@ -183,14 +205,18 @@ def _raster_scan(image: np.ndarray, mask: np.ndarray, python: str | None) -> Too
     return Took(clock, cpu)
 
 
-def _print_ways(ours: dict[str, Any], published: dict[str, Any]) -> None:
+def _print_ways(ours: dict[str, Any], published: dict[str, Any], device: torch.device) -> None:
     network, geodesics = Took(**published["network"]), Took(**published["geodesics"])
     total = network + geodesics
     scan = "GeodisTK" if published["geodistk"] else "our equal of GeodisTK's scan"
-    print("| | s | CPU s | CPU, times ours | greatest memory, MB |\n| --- | ---: | ---: | ---: | ---: |")
+    unit = clock_of(device)
+    memories = [f"{ours['case_megabytes']:.0f}", f"{published['megabytes']:.0f}"]
+    if device.type != "cpu":
+        memories = [f"{m} + {way['gpu_megabytes']:.0f}" for m, way in zip(memories, (ours, published), strict=True)]
+    print(f"| | s | CPU s | {unit}, times ours | greatest memory, MB (+ GPU) |\n| --- | ---: | ---: | ---: | ---: |")
     for name, took, memory in (
-        ("ours, `default`, a whole case", Took(ours["clock"], ours["cpu"]), f"{ours['case_megabytes']:.0f}"),
-        ("published way", total, f"{published['megabytes']:.0f}"),
+        ("ours, `default`, a whole case", Took(ours["clock"], ours["cpu"]), memories[0]),
+        ("published way", total, memories[1]),
         (f"- {published['passes']} full passes ({published['run']} run)", network, ""),
         (
             f"- geodesics of {published['classes']} classes, {published['voxels'] / 1e6:.0f} million voxels, {scan}",
@@ -198,22 +224,24 @@ def _print_ways(ours: dict[str, Any], published: dict[str, Any]) -> None:
             "",
         ),
     ):
-        print(f"| {name} | {took.clock:.1f} | {took.cpu:.1f} | {took.cpu / ours['cpu']:.0f} | {memory} |")
+        times = getattr(took, unit) / ours[unit]
+        print(f"| {name} | {took.clock:.1f} | {took.cpu:.1f} | {times:.0f} | {memory} |")
     print()
 
 
-def _print_steps(ours: dict[str, Any]) -> None:
+def _print_steps(ours: dict[str, Any], unit: str) -> None:
     rates = Rates(**ours["rates"])
-    print(f"Rates a CPU second: {rates.gigaflops:.0f} GFLOP (matrices), {rates.gigabytes:.1f} GB (arrays).\n")
-    print("| step of ours | CPU s | share | GFLOP | GB | least s by operations | least s by bytes | reached |")
+    seconds = "CPU s" if unit == "cpu" else "s"
+    print(f"Rates in 1 {seconds}: {rates.gigaflops:.0f} GFLOP (matrices), {rates.gigabytes:.1f} GB (arrays).\n")
+    print(f"| step of ours | {seconds} | share | GFLOP | GB | least s by operations | least s by bytes | reached |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    total = sum(took["cpu"] for took in ours["steps"].values())
+    total = sum(took[unit] for took in ours["steps"].values())
     for name, took in ours["steps"].items():
         gigaflops, gigabytes = ours["work"][name]
         floors = gigaflops / rates.gigaflops, gigabytes / rates.gigabytes
-        reached = f"{max(floors) / took['cpu']:.0%}" if took["cpu"] > 0.005 else ""
+        reached = f"{max(floors) / took[unit]:.0%}" if took[unit] > 0.005 else ""
         print(
-            f"| {name} | {took['cpu']:.2f} | {took['cpu'] / total:.0%} | {gigaflops:.1f} | {gigabytes:.2f} "
+            f"| {name} | {took[unit]:.2f} | {took[unit] / total:.0%} | {gigaflops:.1f} | {gigabytes:.2f} "
             f"| {floors[0]:.2f} | {floors[1]:.2f} | {reached} |"
         )
 
@@ -248,6 +276,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--support", default="pt_4")
     parser.add_argument("--case", default="pt_236")
     parser.add_argument("--weights", default="headneck")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--passes", type=int, default=6, help="full passes of the published network that are run")

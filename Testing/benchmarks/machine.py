@@ -1,7 +1,7 @@
 """What the benchmarks share: timing that a busy machine does not spoil, the machine's own limits, and memory.
 
 Clock time suffers from whatever else runs; CPU time (all threads of the process together) much less. Ratios between
-rows of one run suffer least.
+rows of one run suffer least. On a GPU only the clock tells, and only once the GPU has done what it was asked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Took:
 
     @classmethod
     def now(cls) -> Took:
-        """What the clocks say."""
+        """What the clocks say once the GPU, if one is in use, has nothing left to do."""
+        _wait_for_gpu()
         return cls(time.perf_counter(), time.process_time())
 
     def __mul__(self, times: float) -> Took:
@@ -43,10 +44,15 @@ class Took:
 @contextmanager
 def timed() -> Iterator[Took]:
     """Measures what is done within."""
-    took = Took()
-    clock, cpu = time.perf_counter(), time.process_time()
+    took, before = Took(), Took.now()
     yield took
-    took.clock, took.cpu = time.perf_counter() - clock, time.process_time() - cpu
+    after = Took.now()
+    took.clock, took.cpu = after.clock - before.clock, after.cpu - before.cpu
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def time_of(work: Callable[[], Any], repeats: int = 3, warm_up: bool = True) -> Took:
@@ -67,9 +73,14 @@ def peak_megabytes() -> float:
     return used / 2**20 if sys.platform == "darwin" else used / 2**10
 
 
+def peak_gpu_megabytes() -> float:
+    """The most GPU memory that tensors of this process have taken so far; 0 without a GPU."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
+
+
 @dataclass(frozen=True)
 class Rates:
-    """What this machine can do in a CPU second, with as many threads as PyTorch has now.
+    """What this machine can do in a CPU second with the threads PyTorch has now, or a GPU in a second of the clock.
 
     Attributes:
         gigaflops: Operations (10^9; a multiplication and an addition are two) in a product of float32 matrices.
@@ -80,14 +91,21 @@ class Rates:
     gigabytes: float
 
     @classmethod
-    def measure(cls, edge: int = 2048, megabytes: int = 256) -> Rates:
+    def measure(cls, device: torch.device, edge: int = 2048, megabytes: int = 256) -> Rates:
         """Measure both, the best of several runs."""
-        a, b = torch.rand(edge, edge), torch.rand(edge, edge)
-        matrix = min(time_of(lambda: a @ b, 1).cpu for _ in range(5))
-        first, second = (torch.rand(megabytes * 2**18) for _ in range(2))
+        unit = clock_of(device)
+        edge = edge if device.type == "cpu" else 4 * edge  # a GPU needs more to be busy
+        a, b = (torch.rand(edge, edge, device=device) for _ in range(2))
+        matrix = min(getattr(time_of(lambda: a @ b, 1), unit) for _ in range(5))
+        first, second = (torch.rand(megabytes * 2**18, device=device) for _ in range(2))
         result = torch.empty_like(first)
-        copy = min(time_of(lambda: torch.add(first, second, out=result), 1).cpu for _ in range(5))
+        copy = min(getattr(time_of(lambda: torch.add(first, second, out=result), 1), unit) for _ in range(5))
         return cls(2 * edge**3 / matrix / 1e9, 3 * first.nbytes / copy / 1e9)
+
+
+def clock_of(device: torch.device) -> str:
+    """Which of the seconds of ``Took`` count: the CPU's, or with a GPU the clock's."""
+    return "cpu" if device.type == "cpu" else "clock"
 
 
 class _ByteMode(TorchDispatchMode):
@@ -126,10 +144,11 @@ class Counter:
         return self._flops.get_total_flops() / 1e9, self._bytes.bytes / 1e9
 
 
-def describe() -> str:
+def describe(device: torch.device | None = None) -> str:
     """The machine, in words."""
     model = ""
     if sys.platform == "linux":
         with open("/proc/cpuinfo") as file:  # noqa: PTH123
             model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "")
-    return f"{model or 'CPU'}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+    cpu = f"{model or 'CPU'}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}"
+    return cpu if device is None or device.type == "cpu" else f"{torch.cuda.get_device_name(device)}, {cpu}"
