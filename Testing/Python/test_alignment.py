@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,10 @@ def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel():
     moved = map_coordinates(image, np.indices(SHAPE) - (shift / SPACING)[:, None, None, None], order=3, mode="nearest")
     found = aligned(prepared(image), prepared(moved))(strokes())
     np.testing.assert_allclose(found.mean(axis=0), shift, atol=0.4)
+    whole = replace(SETTINGS, between_voxels=False)
+    reference = prepare_alignment(prepared(image), strokes(), whole)
+    rounded = align(reference, prepared(moved), IDENTITY, whole)(strokes())
+    assert np.abs(rounded.mean(axis=0) - shift).max() > 0.8
 
 
 def test_the_same_image_stays_where_it_is():

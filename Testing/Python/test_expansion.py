@@ -67,6 +67,7 @@ def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings):
     assert set(np.unique(expansion.rivals[truth == 1])) <= {0, 2}
     assert (expansion.rivals != expansion.labels.array)[truth > 0].all()
     assert expansion.soft.shares.min() >= 0.5
+    assert (expansion.soft.shares.min() == 1) != settings.between_voxels
 
 
 def test_only_the_part_in_reach_is_needed():

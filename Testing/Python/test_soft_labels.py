@@ -51,3 +51,9 @@ def test_a_label_that_is_left_out_leaves_its_voxels_empty_and_the_others_as_they
     both, kept = (resample_labels(labels, FINE).array for labels in (soft, alone))
     np.testing.assert_array_equal(kept, np.where(both == 1, 1, 0))
     assert soft.without([]) is soft
+
+
+def test_hard_labels_have_their_voxels_whole() -> None:
+    labels = wall_at(8.3).labels
+    hard = SoftLabels.hard(labels)
+    np.testing.assert_array_equal(resample_labels(hard, FINE).array, resample_labels(labels, FINE).array)
