@@ -181,7 +181,7 @@ def prepare_support(
     structures = structures_of(scribbles)
     check_grid(scribbles.volume, ct)
     prepared = PreparedCT.prepare(ct, weights, device)
-    image = _expansion_image(prepared, _expansion_grid(prepared, method), weights)
+    image = _expansion_image(prepared, weights, method)
     points = follow(points_of(scribbles.volume), structures, image, ct, method.following)
     landmarks = find_landmarks(prepared, points, weights, method.propagation)
     limit = method.denoising.points_per_label
@@ -190,7 +190,8 @@ def prepare_support(
     strokes = points.positions[points.labels != structures.background.value]
     alignment = prepare_alignment(prepared, strokes, method.alignment) if method.alignment.enabled else None
     reach = measure_reach(points, structures, method.expansion, image)
-    expansion = expand(image, points, structures, reach, method.expansion)
+    in_reach = part_in_reach(image, points, reach, method.expansion)
+    expansion = expand(in_reach, points, structures, reach, method.expansion)
     return Support(prepared, structures, landmarks, alignment, described, features, reach, expansion)
 
 
@@ -241,8 +242,9 @@ def segment_query(
     with clock("expand"):
         if not len(kept):
             raise InputError("None of the scribbles found a place in this scan: it shows another part of the body.")
-        grid = part_in_reach(_expansion_grid(query, method), kept, support.reach, method.expansion)
-        image = _expansion_image(query, grid, weights)
+        image = _expansion_image(
+            query, weights, method, lambda grid: part_in_reach(grid, kept, support.reach, method.expansion)
+        )
         expansion = expand(image, kept, support.structures, support.reach, method.expansion)
     with clock("refine"):
         refined = refine(expansion.labels, query.fine, weights.fine, method.refinement, method.seed)
@@ -271,13 +273,14 @@ def _denoise(
     return denoise(propagation.points, everywhere, query, background, method.denoising)
 
 
-def _expansion_grid(prepared: PreparedCT, method: Method) -> Volume:
-    spacing = method.expansion.spacing
-    return prepared.fine_volume if spacing is None else working_grid(prepared.ct, spacing)
-
-
-def _expansion_image(prepared: PreparedCT, grid: Volume, weights: Weights) -> Volume:
-    return grid if grid.same_grid(prepared.fine_volume) else read_ct(prepared.ct, grid, weights.fine.info.window)
+def _expansion_image(
+    prepared: PreparedCT, weights: Weights, method: Method, part_of: Callable[[Volume], Volume] = lambda grid: grid
+) -> Volume:
+    """The CT where scribbles grow: on the expansion's grid, or only on a part of it."""
+    if method.expansion.spacing is None:
+        return part_of(prepared.fine_volume)
+    grid = part_of(working_grid(prepared.ct, method.expansion.spacing))
+    return read_ct(prepared.ct, grid, weights.fine.info.window)
 
 
 class _Clock:

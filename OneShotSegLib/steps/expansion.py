@@ -158,8 +158,8 @@ def expand(
         seeds[free & _beyond_reach(seeds, image, reach)] = background
     calm = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
     labels, rivals, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
-    for array in (labels, rivals):
-        array[array == background] = 0
+    for classes in (labels, rivals):
+        classes[classes == background] = 0
     return Expansion(image.with_array(labels), certainty, rivals, settings.between_voxels)
 
 
@@ -199,15 +199,15 @@ def part_in_reach(
     grid: Volume, points: ScribblePoints, reach: Mapping[int, Reach], settings: ExpansionSettings
 ) -> Volume:
     """The part of a grid that the structures can reach, all of it where nothing limits them: the rest is background."""
-    mine = np.isin(points.labels, list(reach))
-    if not settings.reach or not mine.any():
+    there = [value for value in reach if (points.labels == value).any()]
+    if not settings.reach or not there:
         return grid
-    far = np.array([[reach[int(v)].along, reach[int(v)].across, reach[int(v)].across] for v in points.labels[mine]])
-    corners = points.positions[mine] - far, points.positions[mine] + far
-    low, high = (grid.to_index(corner) for corner in corners)
+    far = {value: np.array([reach[value].along, reach[value].across, reach[value].across]) for value in there}
+    low = grid.to_index(np.min([points.only(value).min(axis=0) - far[value] for value in there], axis=0))
+    high = grid.to_index(np.max([points.only(value).max(axis=0) + far[value] for value in there], axis=0))
     most = np.asarray(grid.shape)
-    first = np.clip(np.floor(low.min(axis=0)).astype(int) - RIM, 0, most - 1)
-    last = np.clip(np.ceil(high.max(axis=0)).astype(int) + RIM + 1, first + 1, most)
+    first = np.clip(np.floor(low).astype(int) - RIM, 0, most - 1)
+    last = np.clip(np.ceil(high).astype(int) + RIM + 1, first + 1, most)
     return cropped(grid, tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True)))
 
 

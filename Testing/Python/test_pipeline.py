@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -121,6 +121,15 @@ def test_the_papers_settings_run_the_same_steps(weights: Weights, scene: Scene) 
     assert set(result.seconds) == set(STEPS)
     assert len(result.propagation.points) == len(support.landmarks.chosen)
     assert set(np.unique(result.refined.array)) > {0}
+
+
+def test_the_fine_networks_grid_gives_the_same_mask_by_name_and_by_its_spacing(weights: Weights, scene: Scene) -> None:
+    masks = []
+    for spacing in (None, weights.fine.info.spacing):
+        method = replace(DEFAULT, expansion=replace(DEFAULT.expansion, spacing=spacing, reach=False))
+        masks.append(mask_of(supported(weights, method), scene.patient.ct, weights, method).array)
+    assert masks[0].any()
+    np.testing.assert_array_equal(*masks)
 
 
 def test_a_volume_smaller_than_a_patch_is_padded_not_refused(scene: Scene) -> None:
