@@ -215,9 +215,7 @@ def label_share(
     """How much of each voxel within its reach belongs to a label, 0-1; arguments as for ``resample_labels``."""
     part = cropped(label_volume(labels), reach.on_labels)
     mask = part.array == value
-    share = mask.astype(np.float32)
-    if isinstance(labels, SoftLabels):
-        share = labels.share_of(value, reach.on_labels)
+    share = labels.share_of(value, reach.on_labels) if isinstance(labels, SoftLabels) else mask.astype(np.float32)
     if smooth_mm > 0:
         thickness = float(ndimage.distance_transform_edt(mask, sampling=part.spacing).max())
         share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / part.spacing, mode="nearest")

@@ -68,10 +68,11 @@ def unlike_sides(
     found = []
     for pair in twins_among(segments):
         tissue = [tissue_hu(*query, segment.value) for segment in pair]
-        wanted = [tissue_hu(*support, segment.value) for segment in pair]
         difference = abs(tissue[0] - tissue[1])
-        # What is not to be told (NaN) is no difference.
-        if difference > MOST_BETWEEN_SIDES_HU and abs(wanted[0] - wanted[1]) <= MOST_BETWEEN_SIDES_HU:
+        if not difference > MOST_BETWEEN_SIDES_HU:  # nor where it is not to be told (NaN)
+            continue
+        wanted = [tissue_hu(*support, segment.value) for segment in pair]
+        if abs(wanted[0] - wanted[1]) <= MOST_BETWEEN_SIDES_HU:
             suspect = int(np.argmax(np.abs(np.subtract(tissue, wanted))))
             from_fat = np.abs(np.subtract(tissue, FAT_HU))
             is_missing = bool(from_fat[suspect] < from_fat[1 - suspect])
