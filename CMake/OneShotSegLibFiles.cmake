@@ -3,12 +3,16 @@
 set(OneShotSegLib_SCRIPTS
   OneShotSegLib/__init__.py
   OneShotSegLib/__main__.py
+  OneShotSegLib/api.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
+  OneShotSegLib/cli/batch_progress.py
   OneShotSegLib/cli/cancelling.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
+  OneShotSegLib/cli/prnet_progress.py
   OneShotSegLib/cli/review.py
+  OneShotSegLib/cli/segmentation_progress.py
   OneShotSegLib/cli/suggest.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
@@ -18,17 +22,34 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/plot.py
   OneShotSegLib/evaluation/result.py
   OneShotSegLib/evaluation/table.py
+  OneShotSegLib/events.py
+  OneShotSegLib/exit_status.py
   OneShotSegLib/export/__init__.py
+  OneShotSegLib/export/archive.py
   OneShotSegLib/export/dicom_codes.py
   OneShotSegLib/export/dicom_seg.py
-  OneShotSegLib/export/handover.py
   OneShotSegLib/export/nifti.py
   OneShotSegLib/export/nnunet.py
   OneShotSegLib/export/selection.py
+  OneShotSegLib/fingerprint.py
+  OneShotSegLib/fusion/__init__.py
+  OneShotSegLib/fusion/candidates.py
+  OneShotSegLib/fusion/label_fusion.py
+  OneShotSegLib/fusion/support_selection.py
+  OneShotSegLib/geodesic/__init__.py
+  OneShotSegLib/geodesic/checks.py
+  OneShotSegLib/geodesic/compiled.py
+  OneShotSegLib/geodesic/costs.py
+  OneShotSegLib/geodesic/distances.py
+  OneShotSegLib/geodesic/kernels.py
+  OneShotSegLib/geodesic/raster_scan.py
   OneShotSegLib/imaging/__init__.py
   OneShotSegLib/imaging/atomic.py
+  OneShotSegLib/imaging/boxes.py
+  OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/files.py
+  OneShotSegLib/imaging/integrity.py
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/labelmaps.py
@@ -37,20 +58,35 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/segment_tags.py
   OneShotSegLib/imaging/soft_labels.py
   OneShotSegLib/imaging/volume.py
-  OneShotSegLib/imaging/voting.py
-  OneShotSegLib/imaging/whole.py
+  OneShotSegLib/inference/__init__.py
+  OneShotSegLib/inference/engine.py
+  OneShotSegLib/method/__init__.py
+  OneShotSegLib/method/alignment.py
+  OneShotSegLib/method/denoising.py
+  OneShotSegLib/method/expansion.py
+  OneShotSegLib/method/fitting.py
+  OneShotSegLib/method/pipeline.py
+  OneShotSegLib/method/propagation.py
+  OneShotSegLib/method/refinement.py
+  OneShotSegLib/method/scribbles.py
+  OneShotSegLib/method/settings.py
+  OneShotSegLib/method/stroke_simulation.py
+  OneShotSegLib/method/structures.py
+  OneShotSegLib/method/support.py
+  OneShotSegLib/method/tubular_tracking.py
   OneShotSegLib/networks/__init__.py
   OneShotSegLib/networks/batches.py
   OneShotSegLib/networks/checkpoint.py
   OneShotSegLib/networks/device.py
-  OneShotSegLib/networks/official.py
+  OneShotSegLib/networks/inference.py
+  OneShotSegLib/networks/official_checkpoint.py
   OneShotSegLib/networks/patches.py
   OneShotSegLib/networks/prnet.py
-  OneShotSegLib/networks/segmentation.py
-  OneShotSegLib/networks/selection.py
+  OneShotSegLib/networks/segmentation_checkpoint.py
   OneShotSegLib/networks/sliding.py
   OneShotSegLib/networks/unet.py
   OneShotSegLib/networks/weights.py
+  OneShotSegLib/networks/weights_selection.py
   OneShotSegLib/phantom/__init__.py
   OneShotSegLib/phantom/anatomy.py
   OneShotSegLib/phantom/body.py
@@ -64,39 +100,67 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/phantom/shapes.py
   OneShotSegLib/phantom/skull.py
   OneShotSegLib/phantom/spine.py
-  OneShotSegLib/phantom/storing.py
-  OneShotSegLib/phantom/strokes.py
   OneShotSegLib/phantom/structures.py
   OneShotSegLib/phantom/tissues.py
   OneShotSegLib/phantom/traits.py
   OneShotSegLib/phantom/writing.py
-  OneShotSegLib/pipeline.py
-  OneShotSegLib/segmenting.py
+  OneShotSegLib/report/__init__.py
+  OneShotSegLib/report/case_figures.py
+  OneShotSegLib/report/content.py
+  OneShotSegLib/report/figures.py
+  OneShotSegLib/report/html.py
+  OneShotSegLib/report/outlines.py
+  OneShotSegLib/runner/__init__.py
+  OneShotSegLib/runner/batch.py
+  OneShotSegLib/runner/case.py
+  OneShotSegLib/runner/dask_cluster.py
+  OneShotSegLib/runner/dask_executor.py
+  OneShotSegLib/runner/prefetch.py
+  OneShotSegLib/runner/propagation.py
+  OneShotSegLib/runner/request.py
+  OneShotSegLib/runner/run_log.py
+  OneShotSegLib/runner/segmentation.py
+  OneShotSegLib/runner/supports.py
+  OneShotSegLib/runner/warning_events.py
+  OneShotSegLib/scoring/__init__.py
+  OneShotSegLib/scoring/network.py
+  OneShotSegLib/scoring/overlap.py
+  OneShotSegLib/scoring/paired_organs.py
+  OneShotSegLib/scoring/propagation.py
+  OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
-  OneShotSegLib/slicer/background.py
-  OneShotSegLib/slicer/case_files.py
-  OneShotSegLib/slicer/cases.py
-  OneShotSegLib/slicer/commands.py
-  OneShotSegLib/slicer/dependencies.py
-  OneShotSegLib/slicer/devices.py
-  OneShotSegLib/slicer/dicom.py
-  OneShotSegLib/slicer/display.py
-  OneShotSegLib/slicer/editor.py
-  OneShotSegLib/slicer/events.py
-  OneShotSegLib/slicer/geometry.py
   OneShotSegLib/slicer/i18n.py
-  OneShotSegLib/slicer/inputs.py
-  OneShotSegLib/slicer/interpreter.py
+  OneShotSegLib/slicer/jobs/__init__.py
+  OneShotSegLib/slicer/jobs/background.py
+  OneShotSegLib/slicer/jobs/commands.py
+  OneShotSegLib/slicer/jobs/dependencies.py
+  OneShotSegLib/slicer/jobs/devices.py
+  OneShotSegLib/slicer/jobs/inputs.py
+  OneShotSegLib/slicer/jobs/interpreter.py
+  OneShotSegLib/slicer/jobs/process.py
+  OneShotSegLib/slicer/jobs/progress.py
+  OneShotSegLib/slicer/jobs/runs.py
+  OneShotSegLib/slicer/jobs/worker.py
   OneShotSegLib/slicer/messages.py
+  OneShotSegLib/slicer/mrml/__init__.py
+  OneShotSegLib/slicer/mrml/dicom.py
+  OneShotSegLib/slicer/mrml/display.py
+  OneShotSegLib/slicer/mrml/geometry.py
+  OneShotSegLib/slicer/mrml/scribble_segments.py
+  OneShotSegLib/slicer/mrml/segment_editor.py
+  OneShotSegLib/slicer/mrml/segment_tags.py
+  OneShotSegLib/slicer/mrml/segmentations.py
+  OneShotSegLib/slicer/mrml/structures.py
+  OneShotSegLib/slicer/mrml/volumes.py
   OneShotSegLib/slicer/panel.py
   OneShotSegLib/slicer/parameters.py
-  OneShotSegLib/slicer/process.py
-  OneShotSegLib/slicer/progress.py
-  OneShotSegLib/slicer/review_session.py
-  OneShotSegLib/slicer/runs.py
+  OneShotSegLib/slicer/review/__init__.py
+  OneShotSegLib/slicer/review/case_files.py
+  OneShotSegLib/slicer/review/case_nodes.py
+  OneShotSegLib/slicer/review/further_support.py
+  OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
-  OneShotSegLib/slicer/scribbles.py
-  OneShotSegLib/slicer/second_round.py
+  OneShotSegLib/slicer/scribble_checks.py
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
   OneShotSegLib/slicer/sections/context.py
@@ -104,91 +168,49 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/review_section.py
   OneShotSegLib/slicer/sections/support_section.py
   OneShotSegLib/slicer/sections/train_section.py
-  OneShotSegLib/slicer/segmentations.py
   OneShotSegLib/slicer/self_tests.py
-  OneShotSegLib/slicer/structures.py
-  OneShotSegLib/slicer/support.py
-  OneShotSegLib/slicer/tags.py
-  OneShotSegLib/slicer/volumes.py
   OneShotSegLib/slicer/weights.py
-  OneShotSegLib/slicer/worker.py
-  OneShotSegLib/steps/__init__.py
-  OneShotSegLib/steps/alignment.py
-  OneShotSegLib/steps/compiled.py
-  OneShotSegLib/steps/components.py
-  OneShotSegLib/steps/denoising.py
-  OneShotSegLib/steps/expansion.py
-  OneShotSegLib/steps/fitting.py
-  OneShotSegLib/steps/following.py
-  OneShotSegLib/steps/geodesic.py
-  OneShotSegLib/steps/geodesic_costs.py
-  OneShotSegLib/steps/geodesic_input.py
-  OneShotSegLib/steps/geodesic_kernels.py
-  OneShotSegLib/steps/geodesic_raster.py
-  OneShotSegLib/steps/propagation.py
-  OneShotSegLib/steps/refinement.py
-  OneShotSegLib/steps/resemblance.py
-  OneShotSegLib/steps/scribbles.py
   OneShotSegLib/study/__init__.py
-  OneShotSegLib/study/case_run.py
   OneShotSegLib/study/case_state.py
   OneShotSegLib/study/checks.py
-  OneShotSegLib/study/cluster.py
-  OneShotSegLib/study/cluster_start.py
+  OneShotSegLib/study/csv_table.py
   OneShotSegLib/study/description.py
-  OneShotSegLib/study/engine.py
-  OneShotSegLib/study/events.py
   OneShotSegLib/study/layout.py
   OneShotSegLib/study/locking.py
+  OneShotSegLib/study/migration.py
   OneShotSegLib/study/naming.py
-  OneShotSegLib/study/notices.py
   OneShotSegLib/study/opening.py
-  OneShotSegLib/study/outlines.py
-  OneShotSegLib/study/pictures.py
   OneShotSegLib/study/quality.py
-  OneShotSegLib/study/reading_ahead.py
-  OneShotSegLib/study/report.py
-  OneShotSegLib/study/report_content.py
-  OneShotSegLib/study/report_pictures.py
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
-  OneShotSegLib/study/run_log.py
-  OneShotSegLib/study/runner.py
-  OneShotSegLib/study/scoring.py
-  OneShotSegLib/study/segmentation_run.py
-  OneShotSegLib/study/segmentation_scoring.py
-  OneShotSegLib/study/segmented.py
-  OneShotSegLib/study/spreadsheet.py
-  OneShotSegLib/study/suggestion.py
-  OneShotSegLib/study/tables.py
-  OneShotSegLib/study/twins.py
+  OneShotSegLib/study/segmentation.py
+  OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
-  OneShotSegLib/training/augmentation.py
-  OneShotSegLib/training/calibration.py
-  OneShotSegLib/training/command.py
-  OneShotSegLib/training/curves.py
-  OneShotSegLib/training/label_correction.py
   OneShotSegLib/training/parallel.py
-  OneShotSegLib/training/prnet.py
-  OneShotSegLib/training/progress.py
-  OneShotSegLib/training/segmentation.py
-  OneShotSegLib/training/segmentation_cases.py
-  OneShotSegLib/training/segmentation_command.py
-  OneShotSegLib/training/segmentation_curves.py
-  OneShotSegLib/training/segmentation_loss.py
-  OneShotSegLib/training/segmentation_progress.py
-  OneShotSegLib/training/segmentation_sampling.py
-  OneShotSegLib/training/segmentation_state.py
-  OneShotSegLib/training/shipping.py
-  OneShotSegLib/training/state.py
-  OneShotSegLib/training/volumes.py
+  OneShotSegLib/training/prnet/__init__.py
+  OneShotSegLib/training/prnet/augmentation.py
+  OneShotSegLib/training/prnet/command.py
+  OneShotSegLib/training/prnet/curves.py
+  OneShotSegLib/training/prnet/state.py
+  OneShotSegLib/training/prnet/trainer.py
+  OneShotSegLib/training/prnet/volumes.py
+  OneShotSegLib/training/segmentation/__init__.py
+  OneShotSegLib/training/segmentation/calibration.py
+  OneShotSegLib/training/segmentation/cases.py
+  OneShotSegLib/training/segmentation/command.py
+  OneShotSegLib/training/segmentation/curves.py
+  OneShotSegLib/training/segmentation/label_correction.py
+  OneShotSegLib/training/segmentation/loss.py
+  OneShotSegLib/training/segmentation/sampling.py
+  OneShotSegLib/training/segmentation/state.py
+  OneShotSegLib/training/segmentation/trainer.py
   )
 
 set(OneShotSegLib_RESOURCES
   OneShotSegLib/py.typed
-  OneShotSegLib/study/templates/report.css
-  OneShotSegLib/study/templates/report.html.j2
-  OneShotSegLib/study/templates/report.js
+  OneShotSegLib/report/templates/report.css
+  OneShotSegLib/report/templates/report.html.j2
+  OneShotSegLib/report/templates/report.js
   Resources/Weights/headneck/coarse.safetensors
   Resources/Weights/headneck/fine.safetensors
   Resources/Weights/phantom/coarse.safetensors

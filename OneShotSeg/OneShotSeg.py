@@ -136,13 +136,13 @@ class OneShotSegLogic(ScriptedLoadableModuleLogic):
 
     def dependencies(self):
         """The Python packages that the computation needs; the user is asked before any is installed."""
-        from OneShotSegLib.slicer.dependencies import Dependencies, ask_slicer, read_requirements
+        from OneShotSegLib.slicer.jobs.dependencies import Dependencies, ask_slicer, read_requirements
 
         return Dependencies(read_requirements(_here / "Resources" / "requirements.txt"), ask_slicer)
 
     def checkSupport(self, supportVolume, scribbles):
         """Sentences that say what is missing in the scribbles; none if they can be propagated."""
-        from OneShotSegLib.slicer.support import check_support
+        from OneShotSegLib.slicer.mrml.scribble_segments import check_support
 
         return [finding.text for finding in check_support(supportVolume, scribbles)]
 

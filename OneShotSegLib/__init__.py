@@ -1,6 +1,74 @@
 """OneShotSeg: scribble one CT, get the same structures segmented in a whole batch of CTs.
 
-The method is Lei et al., "One-shot Weakly-Supervised Segmentation in 3D Medical Images" (arXiv 2111.10773).
+The method is Lei et al., "One-shot Weakly-Supervised Segmentation in 3D Medical Images" (arXiv 2111.10773). What is
+named here is the public interface (`OneShotSegLib.api`); everything else may change without notice. Nothing is
+imported before it is used: PyTorch takes seconds.
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0.dev0"
+
+if TYPE_CHECKING:
+    from OneShotSegLib.api import (
+        CaseOfBatch,
+        OneShotSegmenter,
+        Study,
+        evaluate,
+        propagate,
+        propagate_batch,
+    )
+    from OneShotSegLib.errors import InputError
+    from OneShotSegLib.evaluation.result import Evaluation
+    from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+    from OneShotSegLib.imaging.volume import Volume
+    from OneShotSegLib.study.segmentation import Segmentation
+
+PUBLIC = {
+    "CaseOfBatch": "api",
+    "OneShotSegmenter": "api",
+    "Study": "api",
+    "evaluate": "api",
+    "propagate": "api",
+    "propagate_batch": "api",
+    "InputError": "errors",
+    "Evaluation": "evaluation.result",
+    "LabelMap": "imaging.labelmaps",
+    "Segment": "imaging.labelmaps",
+    "Volume": "imaging.volume",
+    "Segmentation": "study.segmentation",
+}
+"""Where each public name is defined."""
+
+__all__ = [
+    "CaseOfBatch",
+    "Evaluation",
+    "InputError",
+    "LabelMap",
+    "OneShotSegmenter",
+    "Segment",
+    "Segmentation",
+    "Study",
+    "Volume",
+    "__version__",
+    "evaluate",
+    "propagate",
+    "propagate_batch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

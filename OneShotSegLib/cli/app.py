@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from OneShotSegLib.cli.export import app as export_app
+from OneShotSegLib.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from OneShotSegLib.study.events import Listener
+    from OneShotSegLib.events import Emit
+    from OneShotSegLib.runner.batch import BatchResult
 
 app = typer.Typer(
     help="Scribble one CT, get the same structures segmented in a whole batch of CTs.",
@@ -22,8 +24,6 @@ app = typer.Typer(
 )
 
 app.add_typer(export_app, name="export")
-
-SOME_FAILED = 1
 
 
 class Events(StrEnum):
@@ -43,7 +43,7 @@ class MethodName(StrEnum):
 class Uncontoured(StrEnum):
     """What it means that a reference lacks a structure."""
 
-    invented = "invented"
+    false_positive = "false-positive"
     skip = "skip"
 
 
@@ -89,7 +89,9 @@ def demo(
 def propagate(
     support: Annotated[
         list[Path],
-        typer.Option(help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder. Several vote: give it again."),
+        typer.Option(
+            help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder. Several are fused: give it again."
+        ),
     ],
     scribbles: Annotated[
         list[Path], typer.Option(help="Its scribbles: a label map or a Slicer segmentation; one for each support.")
@@ -113,28 +115,24 @@ def propagate(
     ] = None,
     events: EventsOption = Events.text,
 ) -> None:
-    """Carry the scribbles of one CT to others and grow them into pseudo masks."""
-    from OneShotSegLib.pipeline import METHODS
-    from OneShotSegLib.study.opening import PropagationRequest
-    from OneShotSegLib.study.runner import propagate_batch
+    """Propagate the scribbles of one CT to others and grow them into pseudo masks."""
+    from OneShotSegLib.runner.propagation import propagate_batch
+    from OneShotSegLib.runner.request import PropagationRequest
 
     request = PropagationRequest(
-        support,
-        scribbles,
-        query,
-        output,
-        weights,
-        device,
-        background_label,
-        METHODS[method.value],
-        retry_failed,
-        workers,
-        scheduler,
+        supports=support,
+        scribbles=scribbles,
+        queries=query,
+        output=output,
+        weights=weights,
+        device=device,
+        background_label=background_label,
+        method=method.value,
+        retry_failed=retry_failed,
+        workers=workers,
+        scheduler=scheduler,
     )
-    outcome = propagate_batch(request, _listener(events))
-    _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")
-    if outcome.failed:
-        raise typer.Exit(SOME_FAILED)
+    _end(propagate_batch(request, _batch_events(events)))
 
 
 @app.command("train-prnet")
@@ -156,11 +154,11 @@ def train_prnet(
     events: EventsOption = Events.text,
 ) -> None:
     """Train both PRNet stages on your own CTs; no labels are needed. On several GPUs: torchrun -m OneShotSegLib ..."""
-    from OneShotSegLib.study.events import JsonListener
-    from OneShotSegLib.training.command import PRNetRequest, train_weights
-    from OneShotSegLib.training.progress import TrainingProgress
+    from OneShotSegLib.cli.prnet_progress import TrainingProgress
+    from OneShotSegLib.events import JsonEvents
+    from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, train_weights
 
-    request = PRNetRequest(
+    request = PRNetTrainingRequest(
         volumes=volume,
         output=output,
         steps=steps,
@@ -174,7 +172,7 @@ def train_prnet(
         check_every=check_every,
         patience=patience,
     )
-    train_weights(request, JsonListener() if events is Events.json else TrainingProgress())
+    train_weights(request, JsonEvents() if events is Events.json else TrainingProgress())
 
 
 @app.command("train-seg")
@@ -206,12 +204,12 @@ def train_seg(
     events: EventsOption = Events.text,
 ) -> None:
     """Train a segmentation network on a study's pseudo masks, all that were not rejected."""
-    from OneShotSegLib.study.events import JsonListener
-    from OneShotSegLib.training.label_correction import CorrectionName
-    from OneShotSegLib.training.segmentation_command import SegmentationRequest, train_segmentation
-    from OneShotSegLib.training.segmentation_progress import SegmentationTrainingProgress
+    from OneShotSegLib.cli.segmentation_progress import SegmentationTrainingProgress
+    from OneShotSegLib.events import JsonEvents
+    from OneShotSegLib.training.segmentation.command import SegmentationTrainingRequest, train_segmentation
+    from OneShotSegLib.training.segmentation.label_correction import CorrectionName
 
-    request = SegmentationRequest(
+    request = SegmentationTrainingRequest(
         study=study,
         output=output,
         correction=CorrectionName(correction.value),
@@ -229,7 +227,7 @@ def train_seg(
         device=device,
         precision=precision,
     )
-    train_segmentation(request, JsonListener() if events is Events.json else SegmentationTrainingProgress())
+    train_segmentation(request, JsonEvents() if events is Events.json else SegmentationTrainingProgress())
 
 
 @app.command()
@@ -253,13 +251,20 @@ def segment(
     events: EventsOption = Events.text,
 ) -> None:
     """Segment CTs with a network that train-seg trained."""
-    from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
+    from OneShotSegLib.runner.request import SegmentationRequest
+    from OneShotSegLib.runner.segmentation import segment_batch
 
-    request = SegmentRequest(model, volume, output, device, overlap, flips, largest_component, fill_holes)
-    outcome = segment_batch(request, _listener(events))
-    _say(f"{len(outcome.done)} cases done, {len(outcome.failed)} failed. Report: {output / 'report.html'}")
-    if outcome.failed:
-        raise typer.Exit(SOME_FAILED)
+    request = SegmentationRequest(
+        model=model,
+        volumes=volume,
+        output=output,
+        device=device,
+        overlap=overlap,
+        flips=flips,
+        largest_component=largest_component,
+        fill_holes=fill_holes,
+    )
+    _end(segment_batch(request, _batch_events(events)))
 
 
 @app.command("import-weights")
@@ -269,10 +274,10 @@ def import_weights(
     output: Annotated[Path, typer.Option(help="The weights folder to write.")],
 ) -> None:
     """Import checkpoints of the paper's published code; nothing in them is executed."""
-    from OneShotSegLib.networks.official import import_official
+    from OneShotSegLib.networks.official_checkpoint import import_official
 
     import_official(coarse, fine, output)
-    _say(f"Weights: {output}")
+    _print(f"Weights: {output}")
 
 
 @app.command()
@@ -306,20 +311,23 @@ def evaluate(
     reference: Annotated[Path, typer.Option(help="Folder of reference label maps, by case name.")],
     csv: Annotated[Path | None, typer.Option(help="Where the table goes; beside the predictions if left out.")] = None,
     plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
-    edited: Annotated[bool, typer.Option(help="Judge the reviewer's edited masks where there are some.")] = False,
+    edited: Annotated[
+        bool, typer.Option(help="Evaluate the masks that count after the review, corrected ones where there are some.")
+    ] = False,
     uncontoured: Annotated[
         Uncontoured,
         typer.Option(
-            help="A structure that a reference does not have: the prediction's is invented (Dice 0), or not judged."
+            help="A structure that a reference does not have: false-positive counts the prediction's with Dice 0, "
+            "skip leaves it out."
         ),
-    ] = Uncontoured.invented,
+    ] = Uncontoured.false_positive,
 ) -> None:
     """Dice, HD95, ASSD and volume error per case and structure, as a table and CSV."""
     from rich.console import Console
 
-    from OneShotSegLib.evaluation import evaluate as judge
+    from OneShotSegLib.evaluation import evaluate as evaluate_masks
 
-    result = judge(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
+    result = evaluate_masks(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
     result.to_csv(csv or result.csv_path)
     if plot is not None:
         result.box_plot(plot)
@@ -329,15 +337,24 @@ def evaluate(
 @app.command()
 def report(study: Annotated[Path, typer.Argument(help="The study folder.")]) -> None:
     """Write the study's HTML report anew."""
-    from OneShotSegLib.study.report import write_report
+    from OneShotSegLib.report.html import write_report
 
     print(write_report(study))
 
 
-def _listener(events: Events) -> Listener:
-    from OneShotSegLib.study.events import JsonListener, ProgressListener
+def _batch_events(events: Events) -> Emit:
+    from OneShotSegLib.cli.batch_progress import BatchProgress
+    from OneShotSegLib.events import JsonEvents
 
-    return JsonListener() if events is Events.json else ProgressListener()
+    return JsonEvents() if events is Events.json else BatchProgress()
+
+
+def _end(result: BatchResult) -> None:
+    """Say how a batch ended, and exit with the status that says so too."""
+    report = result.study / "report.html"
+    _print(f"{len(result.done)} cases done, {len(result.failed)} failed. Report: {report}")
+    if result.failed:
+        raise typer.Exit(ExitStatus.SOME_FAILED)
 
 
 def _three(text: str, option: str) -> tuple[float, float, float]:
@@ -360,5 +377,5 @@ def _three_whole(text: str, option: str) -> tuple[int, int, int]:
     return z, y, x
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     print(text, file=sys.stderr)

@@ -16,11 +16,12 @@ import time
 from types import FrameType
 from typing import NoReturn
 
-CANCELLED = 130
+from OneShotSegLib.exit_status import ExitStatus
+
 GRACE_SECONDS = 0.8
 SENTENCE = "Cancelled; what was done is kept, and the same command goes on from there."
 
-_said = threading.Event()
+_printed = threading.Event()
 
 
 class Cancelled(BaseException):
@@ -31,10 +32,10 @@ def listen() -> None:
     """From now on end this process within two seconds of SIGINT or SIGTERM, at best by raising `Cancelled`."""
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _raise_cancelled)
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(heard, told), name="cancelling", daemon=True).start()
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(receiver, sender), name="cancelling", daemon=True).start()
 
 
 def _raise_cancelled(number: int, frame: FrameType | None) -> None:
@@ -44,18 +45,18 @@ def _raise_cancelled(number: int, frame: FrameType | None) -> None:
     raise Cancelled
 
 
-def _watch(heard: socket.socket, told: socket.socket) -> None:
-    """Wait for a signal; ``told`` is here so that it is not closed."""
-    while heard.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
+def _watch(receiver: socket.socket, sender: socket.socket) -> None:
+    """Wait for a signal; ``sender`` is here so that it is not closed."""
+    while receiver.recv(1)[0] not in (signal.SIGINT, signal.SIGTERM):
         pass
     time.sleep(GRACE_SECONDS)
     end_by_force()
 
 
-def say() -> None:
-    """Tell the user, once."""
-    if not _said.is_set():
-        _said.set()
+def print_cancelled() -> None:
+    """Say so on standard error, once."""
+    if not _printed.is_set():
+        _printed.set()
         os.write(2, f"{SENTENCE}\n".encode())
 
 
@@ -64,5 +65,5 @@ def end_by_force() -> NoReturn:
     imaging = sys.modules.get("OneShotSegLib.imaging.atomic")
     if imaging is not None:
         imaging.remove_unfinished()
-    say()
-    os._exit(CANCELLED)
+    print_cancelled()
+    os._exit(ExitStatus.CANCELLED)

@@ -8,18 +8,18 @@ from pathlib import Path
 from rich.console import Console
 
 from OneShotSegLib import phantom
+from OneShotSegLib.cli.batch_progress import BatchProgress
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import evaluate
-from OneShotSegLib.study.events import ProgressListener
-from OneShotSegLib.study.opening import PropagationRequest
-from OneShotSegLib.study.report import write_report
-from OneShotSegLib.study.runner import propagate_batch
+from OneShotSegLib.report.html import write_report
+from OneShotSegLib.runner.propagation import propagate_batch
+from OneShotSegLib.runner.request import PropagationRequest
 
 WEIGHTS = "phantom"
 
 
 def run_demo(output: Path, patients: int, device: str) -> None:
-    """Make phantom patients, propagate the first one's scribbles to the others, and judge the result.
+    """Make phantom patients, propagate the first one's scribbles to the others, and evaluate the result.
 
     Args:
         output: Folder for the cohort, the study and the report.
@@ -36,10 +36,17 @@ def run_demo(output: Path, patients: int, device: str) -> None:
         raise InputError(f"{output}: expected an empty folder or an earlier demo, found a folder with other files.")
     console.print(f"Making {patients} phantom patients in {cohort} ...")
     files = phantom.write_cohort(cohort, patients)
-    console.print(f"Carrying the scribbles of {files.support.name} to {len(files.queries)} other CTs ...")
+    console.print(f"Propagating the scribbles of {files.support.name} to {len(files.queries)} other CTs ...")
     study = output / "study"
-    request = PropagationRequest([files.support], [files.scribbles], files.queries, study, WEIGHTS, device)
-    propagate_batch(request, ProgressListener(console))
+    request = PropagationRequest(
+        supports=[files.support],
+        scribbles=[files.scribbles],
+        queries=files.queries,
+        output=study,
+        weights=WEIGHTS,
+        device=device,
+    )
+    propagate_batch(request, BatchProgress(console))
     result = evaluate(cohort / "reference", study)
     result.to_csv(result.csv_path)
     report = write_report(study, result)

@@ -71,7 +71,7 @@ def zip_(
     report: Annotated[bool, typer.Option(help="Put the report in too, whose pictures show slices of the CTs.")] = True,
 ) -> None:
     """Write the study without its CTs and without paths of this machine, to hand on the review."""
-    from OneShotSegLib.export.handover import export_zip
+    from OneShotSegLib.export.archive import export_zip
 
     print(export_zip(study, file, report))
 

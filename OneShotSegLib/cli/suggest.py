@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from OneShotSegLib.study.suggestion import Suggestion, suggest
+from OneShotSegLib.scoring.suggestion import Suggestion, suggest
 
 
 def show_suggestions(study: Path, count: int, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Judge the label maps of a study or a folder against references."""
+"""Evaluate the label maps of a study or a folder against references."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     Args:
         reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
         predictions: A study, or a folder laid out like the references.
-        edited: In a study, judge the reviewer's corrected mask where there is one.
-        skip_uncontoured: Do not judge a structure in a case whose reference has no voxel of it: nobody contoured it,
-            which does not say that it is not there. Otherwise what a prediction has of it counts as invented.
+        edited: In a study, take the mask that counts after the review.
+        skip_uncontoured: Leave out a structure in a case whose reference has no voxel of it: nobody contoured it,
+            which does not say that it is not there. Otherwise what a prediction has of it counts as a false positive.
 
     Raises:
         InputError: If a folder or file is missing or broken, or no case is in both.
@@ -39,21 +39,21 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     labels = dict(asked.labels) or _labels_in(_paths(cases, references, asked))
     figures: list[StructureFigures] = []
     for case in cases:
-        figures += _judge(case, references[case], asked.masks[case], labels, notes)
+        figures += _evaluate_case(case, references[case], asked.masks[case], labels, notes)
     if skip_uncontoured:
         figures, passed_over = _without_uncontoured(figures)
-        notes += [f"{passed_over} structure(s) that a reference does not have: not judged."] if passed_over else []
+        notes += [f"{passed_over} structure(s) that a reference does not have: left out."] if passed_over else []
     return Evaluation(tuple(figures), labels, tuple(notes), predictions)
 
 
 def _without_uncontoured(figures: list[StructureFigures]) -> tuple[list[StructureFigures], int]:
-    """The figures with what only a prediction has marked as not judged, and how many these are."""
-    passed_over = sum(figure.presence == "invented" for figure in figures)
-    judged = [
-        replace(figure, presence="uncontoured", dice=None) if figure.presence == "invented" else figure
+    """The figures with what only a prediction has marked as left out, and how many these are."""
+    passed_over = sum(figure.presence == "false positive" for figure in figures)
+    evaluated = [
+        replace(figure, presence="uncontoured", dice=None) if figure.presence == "false positive" else figure
         for figure in figures
     ]
-    return judged, passed_over
+    return evaluated, passed_over
 
 
 def _paths(cases: Iterable[str], references: dict[str, Path], asked: Predictions) -> Iterator[Path]:
@@ -76,7 +76,9 @@ def _labels_in(paths: Iterable[Path]) -> Names:
     return {value: names[value] for value in sorted(names) if value not in background}
 
 
-def _judge(case: str, reference: Path, mask: Path | None, labels: Names, notes: list[str]) -> list[StructureFigures]:
+def _evaluate_case(
+    case: str, reference: Path, mask: Path | None, labels: Names, notes: list[str]
+) -> list[StructureFigures]:
     truth = read_label_map(reference)
     predicted = _predicted(case, truth, mask, notes)
     _note_unasked(case, truth, labels, notes)
@@ -88,7 +90,7 @@ def _judge(case: str, reference: Path, mask: Path | None, labels: Names, notes: 
 def _predicted(case: str, truth: LabelMap, mask: Path | None, notes: list[str]) -> np.ndarray:
     """The predicted labels on the reference's grid."""
     if mask is None:
-        notes.append(f"{case}: no mask, so every structure counts as missing.")
+        notes.append(f"{case}: no mask, so every structure counts as a false negative.")
         return np.zeros(truth.volume.shape, dtype=np.uint8)
     volume = read_label_map(mask).volume
     if not volume.same_grid(truth.volume):

@@ -18,7 +18,7 @@ LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
 
 @dataclass(frozen=True)
 class Predictions:
-    """The label maps to judge.
+    """The label maps to evaluate.
 
     Attributes:
         masks: Case name to file; None for a case that should have one and has none.
@@ -114,9 +114,9 @@ def pair(references: Mapping[str, Path], predictions: Mapping[str, Any]) -> tupl
         others = ", ".join(list(references)[:3])
         raise InputError(f"Expected references of the predicted cases ({some} ...), found those of {others} ... only.")
     notes = []
-    unjudged = [name for name in predictions if name not in references]
-    if unjudged:
-        notes.append(f"Without a reference, not judged: {', '.join(unjudged)}.")
+    unreferenced = [name for name in predictions if name not in references]
+    if unreferenced:
+        notes.append(f"Without a reference, not evaluated: {', '.join(unreferenced)}.")
     spare = len(references) - len(common)
     if spare:
         notes.append(f"{spare} reference case(s) without a prediction asked for: not counted.")

@@ -9,9 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from OneShotSegLib.imaging.boxes import bounding_box, whole_box
 from OneShotSegLib.imaging.volume import Vector
 
-Presence = Literal["both", "missing", "invented", "absent", "uncontoured"]
+Presence = Literal["both", "false negative", "false positive", "absent", "uncontoured"]
 UNCOUNTED: tuple[Presence, ...] = ("absent", "uncontoured")
 Mask = NDArray[np.bool_]
 
@@ -24,10 +25,10 @@ class StructureFigures:
         case: The case's name.
         value: Label value.
         name: The structure's name.
-        presence: "both"; "missing" (only the reference has it); "invented" (only the prediction has it); "absent"
-            (neither has it: agreement, which no mean counts); "uncontoured" (only the prediction has it, and it was
-            asked not to judge that).
-        dice: Dice, 0-1; 0 for missing and invented; None for absent and uncontoured.
+        presence: "both"; "false negative" (only the reference has it); "false positive" (only the prediction has it);
+            "absent" (neither has it: agreement, which no mean counts); "uncontoured" (only the prediction has it, and
+            such structures were not to be evaluated).
+        dice: Dice, 0-1; 0 for false negatives and false positives; None for absent and uncontoured.
         hd95_mm: The greater of the two 95th percentiles of the distances between the surfaces, mm; None unless both.
         assd_mm: Mean of all distances from either surface to the other, mm; None unless both.
         reference_ml: Volume of the reference, ml.
@@ -88,8 +89,8 @@ def _presence(reference: int, predicted: int) -> Presence:
     if reference and predicted:
         return "both"
     if reference:
-        return "missing"
-    return "invented" if predicted else "absent"
+        return "false negative"
+    return "false positive" if predicted else "absent"
 
 
 def crop_to_both(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
@@ -97,12 +98,8 @@ def crop_to_both(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
 
     The time that everything else takes goes with the box, not with the image.
     """
-    either = (a > 0) | (b > 0)
-    box = []
-    for axis in range(3):
-        at = np.flatnonzero(either.any(axis=tuple(k for k in range(3) if k != axis)))
-        box.append(slice(int(at[0]), int(at[-1]) + 1) if at.size else slice(0, 0))
-    return a[tuple(box)], b[tuple(box)]
+    box = bounding_box((a > 0) | (b > 0)) or whole_box((0, 0, 0))
+    return a[box], b[box]
 
 
 def surface_distances(reference: Mask, predicted: Mask, spacing: Vector) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from OneShotSegLib.imaging.atomic import whole_file
+from OneShotSegLib.imaging.atomic import atomic_file
 
 if TYPE_CHECKING:
     from OneShotSegLib.evaluation.metrics import StructureFigures
@@ -22,7 +22,7 @@ DOTS_PER_INCH = 120
 def box_plot(evaluation: Evaluation, path: Path) -> None:
     """Draw a box and all points for each structure and measure; the PNG appears whole or not at all.
 
-    Missing and invented structures are points at Dice 0; they have no surface distance and are counted in the label.
+    False negatives and false positives are points at Dice 0; they have no surface distance and are counted below.
     """
     # The figure's own canvas, not pyplot: no window system is asked for, and no state stays behind.
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ def box_plot(evaluation: Evaluation, path: Path) -> None:
         _draw(panel, evaluation, attribute, title)
     panels[0].set_ylim(-0.02, 1.02)
     panels[-1].set_xticks(range(1, len(evaluation.labels) + 1), _tick_labels(evaluation), rotation=30, ha="right")
-    with whole_file(path) as beside:
+    with atomic_file(path) as beside:
         figure.savefig(beside, dpi=DOTS_PER_INCH, format="png")
 
 
@@ -62,7 +62,11 @@ def _tick_labels(evaluation: Evaluation) -> list[str]:
 
 
 def _tick_label(means: StructureMeans) -> str:
-    wrong = [f"{n} {word}" for n, word in ((means.missing, "missing"), (means.invented, "invented")) if n]
+    wrong = [
+        f"{n} {word}"
+        for n, word in ((means.false_negatives, "false negative"), (means.false_positives, "false positive"))
+        if n
+    ]
     # A dollar sign of a name must not start a formula.
     name = means.name.replace("$", r"\$")
     return f"{name}\n({', '.join(wrong)})" if wrong else name

@@ -20,18 +20,19 @@ class StructureMeans:
     Attributes:
         name: The structure's name, or "All structures".
         cases: How many cases are counted: those where the reference or the prediction has it.
-        missing: In how many only the reference has it.
-        invented: In how many only the prediction has it.
-        dice: Mean Dice over the counted cases, missing and invented ones as 0; None if none is counted.
+        false_negatives: In how many only the reference has it.
+        false_positives: In how many only the prediction has it.
+        dice: Mean Dice over the counted cases, false negatives and false positives as 0; None if none is counted.
         hd95_mm: Mean HD95 over the cases where both have it, mm; None if there is none.
         assd_mm: Mean ASSD over the same cases, mm; None if there is none.
-        volume_error: Mean of the unsigned volume errors over the reference's volume where there is one; missing is 1.
+        volume_error: Mean of the unsigned volume errors over the reference's volume where there is one; a false
+            negative counts 1.
     """
 
     name: str
     cases: int
-    missing: int
-    invented: int
+    false_negatives: int
+    false_positives: int
     dice: float | None
     hd95_mm: float | None
     assd_mm: float | None
@@ -78,8 +79,8 @@ class Evaluation:
         return StructureMeans(
             name="All structures",
             cases=sum(m.cases for m in each),
-            missing=sum(m.missing for m in each),
-            invented=sum(m.invented for m in each),
+            false_negatives=sum(m.false_negatives for m in each),
+            false_positives=sum(m.false_positives for m in each),
             dice=_mean(m.dice for m in each),
             hd95_mm=_mean(m.hd95_mm for m in each),
             assd_mm=_mean(m.assd_mm for m in each),
@@ -116,8 +117,8 @@ def _means(name: str, figures: list[StructureFigures]) -> StructureMeans:
     return StructureMeans(
         name=name,
         cases=len(counted),
-        missing=sum(f.presence == "missing" for f in counted),
-        invented=sum(f.presence == "invented" for f in counted),
+        false_negatives=sum(f.presence == "false negative" for f in counted),
+        false_positives=sum(f.presence == "false positive" for f in counted),
         dice=_mean(f.dice for f in counted),
         hd95_mm=_mean(f.hd95_mm for f in counted),
         assd_mm=_mean(f.assd_mm for f in counted),

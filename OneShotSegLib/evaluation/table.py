@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from OneShotSegLib.evaluation.metrics import UNCOUNTED, StructureFigures
-from OneShotSegLib.study.spreadsheet import write_table
+from OneShotSegLib.study.csv_table import write_table
 
 if TYPE_CHECKING:
     from OneShotSegLib.evaluation.result import Evaluation, StructureMeans
@@ -87,7 +87,7 @@ def _dice_cell(figure: StructureFigures | None) -> Text:
 def _means_table(evaluation: Evaluation) -> Table:
     table = Table(title=f"Means over {len(evaluation.cases)} cases", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("Structure", overflow="fold", min_width=14)
-    for heading in ("Dice", "HD95\nmm", "ASSD\nmm", "Volume\nerror", "Cases", "Missing", "Invented"):
+    for heading in ("Dice", "HD95\nmm", "ASSD\nmm", "Volume\nerror", "Cases", "False\nneg.", "False\npos."):
         table.add_column(heading, justify="right")
     for means in evaluation.means():
         table.add_row(*_means_row(means))
@@ -105,8 +105,8 @@ def _means_row(means: StructureMeans) -> list[Text]:
         Text(_figure(means.assd_mm, 2)),
         Text(error),
         Text(str(means.cases)),
-        Text(str(means.missing), style="bold red" if means.missing else "dim"),
-        Text(str(means.invented), style="bold red" if means.invented else "dim"),
+        Text(str(means.false_negatives), style="bold red" if means.false_negatives else "dim"),
+        Text(str(means.false_positives), style="bold red" if means.false_positives else "dim"),
     ]
 
 

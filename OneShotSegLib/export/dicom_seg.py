@@ -12,7 +12,7 @@ import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_codes import Concept, category_and_type
 from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
-from OneShotSegLib.imaging.atomic import whole_folder
+from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import series_files
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
@@ -52,7 +52,7 @@ def export_dicom_seg(
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         for result in tracked(series):
             reason = _write(result, structures, beside / f"{result.case}.dcm")
             if reason:

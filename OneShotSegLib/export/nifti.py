@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from OneShotSegLib.export.selection import check_is_new, results_to_export, write_case_table
-from OneShotSegLib.imaging.atomic import whole_folder
+from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_structures
-from OneShotSegLib.study.spreadsheet import write_table
 
 
 def export_nifti(
@@ -36,7 +36,7 @@ def export_nifti(
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
     structures = study_structures(StudyPaths(study))
-    with whole_folder(folder) as beside:
+    with atomic_folder(folder) as beside:
         for result in tracked(results):
             write_volume(read_label_map(result.mask).volume, beside / f"{result.case}.nii.gz")
         write_case_table(beside / "cases.csv", {f"{result.case}.nii.gz": result for result in results})

@@ -11,7 +11,7 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export, write_case_table
-from OneShotSegLib.imaging.atomic import whole_folder
+from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.study.layout import StudyPaths, write_json
@@ -70,7 +70,7 @@ def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
     structures = study_structures(StudyPaths(request.study))
     named = dict(zip(unique_names(plain(result.case) for result in results), results, strict=True))
     identifiers = {result.case: identifier for identifier, result in named.items()}
-    with whole_folder(request.folder) as folder:
+    with atomic_folder(request.folder) as folder:
         for result in tracked(results):
             _write_case(folder, identifiers[result.case], result, structures)
         write_case_table(folder / "cases.csv", named)

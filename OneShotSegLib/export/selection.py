@@ -10,9 +10,9 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_results
-from OneShotSegLib.study.spreadsheet import write_table
 
 CASE_COLUMNS = ("file", "case", "state", "score")
 

@@ -20,7 +20,7 @@ UNFINISHED: set[Path] = set()
 
 
 @contextmanager
-def whole_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
+def atomic_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes ``path``'s place when the block ends without an error.
 
     What was written is on the disk before it takes that place, so that even a power cut leaves the old or the new file.
@@ -77,7 +77,7 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """A folder beside ``path`` to fill; it takes ``path``'s place when the block ends without an error.
 
     What a killed process left in it is removed when the same is begun again.

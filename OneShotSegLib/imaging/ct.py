@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
+from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.intensity import AIR_HU, HUWindow
-from OneShotSegLib.imaging.resampling import Box, resample, working_grid
+from OneShotSegLib.imaging.resampling import resample, working_grid
 from OneShotSegLib.imaging.volume import Volume
 
 
@@ -30,8 +30,5 @@ def read_ct(ct: Volume, grid: Volume, window: HUWindow) -> Volume:
 
 def body_box(image: NDArray[np.float32], margin: int = 2) -> Box:
     """The index ranges [z, y, x] of all that is no air in a prepared CT, with a margin in voxels; all if it is air."""
-    found = ndimage.find_objects((image > 0).astype(np.uint8))
-    if not found:
-        return tuple(slice(0, n) for n in image.shape)
-    extents = zip(found[0], image.shape, strict=True)
-    return tuple(slice(max(0, part.start - margin), min(n, part.stop + margin)) for part, n in extents)
+    box = bounding_box(image > 0)
+    return whole_box(image.shape) if box is None else grown(box, margin, image.shape)

@@ -13,10 +13,16 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.atomic import whole_file
+from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.integrity import (
+    can_hold,
+    is_fit_meta_image,
+    is_whole_meta_image,
+    is_whole_nifti,
+    is_whole_nrrd,
+)
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.imaging.whole import can_hold, is_fit_meta_image, is_whole_meta_image, is_whole_nifti, is_whole_nrrd
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -256,7 +262,7 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
-    with whole_file(path, suffix_of(path)) as beside, _quiet_itk():
+    with atomic_file(path, suffix_of(path)) as beside, _quiet_itk():
         try:
             sitk.WriteImage(image, str(beside), useCompression=True)
         except RuntimeError as error:

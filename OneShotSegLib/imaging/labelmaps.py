@@ -11,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.boxes import bounding_box
 from OneShotSegLib.imaging.files import read_itk, write_volume
 from OneShotSegLib.imaging.resampling import present_labels
 from OneShotSegLib.imaging.volume import Volume
@@ -119,7 +120,18 @@ def read_label_map(path: Path | str) -> LabelMap:
     return LabelMap(volume, (*segments, *unnamed))
 
 
-def _check_labels(path: Path, array: np.ndarray) -> None:
+def label_map_of(volume: Volume) -> LabelMap:
+    """A label map of plain labels, whole numbers from 0 to 255: its segments are numbered.
+
+    Raises:
+        InputError: If the voxels are no such labels.
+    """
+    _check_labels("The label map", volume.array)
+    labels = volume.with_array(volume.array.astype(np.uint8))
+    return LabelMap(labels, tuple(Segment.numbered(value) for value in present_labels(labels.array)))
+
+
+def _check_labels(path: Path | str, array: np.ndarray) -> None:
     if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.array_equal(array, np.round(array))):
         raise InputError(f"{path}: expected a label map of whole numbers, found fractions.")
     low, high = array.min(), array.max()
@@ -225,11 +237,7 @@ def _segment_fields(segment: Segment, array: np.ndarray) -> list[tuple[str, str]
 
 def _extent(mask: np.ndarray) -> str:
     """First and last voxel with the label along x, y and z, as Slicer writes it; 0 -1 for none."""
-    if not mask.any():
+    box = bounding_box(mask)
+    if box is None:
         return "0 -1 0 -1 0 -1"
-    bounds = []
-    for axis in (2, 1, 0):
-        others = tuple(k for k in range(3) if k != axis)
-        at = np.flatnonzero(mask.any(axis=others))
-        bounds += [int(at[0]), int(at[-1])]
-    return " ".join(str(bound) for bound in bounds)
+    return " ".join(f"{part.start} {part.stop - 1}" for part in reversed(box))

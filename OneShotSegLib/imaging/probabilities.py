@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from OneShotSegLib.imaging.resampling import Box, cropped, resample
+from OneShotSegLib.imaging.boxes import Box, bounding_box, box_on_grid, cropped, grown
+from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Volume
 
 MARGIN_VOXELS = 2
@@ -27,7 +27,7 @@ def most_likely(probabilities: NDArray[np.float32], grid: Volume, target: Volume
     box = foreground_box(probabilities)
     if box is None:
         return result
-    there = _reached(cropped(grid, box), target)
+    there = box_on_grid(box, grid, target)
     if there is None:
         return result
     part, onto = cropped(grid, box), cropped(target, there)
@@ -44,20 +44,5 @@ def most_likely(probabilities: NDArray[np.float32], grid: Volume, target: Volume
 
 def foreground_box(probabilities: NDArray[np.float32]) -> Box | None:
     """The index ranges that hold all voxels where another channel than the background wins, with a margin."""
-    found = ndimage.find_objects((probabilities.argmax(axis=0) > 0).astype(np.uint8))
-    if not found:
-        return None
-    extents = zip(found[0], probabilities.shape[1:], strict=True)
-    return tuple(slice(max(0, p.start - MARGIN_VOXELS), min(n, p.stop + MARGIN_VOXELS)) for p, n in extents)
-
-
-def _reached(part: Volume, target: Volume) -> Box | None:
-    """The index ranges of the target that lie within a part of another grid."""
-    extent = np.asarray(part.shape)
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in extent], indexing="ij")).reshape(3, -1).T
-    index = target.to_index(part.to_world(corners))
-    first = np.maximum(np.floor(index.min(axis=0)), 0).astype(int)
-    last = np.minimum(np.ceil(index.max(axis=0)) + 1, target.shape).astype(int)
-    if (first >= last).any():
-        return None
-    return tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    box = bounding_box(probabilities.argmax(axis=0) > 0)
+    return None if box is None else grown(box, MARGIN_VOXELS, probabilities.shape[1:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +9,22 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from OneShotSegLib.imaging.boxes import (
+    Box,
+    box_on_grid,
+    box_shape,
+    corners,
+    cropped,
+    grown,
+    label_boxes,
+    union,
+    whole_box,
+    within,
+)
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Vector, Volume
 
-Box = tuple[slice, ...]
 LEAST_SMOOTHED = 4  # voxels that the recursive filter needs along an axis
 NO_WEIGHT = 1e-9  # of a voxel that has no say
 ROWS = 32  # of a volume that are turned into floating-point numbers at a time
@@ -31,8 +41,7 @@ def working_grid(volume: Volume, spacing: ArrayLike) -> Volume:
         spacing: Working spacing in mm, [z, y, x].
     """
     step = np.asarray(spacing, dtype=np.float64)
-    corners = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in volume.shape], indexing="ij")).reshape(3, -1).T
-    world = volume.to_world(corners)
+    world = volume.to_world(corners(whole_box(volume.shape)))
     first = np.floor(world.min(axis=0) / step + 0.5 + 1e-6).astype(int)
     last = np.maximum(np.ceil(world.max(axis=0) / step - 0.5 - 1e-6).astype(int), first)
     return Volume.create(np.broadcast_to(np.uint8(0), tuple(last - first + 1)), step, first * step)
@@ -173,25 +182,25 @@ def resample_labels(labels: Volume | SoftLabels, grid: Volume, smooth_mm: float 
     if labels is volume and volume.same_grid(grid) and smooth_mm <= 0:
         return volume
     result = np.zeros(grid.shape, dtype=volume.array.dtype)
-    reaches = label_reaches(labels, grid, smooth_mm)
-    if not reaches:
+    regions = label_regions(labels, grid, smooth_mm)
+    if not regions:
         return grid.with_array(result)
-    whole = around([reach.on_grid for reach in reaches.values()])
-    best = np.zeros([part.stop - part.start for part in whole], dtype=np.float32)
+    whole = union([region.on_grid for region in regions.values()])
+    best = np.zeros(box_shape(whole), dtype=np.float32)
     labelled = np.zeros_like(best)
-    for value, reach in sorted(reaches.items()):
-        share = label_share(labels, value, reach, grid, smooth_mm)
-        inside = within(reach.on_grid, whole)
+    for value, region in sorted(regions.items()):
+        share = label_share(labels, value, region, grid, smooth_mm)
+        inside = within(region.on_grid, whole)
         wins = share > best[inside]
-        result[reach.on_grid][wins] = value
+        result[region.on_grid][wins] = value
         best[inside][wins] = share[wins]
         labelled[inside] += share
     result[whole][1 - labelled >= best] = 0
     return grid.with_array(result)
 
 
-class Reach(NamedTuple):
-    """Where a label matters: the part of its map that its smoothed shape needs, and the part of a grid it can reach."""
+class LabelRegion(NamedTuple):
+    """Where a label matters: the part of its map that its smoothed shape needs, and the part of a grid it can touch."""
 
     on_labels: Box
     on_grid: Box
@@ -202,66 +211,33 @@ def label_volume(labels: Volume | SoftLabels) -> Volume:
     return labels.labels if isinstance(labels, SoftLabels) else labels
 
 
-def label_reaches(labels: Volume | SoftLabels, grid: Volume, smooth_mm: float = 0.0) -> dict[int, Reach]:
-    """The reach of each label that comes near the grid."""
+def label_regions(labels: Volume | SoftLabels, grid: Volume, smooth_mm: float = 0.0) -> dict[int, LabelRegion]:
+    """The region of each label that comes near the grid."""
     volume = label_volume(labels)
     boxes = label_boxes(volume.array).items()
-    return {value: reach for value, box in boxes if (reach := _reach(volume, box, grid, smooth_mm)) is not None}
+    return {value: region for value, box in boxes if (region := _region(volume, box, grid, smooth_mm)) is not None}
 
 
 def label_share(
-    labels: Volume | SoftLabels, value: int, reach: Reach, grid: Volume, smooth_mm: float = 0.0
+    labels: Volume | SoftLabels, value: int, region: LabelRegion, grid: Volume, smooth_mm: float = 0.0
 ) -> NDArray[np.float32]:
-    """How much of each voxel within its reach belongs to a label, 0-1; arguments as for ``resample_labels``."""
-    part = cropped(label_volume(labels), reach.on_labels)
+    """How much of each voxel within its region belongs to a label, 0-1; arguments as for ``resample_labels``."""
+    part = cropped(label_volume(labels), region.on_labels)
     mask = part.array == value
-    share = labels.share_of(value, reach.on_labels) if isinstance(labels, SoftLabels) else mask.astype(np.float32)
+    share = labels.share_of(value, region.on_labels) if isinstance(labels, SoftLabels) else mask.astype(np.float32)
     if smooth_mm > 0:
         thickness = float(ndimage.distance_transform_edt(mask, sampling=part.spacing).max())
         share = ndimage.gaussian_filter(share, min(smooth_mm, thickness / 2) / part.spacing, mode="nearest")
-    return resample(part.with_array(share), cropped(grid, reach.on_grid)).array
+    return resample(part.with_array(share), cropped(grid, region.on_grid)).array
 
 
-def _reach(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> Reach | None:
+def _region(labels: Volume, box: Box, grid: Volume, smooth_mm: float) -> LabelRegion | None:
     cosines = grid.direction.T @ labels.direction
     beyond = 1.5 * np.sqrt((cosines**2).T @ grid.spacing**2) + 2 * smooth_mm
     margin = np.ceil(beyond / labels.spacing).astype(int) + 2
-    low = np.maximum([part.start for part in box] - margin, 0)
-    high = np.minimum([part.stop for part in box] + margin, labels.shape)
-    corners = np.stack(np.meshgrid(*zip(low - 0.5, high - 0.5, strict=True), indexing="ij"), axis=-1).reshape(-1, 3)
-    index = grid.to_index(labels.to_world(corners))
-    first = np.maximum(np.floor(index.min(axis=0)), 0).astype(int)
-    last = np.minimum(np.ceil(index.max(axis=0)) + 1, grid.shape).astype(int)
-    if (first >= last).any():
-        return None
-    return Reach(_box(low, high), _box(first, last))
-
-
-def _box(low: NDArray, high: NDArray) -> Box:
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
-
-
-def around(boxes: Sequence[Box]) -> Box:
-    """The smallest box that holds all of these."""
-    return tuple(slice(min(p.start for p in parts), max(p.stop for p in parts)) for parts in zip(*boxes, strict=True))
-
-
-def within(box: Box, whole: Box) -> Box:
-    """A box seen from the corner of a larger one."""
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
-
-
-def cropped(volume: Volume, box: Box) -> Volume:
-    """The part of a volume within index ranges [z, y, x], at its place."""
-    start = [part.start for part in box]
-    return Volume.create(volume.array[box], volume.spacing, volume.to_world(start), volume.direction)
-
-
-def label_boxes(array: NDArray) -> dict[int, Box]:
-    """The index ranges [z, y, x] that just hold each label over 0, ascending."""
-    whole = array if array.dtype.kind in "iu" else array.astype(np.int32)
-    found = ndimage.find_objects(whole)
-    return {value: box for value, box in enumerate(found, 1) if box is not None}
+    box_on_labels = grown(box, margin, labels.shape)
+    found = box_on_grid(box_on_labels, labels, grid)
+    return None if found is None else LabelRegion(box_on_labels, found)
 
 
 def present_labels(array: NDArray) -> list[int]:
@@ -284,8 +260,8 @@ def paint_points(grid: Volume, world: Vector, values: NDArray) -> NDArray[np.uin
     inside = np.all((exact > -0.5) & (exact < np.asarray(grid.shape) - 0.5), axis=1) & (values > 0)
     index = np.clip(np.rint(exact[inside]).astype(np.int64), 0, np.asarray(grid.shape) - 1)
     voxels = np.ravel_multi_index(tuple(index.T), grid.shape)
-    ballots, votes = np.unique(np.stack([voxels, values[inside]]), axis=1, return_counts=True)
-    order = np.lexsort((-ballots[1], votes, ballots[0]))  # the winner of each voxel comes last and is painted last
+    pairs, counts = np.unique(np.stack([voxels, values[inside]]), axis=1, return_counts=True)
+    order = np.lexsort((-pairs[1], counts, pairs[0]))  # the winner of each voxel comes last and is painted last
     painted = np.zeros(int(np.prod(grid.shape)), dtype=np.uint8)
-    painted[ballots[0][order]] = ballots[1][order]
+    painted[pairs[0][order]] = pairs[1][order]
     return painted.reshape(grid.shape)

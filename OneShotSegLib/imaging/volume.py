@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from OneShotSegLib.errors import InputError
+
 Vector = NDArray[np.float64]
 
 GEOMETRY_TOLERANCE_MM = 1e-3
@@ -44,6 +46,39 @@ class Volume:
         # What is left of a sum that should have been 0 can be so small that ITK fails to invert the matrix.
         matrix[np.abs(matrix) < NO_TURN] = 0
         return cls(array, np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64), matrix)
+
+    @classmethod
+    def from_array(
+        cls,
+        array: ArrayLike,
+        spacing: ArrayLike = (1.0, 1.0, 1.0),
+        origin: ArrayLike = (0.0, 0.0, 0.0),
+        direction: ArrayLike | None = None,
+    ) -> Volume:
+        """A volume from an array, for users of the Python interface.
+
+        Args:
+            array: Voxels, shape (D, H, W), [z, y, x]; HU for a CT, whole numbers for labels.
+            spacing: Voxel size in mm, z, y, x.
+            origin: Position of voxel (0, 0, 0) in LPS mm, z, y, x.
+            direction: 3x3 matrix; column ``k`` is the unit vector (z, y, x) along which array axis ``k`` runs. The
+                identity by default: x to the patient's left, y to the back, z to the head.
+
+        Raises:
+            InputError: If the array has not 3 axes, or the grid is no grid of right angles.
+        """
+        voxels = np.asarray(array)
+        if voxels.ndim != 3 or 0 in voxels.shape:
+            raise InputError(f"Expected an array with 3 axes [z, y, x], found one of shape {voxels.shape}.")
+        steps, place = np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64)
+        if steps.shape != (3,) or not np.isfinite(steps).all() or (steps <= 0).any():
+            raise InputError(f"Expected a spacing of 3 numbers over 0 (z, y, x, in mm), found {spacing!r}.")
+        if place.shape != (3,) or not np.isfinite(place).all():
+            raise InputError(f"Expected an origin of 3 numbers (z, y, x, in mm), found {origin!r}.")
+        matrix = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
+        if matrix.shape != (3, 3) or not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
+            raise InputError("Expected a direction of 3 unit vectors at right angles, found another matrix.")
+        return cls.create(voxels, steps, place, matrix)
 
     @property
     def shape(self) -> tuple[int, int, int]:

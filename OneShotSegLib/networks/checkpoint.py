@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.atomic import whole_file
+from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.networks.prnet import PRNet
 
@@ -163,7 +163,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping
     Raises:
         OSError: If it could not be written (a full disk, a folder that is read-only).
     """
-    with whole_file(path) as beside:
+    with atomic_file(path) as beside:
         try:
             save_file(dict(tensors), str(beside), {"format": FORMAT, "description": json.dumps(description)})
         except safetensors.SafetensorError as error:

@@ -1,7 +1,7 @@
 """A procedural head-and-neck CT phantom: the embedded cohort of the demo and the tests."""
 
+from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 from OneShotSegLib.phantom.cohort import DEFAULT_SEED, PhantomCase, make_cohort, make_patient, scribbles
-from OneShotSegLib.phantom.strokes import strokes_from_mask
 from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES
 from OneShotSegLib.phantom.writing import CohortFiles, write_cohort
 

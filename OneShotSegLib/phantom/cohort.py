@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike
 
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 from OneShotSegLib.phantom.anatomy import anatomy_parts
 from OneShotSegLib.phantom.canvas import Canvas
 from OneShotSegLib.phantom.deformation import Deformation
 from OneShotSegLib.phantom.scanner import Scan, acquire
 from OneShotSegLib.phantom.shapes import Points, vector
-from OneShotSegLib.phantom.strokes import strokes_from_mask
 from OneShotSegLib.phantom.structures import BACKGROUND, STRUCTURES
 from OneShotSegLib.phantom.tissues import Texture
 from OneShotSegLib.phantom.traits import Traits

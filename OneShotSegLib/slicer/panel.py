@@ -11,25 +11,25 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
-from OneShotSegLib.slicer.dependencies import Dependencies
-from OneShotSegLib.slicer.devices import parse_devices, probe_command
-from OneShotSegLib.slicer.editor import SegmentEditor
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.jobs.background import Background
+from OneShotSegLib.slicer.jobs.dependencies import Dependencies
+from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
+from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.jobs.process import ChildProcess
+from OneShotSegLib.slicer.jobs.progress import RunProgress
+from OneShotSegLib.slicer.jobs.runs import RunController, RunState
+from OneShotSegLib.slicer.jobs.worker import JobOutcome
 from OneShotSegLib.slicer.messages import Messages
-from OneShotSegLib.slicer.process import ChildProcess
-from OneShotSegLib.slicer.progress import RunProgress
-from OneShotSegLib.slicer.runs import RunController, RunState
+from OneShotSegLib.slicer.mrml.segment_editor import SegmentEditor
+from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
 from OneShotSegLib.slicer.sections.train_section import TrainSection
-from OneShotSegLib.slicer.structures import StructureCatalog
 from OneShotSegLib.slicer.weights import WeightsChoice, trained_weights
-from OneShotSegLib.slicer.worker import Outcome
 
 TICK_MS = 50
 YIELD_SECONDS = 0.003
@@ -215,7 +215,7 @@ class Panel:
         """A line of the child."""
         self.context.messages.log(line)
 
-    def on_end(self, outcome: Outcome) -> None:
+    def on_end(self, outcome: JobOutcome) -> None:
         """A run ended: one sentence, and the table as it is now."""
         if outcome.succeeded:
             self.context.messages.praise(self._praise())

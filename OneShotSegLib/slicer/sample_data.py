@@ -7,10 +7,10 @@ from typing import Any
 
 import slicer
 
-from OneShotSegLib.slicer.display import show_volume
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.segmentations import add_segmentation_node
-from OneShotSegLib.slicer.volumes import add_volume_node
+from OneShotSegLib.slicer.mrml.display import show_volume
+from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node
+from OneShotSegLib.slicer.mrml.volumes import add_volume_node
 
 CATEGORY = "OneShotSeg"
 COHORT_SIZE = 4

@@ -11,13 +11,13 @@ import slicer
 
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.slicer.inputs import export_volume
-from OneShotSegLib.slicer.review_session import ReviewSession
+from OneShotSegLib.slicer.jobs.inputs import export_volume
+from OneShotSegLib.slicer.mrml.scribble_segments import check_support, new_scribbles
+from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node, label_map_from_node, segments_of
+from OneShotSegLib.slicer.mrml.structures import StructureCatalog
+from OneShotSegLib.slicer.mrml.volumes import add_volume_node, volume_from_node
+from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.slicer.sample_data import load_cohort
-from OneShotSegLib.slicer.segmentations import add_segmentation_node, label_map_from_node, segments_of
-from OneShotSegLib.slicer.structures import StructureCatalog
-from OneShotSegLib.slicer.support import check_support, new_scribbles
-from OneShotSegLib.slicer.volumes import add_volume_node, volume_from_node
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 

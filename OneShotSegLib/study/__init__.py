@@ -1,1 +1,1 @@
-"""A batch on disk: cases, runner, quality, review ledger, report."""
+"""The format of a study on disk, and nothing else."""

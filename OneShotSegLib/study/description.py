@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,11 +11,13 @@ from typing import Any
 
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.files import stem_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.checks import check_description
-from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, write_json
+from OneShotSegLib.study.layout import OLDER_VERSIONS, STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, write_json
+from OneShotSegLib.study.migration import migrated_description
 from OneShotSegLib.study.naming import unique_names
 
 GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
@@ -75,12 +76,13 @@ class StudyDescription:
         content = read_json(study.description)
         if not isinstance(content, dict) or content.get("format") != STUDY_FORMAT:
             raise InputError(f"{study.description}: expected an {STUDY_FORMAT}, found other content.")
-        if content.get("version") != STUDY_VERSION:
-            raise InputError(
-                f"{study.description}: expected version {STUDY_VERSION}, found {content.get('version')!r}."
-            )
+        version = content.get("version")
+        if version != STUDY_VERSION and version not in OLDER_VERSIONS:
+            known = ", ".join(map(str, (*OLDER_VERSIONS, STUDY_VERSION)))
+            raise InputError(f"{study.description}: expected a study of version {known}, found {version!r}.")
         check_description(study.description, content)
-        return cls._from(study.description, {k: v for k, v in content.items() if k not in ("format", "version")})
+        present = migrated_description(content)
+        return cls._from(study.description, {k: v for k, v in present.items() if k not in ("format", "version")})
 
     @classmethod
     def _from(cls, path: Path, content: dict[str, Any]) -> StudyDescription:
@@ -89,9 +91,22 @@ class StudyDescription:
                 StudyCase(entry["case"], str(located(path.parent, entry["source"]))) for entry in content.pop("cases")
             )
             supports, labels = tuple(content.pop("supports")), tuple(content.pop("labels"))
+            if any("value" not in entry or "name" not in entry for entry in labels):
+                raise KeyError("a label's value or name")
             return cls(supports=supports, labels=labels, cases=cases, **content)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: expected a full study description, found gaps or unknown entries.") from error
+
+    @property
+    def structures(self) -> tuple[Segment, ...]:
+        """The structures in the table's order, without the background stroke; a missing colour is the palette's."""
+        segments = []
+        for entry in self.labels:
+            if entry["value"] != self.background_label:
+                plain = Segment.numbered(entry["value"])
+                color = tuple(entry["color"][:3]) if entry.get("color") else plain.color
+                segments.append(Segment(entry["value"], entry["name"], color))
+        return tuple(segments)
 
     def differs_from(self, other: StudyDescription) -> str | None:
         """What makes two studies different, in words; None if their cases belong together."""
@@ -112,14 +127,6 @@ def located(root: Path, source: str) -> Path:
 def label_table(segments: Iterable[Segment]) -> tuple[dict[str, Any], ...]:
     """The structures as study.json lists them."""
     return tuple({"value": s.value, "name": s.name, "color": list(s.color)} for s in segments)
-
-
-def fingerprint_of(*parts: bytes | str) -> str:
-    """A short name for content: equal for equal content, else different."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.encode() if isinstance(part, str) else part)
-    return digest.hexdigest()[:16]
 
 
 def fingerprint_of_support(ct: Volume, scribbles: LabelMap) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.atomic import whole_file
+from OneShotSegLib.imaging.atomic import atomic_file
 
 STUDY_FORMAT = "OneShotSeg study"
-STUDY_VERSION = 1
+STUDY_VERSION = 2
+OLDER_VERSIONS = (1,)
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; the file appears whole or not at all."""
-    with whole_file(path) as beside:
+    with atomic_file(path) as temporary:
         # A file name may hold bytes that are no UTF-8; in JSON this way of writing them is read as what it was.
-        beside.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 
 def read_json(path: Path) -> Any:

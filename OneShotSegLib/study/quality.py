@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.checks import is_label, is_number, is_text
 from OneShotSegLib.study.layout import read_json, write_json
+from OneShotSegLib.study.migration import migrated_measures
 
 State = Literal["found", "partial", "absent"]
 MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
@@ -30,10 +31,10 @@ class StructureQuality:
         volume_ml: Volume of the pseudo mask, ml.
         volume_ratio: Volume over the support's own expansion, corrected for the body's size.
         in_view: Share of its propagated scribbles within the field of view, 0-1.
-        agreement: Dice of the mask with the support's own expansion carried over by the fit, 0-1.
-        solidity: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
+        agreement: Dice of the mask with the support's own expansion propagated by the fit, 0-1.
+        core_dice: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
-        consensus: Mean Dice of the vote with each of several supports' masks, 0-1; None with one support.
+        consensus: Mean Dice of the fused mask with each of several candidates' masks, 0-1; None with one support.
     """
 
     value: int
@@ -47,7 +48,7 @@ class StructureQuality:
     volume_ratio: float | None = None
     in_view: float = 0.0
     agreement: float = 0.0
-    solidity: float = 0.0
+    core_dice: float = 0.0
     certainty: float = 0.0
     consensus: float | None = None
 
@@ -76,8 +77,15 @@ class CaseQuality:
 
     @property
     def worst(self) -> StructureQuality | None:
-        """The structure to look at first."""
-        return min(self.structures, key=lambda structure: structure.score, default=None)
+        """The structure to look at first: the one with the lowest score; an absent one is none to look at."""
+        there = [structure for structure in self.structures if structure.state != "absent"]
+        return min(there, key=lambda structure: structure.score, default=None)
+
+
+def mean_score(structures: Iterable[StructureQuality]) -> float:
+    """A case's score: the mean of its structures that are not absent, 0-1; 0 if all are."""
+    scores = [structure.score for structure in structures if structure.state != "absent"]
+    return round(sum(scores) / len(scores), 4) if scores else 0.0
 
 
 def write_quality(quality: CaseQuality, path: Path) -> None:
@@ -95,7 +103,7 @@ def read_quality(path: Path) -> CaseQuality:
     try:
         if not _is_quality(content):
             raise TypeError("values of other kinds")
-        structures = tuple(StructureQuality(**entry) for entry in content.pop("structures"))
+        structures = tuple(StructureQuality(**migrated_measures(entry)) for entry in content.pop("structures"))
         warnings = tuple(content.pop("warnings"))
         return CaseQuality(**content, structures=structures, warnings=warnings)
     except (AttributeError, KeyError, TypeError) as error:

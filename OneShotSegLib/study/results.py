@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, read_quality
-from OneShotSegLib.study.review import ReviewLedger, ReviewState
-
-TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,7 @@ class StudyResult:
     Attributes:
         case: The case's name.
         ct: Its CT: a file, or a folder with a DICOM series.
-        mask: The reviewer's corrected mask if she decided for it, else the pseudo mask.
+        mask: The one that counts; see `counting_mask`.
         state: What was decided; "pending" if nothing was.
         quality: Its measures; None where there are none.
     """
@@ -50,14 +47,19 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
     for case in StudyDescription.read(paths).cases:
         state: ReviewState = ledger[case.case].state if case.case in ledger else "pending"
         files = paths.case(case.case)
-        mask = _mask_that_counts(files, state)
+        mask = counting_mask(files, state)
         if mask.is_file():
             quality = read_quality(files.quality) if files.is_done else None
             yield StudyResult(case.case, Path(case.source), mask, state, quality)
 
 
-def _mask_that_counts(files: CasePaths, state: ReviewState) -> Path:
-    return files.edited_mask if state == "edited" and files.edited_mask.is_file() else files.pseudo_mask
+def counting_mask(files: CasePaths, state: ReviewState) -> Path:
+    """Which mask of a case counts: the correction where there is one, unless the reviewer accepted the pseudo mask.
+
+    A correction that nobody decided on yet counts too: it is the latest that a reviewer had to say.
+    """
+    has_correction = files.edited_mask.is_file() and state != "accepted"
+    return files.edited_mask if has_correction else files.pseudo_mask
 
 
 def study_structures(paths: StudyPaths) -> tuple[Segment, ...]:
@@ -66,12 +68,4 @@ def study_structures(paths: StudyPaths) -> tuple[Segment, ...]:
     Raises:
         InputError: If the folder is no study, or its table has gaps.
     """
-    description = StudyDescription.read(paths)
-    try:
-        return tuple(
-            Segment(entry["value"], entry["name"], tuple(entry["color"]))
-            for entry in description.labels
-            if entry["value"] != description.background_label
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{paths.description}: expected a value, name and color of each label, found gaps.") from error
+    return StudyDescription.read(paths).structures

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.csv_table import read_table, write_table
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.spreadsheet import read_table, write_table
 
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
 STATES: tuple[ReviewState, ...] = get_args(ReviewState)
+TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
+"""A reviewer vouches for the mask: it counts as true, and is never changed."""
 COLUMNS = ("case", "state", "score", "comment", "time")
 
 
@@ -37,6 +39,11 @@ class ReviewEntry:
     comment: str = ""
     time: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a reviewer accepted or corrected the case."""
+        return self.state in TRUSTED_STATES
 
     def same_decision(self, other: ReviewEntry) -> bool:
         """Whether both hold the same decision: state, comment and time."""

@@ -1,1 +1,1 @@
-"""Training of the networks."""
+"""Training of the networks, and what both trainings share."""

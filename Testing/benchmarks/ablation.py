@@ -26,10 +26,12 @@ from figures import Row, judged, landing_figures, mask_figures, structure_means,
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.method.pipeline import prepare_query, segment_query
+from OneShotSegLib.method.propagation import PreparedCT
+from OneShotSegLib.method.settings import DEFAULT, Method
+from OneShotSegLib.method.support import Support, prepare_support
 from OneShotSegLib.networks.weights import Weights, load_weights
-from OneShotSegLib.pipeline import DEFAULT, Method, Support, prepare_query, prepare_support, segment_query
-from OneShotSegLib.steps.propagation import PreparedCT
+from OneShotSegLib.networks.weights_selection import choose_weights
 
 COLUMNS = ("mm outside", "share inside", "share kept", "Dice")
 
@@ -46,12 +48,12 @@ ROWS: Mapping[str, Method] = {
     "alignment to whole voxels": change("alignment", between_voxels=False),
     "starts near the volume's centre": change("propagation", starts_over_body=False),
     "mean over the starts": change("propagation", reduce="mean"),
-    "one coarse jump": change("propagation", coarse_jumps=1),
-    "a fine jump": change("propagation", fine_jumps=1),
+    "one coarse jump": change("propagation", coarse_passes=1),
+    "a fine jump": change("propagation", fine_passes=1),
     "no affine fit": change("propagation", fit=False),
     "no alignment": change("alignment", enabled=False),
     "no alignment, a fine jump": replace(
-        change("alignment", enabled=False), propagation=replace(DEFAULT.propagation, fine_jumps=1)
+        change("alignment", enabled=False), propagation=replace(DEFAULT.propagation, fine_passes=1)
     ),
     "denoising at 0": change("denoising", threshold=0.0),
     "denoising at 0.1": change("denoising", threshold=0.1),

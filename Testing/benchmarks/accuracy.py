@@ -22,13 +22,17 @@ from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
 from figures import Row, judged, landing_figures, mask_figures, print_table, write_rows
 from scipy.stats import spearmanr
 
+from OneShotSegLib.fusion.candidates import ScoredCandidate
+from OneShotSegLib.geodesic.kernels import settle
 from OneShotSegLib.imaging.resampling import resample_labels
-from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.method.pipeline import segment_query
+from OneShotSegLib.method.settings import METHODS, Method
+from OneShotSegLib.method.structures import common_structures
+from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import Weights, load_weights
-from OneShotSegLib.pipeline import METHODS, Method, prepare_support, segment_query
-from OneShotSegLib.study.scoring import dice, judge
-from OneShotSegLib.study.segmented import Opinion, settle
-from OneShotSegLib.study.tables import common_structures
+from OneShotSegLib.networks.weights_selection import choose_weights
+from OneShotSegLib.scoring.overlap import dice
+from OneShotSegLib.scoring.propagation import score_candidate
 
 
 def main() -> None:
@@ -39,12 +43,12 @@ def main() -> None:
     weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
     print(f"{len(names)} {options.split} cases, weights {weights.name}, {torch.get_num_threads()} CPU threads\n")
     for name in options.method:
-        opinions: dict[str, list[Opinion]] = {case: [] for case in names}
+        candidates: dict[str, list[ScoredCandidate]] = {case: [] for case in names}
         for support in options.support:
-            rows = list(_measure(METHODS[name], support, weights, options, opinions))
+            rows = list(_measure(METHODS[name], support, weights, options, candidates))
             _tell(f"{support}, {name}", rows, options)
         if len(options.support) > 1:
-            _tell(f"vote, {name}", list(_vote(opinions, options)), options)
+            _tell(f"vote, {name}", list(_vote(candidates, options)), options)
 
 
 def _tell(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
@@ -69,35 +73,39 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(
-    method: Method, name: str, weights: Weights, options: argparse.Namespace, opinions: dict[str, list[Opinion]]
+    method: Method,
+    name: str,
+    weights: Weights,
+    options: argparse.Namespace,
+    candidates: dict[str, list[ScoredCandidate]],
 ) -> Iterable[Row]:
-    """The figures of one support; its results are added to the opinions of each case."""
+    """The figures of one support; its results are added to the candidates of each case."""
     ct = read_ct(options.cohort, name)
     support = prepare_support(ct, read_scribbles(options.cohort, name), weights, method)
-    for case in opinions:
+    for case in candidates:
         query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
         started = time.perf_counter()
         result = segment_query(support, query, weights, method)
         seconds = time.perf_counter() - started
-        opinion = Opinion(support, result, judge(case, support, result, weights))
-        opinions[case].append(opinion)
+        candidate = ScoredCandidate(support, result, score_candidate(case, support, result, weights))
+        candidates[case].append(candidate)
         grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
         for value in judged(reference, support.structures.values):
             row = Row(case, value, landing_figures(support, result, reference, value))
             row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
             row.figures |= mask_figures(mask, reference, value)
-            structure = opinion.of(value)
+            structure = candidate.of(value)
             row.figures |= {"score": structure.score if structure else 0.0, "seconds a case": seconds}
             yield row
 
 
-def _vote(opinions: dict[str, list[Opinion]], options: argparse.Namespace) -> Iterable[Row]:
+def _vote(candidates: dict[str, list[ScoredCandidate]], options: argparse.Namespace) -> Iterable[Row]:
     """The figures of the supports' vote."""
-    for case, voters in opinions.items():
+    for case, candidates_per_query in candidates.items():
         reference = read_reference(options.cohort, case)
-        structures = common_structures([voter.support.structures for voter in voters])
-        settled = settle(voters, structures, voters[0].result.smooth_mm)
+        structures = common_structures([support.support.structures for support in candidates_per_query])
+        settled = settle(candidates_per_query, structures, candidates_per_query[0].result.smooth_mm)
         for structure in settled.quality.structures:
             if structure.value in ORGANS and (reference.array == structure.value).any():
                 figures = mask_figures(settled.mask.array, reference, structure.value)

@@ -14,8 +14,9 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from OneShotSegLib.imaging.boxes import label_boxes
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.resampling import label_boxes, present_labels, resample, working_grid
+from OneShotSegLib.imaging.resampling import present_labels, resample, working_grid
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 SKIN_HU = -300.0

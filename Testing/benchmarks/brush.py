@@ -3,8 +3,8 @@
     python Testing/benchmarks/brush.py                                       phantom patients
     python Testing/benchmarks/brush.py --cohort COHORT --support pt_4        train cases of the cohort
 
-The strokes are made from the support's reference mask (``OneShotSegLib.phantom.strokes``), so that hands differ in
-nothing but what the row says. "own" is the Dice of the strokes' expansion in the support itself.
+The strokes are made from the support's reference mask (``OneShotSegLib.method.stroke_simulation``), so that
+hands differ in nothing but what the row says. "own" is the Dice of the strokes' expansion in the support itself.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from OneShotSegLib import phantom
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.method.pipeline import segment_query
+from OneShotSegLib.method.settings import DEFAULT
+from OneShotSegLib.method.stroke_simulation import Hand, strokes_from_mask
+from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import load_weights
-from OneShotSegLib.phantom.strokes import Hand, strokes_from_mask
-from OneShotSegLib.pipeline import DEFAULT, prepare_support, segment_query
-from OneShotSegLib.study.scoring import dice
+from OneShotSegLib.networks.weights_selection import choose_weights
+from OneShotSegLib.scoring.overlap import dice
 
 IN_THE_BODY_HU = -300
 HANDS: Mapping[str, Hand] = {

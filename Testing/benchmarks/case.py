@@ -50,17 +50,20 @@ from machine import (
 )
 from published import COARSE, ITERATIONS, PATCH, SPACING, full_pass, passes_of_a_query
 
+from OneShotSegLib.geodesic import raster_scan_distance
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.pipeline import Candidate, segment_query
+from OneShotSegLib.method.settings import METHODS
+from OneShotSegLib.method.support import Support, prepare_support
 from OneShotSegLib.networks.device import choose_device
-from OneShotSegLib.networks.selection import choose_weights
 from OneShotSegLib.networks.weights import load_weights
-from OneShotSegLib.pipeline import METHODS, QueryResult, StepListener, Support, prepare_support, segment_query
-from OneShotSegLib.steps.geodesic import raster_scan_distance
-from OneShotSegLib.study.scoring import dice
+from OneShotSegLib.networks.weights_selection import choose_weights
+from OneShotSegLib.scoring.overlap import dice
+from OneShotSegLib.timer import OnStep
 
 ROOT = Path(__file__).resolve().parents[2]
 GEODISTK = r"""
@@ -100,7 +103,7 @@ def run_ours(options: argparse.Namespace) -> dict[str, Any]:
     weights = load_weights(choose_weights(options.weights, ct, device), device)
     support = prepare_support(ct, scribbles, weights, method, device)
 
-    def segment(on_step: StepListener = lambda step: None) -> QueryResult:
+    def segment(on_step: OnStep = lambda step: None) -> Candidate:
         return segment_query(support, query, weights, method, device, on_step)
 
     result = segment()  # compiles and warms up
@@ -145,7 +148,7 @@ def _work(run: Any) -> dict[str, tuple[float, float]]:
     return {name: (after[0] - before[0], after[1] - before[1]) for (name, before), (_, after) in pairwise(readings)}
 
 
-def _least_bytes(query: Volume, result: QueryResult) -> dict[str, float]:
+def _least_bytes(query: Volume, result: Candidate) -> dict[str, float]:
     """GB that the steps without PyTorch read and write at least: each array once."""
     grids = result.prepared.coarse.image.numel() + result.prepared.fine.image.numel()
     grown = result.expansion.labels.array.size
@@ -256,7 +259,7 @@ def _files(options: argparse.Namespace) -> tuple[Volume, LabelMap, Volume]:
     )
 
 
-def _dice(support: Support, result: QueryResult, options: argparse.Namespace) -> float:
+def _dice(support: Support, result: Candidate, options: argparse.Namespace) -> float:
     reference = read_volume(options.cohort / "cases" / options.case / "seg.nii.gz")
     mask = resample_labels(result.soft, reference, result.smooth_mm).array
     values = [v for v in support.structures.values if v in ORGANS and (reference.array == v).any()]

@@ -13,7 +13,8 @@ from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib.evaluation.metrics import compare
 from OneShotSegLib.imaging.volume import Vector, Volume
-from OneShotSegLib.pipeline import QueryResult, Support
+from OneShotSegLib.method.pipeline import Candidate
+from OneShotSegLib.method.support import Support
 
 ONE_DIGIT = ("mm", "seconds", "CPU seconds", "HD95")
 
@@ -39,7 +40,7 @@ def mask_figures(mask: np.ndarray, reference: Volume, value: int) -> dict[str, f
     return figures if found.hd95_mm is None else {**figures, "HD95 mm": found.hd95_mm}
 
 
-def landing_figures(support: Support, result: QueryResult, reference: Volume, value: int) -> dict[str, float]:
+def landing_figures(support: Support, result: Candidate, reference: Volume, value: int) -> dict[str, float]:
     """How far from their structure the scribbles came down after each stage, and how many were kept."""
     distance = distance_transform_edt(reference.array != value, sampling=reference.spacing)
     mine = support.landmarks.points.labels == value

@@ -25,8 +25,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from OneShotSegLib.steps.geodesic import FastGeodisCost, GeodisTKCost, IntensityCost, StepCost, geodesic_distances
-from OneShotSegLib.steps.geodesic_kernels import neighbour_steps
+from OneShotSegLib.geodesic import FastGeodisCost, GeodisTKCost, IntensityCost, StepCost, geodesic_distances
+from OneShotSegLib.geodesic.kernels import neighbour_steps
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACING = (3.0, 1.0, 1.0)
@@ -56,7 +56,7 @@ elif task["library"] == "fastgeodis":
         distance = FastGeodis.generalised_geodesic3d(pixels, soft, spacing.tolist(), 1e10, 1.0, task["iterations"])
         return distance[0, 0].numpy()
 else:
-    from OneShotSegLib.steps import geodesic
+    from OneShotSegLib import geodesic
     rules = {"GeodisTK": geodesic.GeodisTKCost, "FastGeodis": geodesic.FastGeodisCost, "ours": geodesic.IntensityCost}
     def run(image, mask, seeds):
         return geodesic.geodesic_distances(image, seeds, spacing, rules[task["cost"]]()).distance
@@ -169,7 +169,7 @@ def exact_distance(image: NDArray, seeds: NDArray, cost: StepCost) -> NDArray[np
     return distance[1:-1, 1:-1, 1:-1]
 
 
-class Bench:
+class LoadedModels:
     """Runs the rows on one volume."""
 
     def __init__(self, size: int, options: argparse.Namespace, folder: Path) -> None:
@@ -259,7 +259,7 @@ def main() -> None:
     options = parser.parse_args()
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            bench = Bench(size, options, Path(folder))
+            bench = LoadedModels(size, options, Path(folder))
             print_table(size, [(row, bench.run(row)) for row in ROWS])
 
 

@@ -30,9 +30,10 @@ from machine import Took, timed
 
 from OneShotSegLib.imaging.resampling import present_labels
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.networks.selection import choose_weights
+from OneShotSegLib.method.settings import DEFAULT
+from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import load_weights
-from OneShotSegLib.pipeline import DEFAULT, prepare_support
+from OneShotSegLib.networks.weights_selection import choose_weights
 
 Registration = Callable[[Volume], tuple[sitk.Transform, Took]]
 """Takes a query; gives the map from its positions to the support's, and the time that took."""

@@ -25,8 +25,10 @@ from scipy.ndimage import grey_dilation
 from OneShotSegLib import phantom
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.pipeline import segment_query
+from OneShotSegLib.method.settings import DEFAULT
+from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
-from OneShotSegLib.pipeline import DEFAULT, prepare_support, segment_query
 
 VALUE = phantom.BACKGROUND.value
 
@@ -46,7 +48,7 @@ class Series:
         return float(np.log(self.ours[-1] / self.ours[0]) / np.log(self.at[-1] / self.at[0]))
 
 
-class Bench:
+class LoadedModels:
     """Measures cases of the phantom cohort."""
 
     def __init__(self, weights: Weights, repeats: int) -> None:
@@ -138,7 +140,7 @@ def main() -> None:
     """Measure, print, draw."""
     options = _options()
     torch.set_num_threads(options.threads)
-    bench = Bench(load_weights(resolve_weights("phantom")), 1 if options.quick else 3)
+    bench = LoadedModels(load_weights(resolve_weights("phantom")), 1 if options.quick else 3)
     print(f"{describe()}; a full pass of the published network takes {bench.full_pass:.2f} CPU s.\n")
     print("| number of | | ours, CPU s | published way's passes, CPU s |\n| --- | ---: | ---: | ---: |")
     all_series = [

@@ -21,14 +21,14 @@ import numpy as np
 import typer
 from cohort import BACKGROUND, cases_of
 
+from OneShotSegLib.cli.batch_progress import BatchProgress
 from OneShotSegLib.evaluation import Evaluation, evaluate
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.runner.segmentation import SegmentationRequest, segment_batch
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
-from OneShotSegLib.study.events import ProgressListener
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.review import ReviewLedger
-from OneShotSegLib.study.segmentation_run import SegmentRequest, segment_batch
 
 ORGANS = ("Brainstem", "SpinalCord", "RightParotid", "LeftParotid", "Esophagus", "Larynx", "Mandible")
 
@@ -86,7 +86,7 @@ def compare(
         results[name] = evaluate(cohort / "cases", folder, skip_uncontoured=skip_uncontoured)
     for name, folder in map(_named, model or []):
         output = work / name
-        segment_batch(SegmentRequest(folder, cases, output, flips=flips), ProgressListener())
+        segment_batch(SegmentationRequest(model=folder, volumes=cases, output=output, flips=flips), BatchProgress())
         results[name] = evaluate(cohort / "cases", output, skip_uncontoured=skip_uncontoured)
     values = [int(value) for value in structures.split(",")]
     for measure, places in (("dice", 3), ("hd95_mm", 1), ("assd_mm", 2)):

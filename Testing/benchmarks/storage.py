@@ -3,7 +3,7 @@
     python Testing/benchmarks/storage.py                     phantom patients with voxels of 3 x 2.2 x 2.2 mm
     python Testing/benchmarks/storage.py --coarseness 0.5    with voxels of 1.5 x 1.1 x 1.1 mm
 
-Each query is stored in other ways (``OneShotSegLib.phantom.storing``), segmented there by the default method, and its
+Each query is stored in other ways (``Testing.helpers.storing``), segmented there by the default method, and its
 mask is read back on the query's own grid. "all" counts the voxels of all structures together. "strokes apart" is the
 mean distance between where the strokes arrived in the two scans, "reference" the mean Dice with the reference masks.
 """
@@ -19,11 +19,13 @@ from OneShotSegLib import phantom
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.pipeline import Candidate, segment_query
+from OneShotSegLib.method.settings import DEFAULT
+from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import load_weights, resolve_weights
 from OneShotSegLib.phantom import PhantomCase
-from OneShotSegLib.phantom.storing import WAYS_OF_STORING
-from OneShotSegLib.pipeline import DEFAULT, QueryResult, prepare_support, segment_query
-from OneShotSegLib.study.scoring import dice
+from OneShotSegLib.scoring.overlap import dice
+from Testing.helpers.storing import WAYS_OF_STORING
 
 
 def main() -> None:
@@ -46,7 +48,7 @@ def main() -> None:
             )
 
 
-def _print_row(title: str, result: QueryResult, straight: QueryResult, patient: PhantomCase) -> None:
+def _print_row(title: str, result: Candidate, straight: Candidate, patient: PhantomCase) -> None:
     mask, expected = _on_grid(result, patient.ct), straight.pseudo_mask().array
     values = [segment.value for segment in phantom.STRUCTURES]
     each = [dice(mask == value, expected == value) for value in values]
@@ -58,7 +60,7 @@ def _print_row(title: str, result: QueryResult, straight: QueryResult, patient: 
     print(f"| {title} | {' | '.join(figures)} |", flush=True)
 
 
-def _on_grid(result: QueryResult, grid: Volume) -> np.ndarray:
+def _on_grid(result: Candidate, grid: Volume) -> np.ndarray:
     return resample_labels(result.pseudo_mask(), grid).array
 
 

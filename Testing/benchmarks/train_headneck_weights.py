@@ -20,15 +20,15 @@ import tempfile
 from pathlib import Path
 
 import torch
+from shipping import ship
 
+from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.networks.checkpoint import load_prnet
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.training.command import PRNetRequest, train_weights
-from OneShotSegLib.training.prnet import PRNetTrainer
-from OneShotSegLib.training.progress import TrainingProgress
-from OneShotSegLib.training.shipping import ship
-from OneShotSegLib.training.volumes import load_training_volumes
+from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, train_weights
+from OneShotSegLib.training.prnet.trainer import PRNetTrainer
+from OneShotSegLib.training.prnet.volumes import load_training_volumes
 
 DESTINATION = Path(__file__).parents[2] / "Resources" / "Weights" / "headneck"
 HELD_OUT = 8
@@ -38,9 +38,9 @@ def main() -> None:
     """Train, compare on the CTs kept out, and ship what is better."""
     options = _options()
     volumes = training_cts(options.cohort)
-    request = PRNetRequest(
-        volumes,
-        options.output,
+    request = PRNetTrainingRequest(
+        volumes=volumes,
+        output=options.output,
         steps=options.steps,
         fine_steps=options.fine_steps,
         base_channels=options.channels,
@@ -72,7 +72,7 @@ def training_cts(cohort: Path) -> list[Path]:
     return [cohort / "cases" / case / "ct.nii.gz" for case in cases] + sorted((cohort / "pool").glob("*.nii.gz"))
 
 
-def measure(file: Path, request: PRNetRequest, held_out: list[Path], device: torch.device) -> float:
+def measure(file: Path, request: PRNetTrainingRequest, held_out: list[Path], device: torch.device) -> float:
     """A checkpoint's error on CTs, mm an axis, as training measures it."""
     info = load_prnet(file)[1]
     (volumes,) = load_training_volumes(held_out, [info], device)

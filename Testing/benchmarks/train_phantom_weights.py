@@ -9,11 +9,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from shipping import ship
+
 from OneShotSegLib import phantom
+from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.training.command import PRNetRequest, train_weights
-from OneShotSegLib.training.progress import TrainingProgress
-from OneShotSegLib.training.shipping import ship
+from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, train_weights
 
 PATIENTS = 44
 SEED = 71
@@ -28,7 +29,9 @@ def main() -> None:
     cohort = work / "cohort"
     if not (cohort / "ct").is_dir():
         phantom.write_cohort(cohort, PATIENTS, seed=SEED)
-    train_weights(PRNetRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), TrainingProgress())
+    train_weights(
+        PRNetTrainingRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), TrainingProgress()
+    )
     for name in (COARSE_FILE, FINE_FILE):
         print(ship(work / "weights" / name, DESTINATION / name))
 

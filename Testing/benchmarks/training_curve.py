@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.training.curves import Check, read_checks
+from OneShotSegLib.training.prnet.curves import Check, read_checks
 
 STAGES = (COARSE_FILE, FINE_FILE)
 

@@ -28,8 +28,8 @@ from OneShotSegLib import phantom
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import find_volumes, read_volume, write_volume
 from OneShotSegLib.networks.checkpoint import PRNetInfo
-from OneShotSegLib.training.prnet import COARSE, PRNetTrainer, TrainingSettings
-from OneShotSegLib.training.volumes import load_training_volumes
+from OneShotSegLib.training.prnet.trainer import COARSE, PRNetTrainer, TrainingSettings
+from OneShotSegLib.training.prnet.volumes import load_training_volumes
 
 
 @dataclass

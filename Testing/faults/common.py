@@ -12,14 +12,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 
-import tiny_batch
-from tiny_batch import TinyBatch
-
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.study.case_state import result_of
 from OneShotSegLib.study.layout import StudyPaths, read_json
 from OneShotSegLib.study.review import ReviewLedger
+from Testing.helpers import tiny_batch
+from Testing.helpers.tiny_batch import TinyBatch
 
 CASES = 3
 
@@ -52,7 +51,7 @@ def batch(folder: Path, count: int = CASES) -> TinyBatch:
 
 def run_forked(request: Any, listener: Any = None) -> int:
     """Start the batch in a child process that has everything loaded; its process number."""
-    from OneShotSegLib.study.runner import propagate_batch
+    from OneShotSegLib.runner.propagation import propagate_batch
 
     pid = os.fork()
     if pid:

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import torch
 from common import Tally, batch, run_forked
-from dicom_series import write_series
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.networks.checkpoint import load_prnet
-from OneShotSegLib.networks.official import read_official
+from OneShotSegLib.networks.official_checkpoint import read_official
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
+from Testing.helpers.dicom_series import write_series
 
 BATCH = 50
 SLOW_SECONDS = 60.0

@@ -67,7 +67,7 @@ def cancel(folder: Path, times: int, seed: int) -> Tally:
     """SIGTERM at random moments of the command line's run: gone within two seconds, nothing half-written."""
     import subprocess
 
-    import tiny_batch
+    from Testing.helpers import tiny_batch
 
     chance = random.Random(seed)
     tiny = batch(folder)

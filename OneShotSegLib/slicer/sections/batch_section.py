@@ -12,14 +12,14 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import find_volumes
-from OneShotSegLib.slicer import dicom
-from OneShotSegLib.slicer.case_files import inputs_folder
-from OneShotSegLib.slicer.cases import LOADED_ATTRIBUTE
-from OneShotSegLib.slicer.devices import FALLBACK, Device
-from OneShotSegLib.slicer.editor import show_module
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.inputs import Export, export_series, export_volumes
+from OneShotSegLib.slicer.jobs.devices import FALLBACK, Device
+from OneShotSegLib.slicer.jobs.inputs import Export, export_series, export_volumes
+from OneShotSegLib.slicer.mrml import dicom
+from OneShotSegLib.slicer.mrml.segment_editor import show_module
 from OneShotSegLib.slicer.parameters import BatchSource
+from OneShotSegLib.slicer.review.case_files import inputs_folder
+from OneShotSegLib.slicer.review.case_nodes import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.weights import WeightsChoice
 from OneShotSegLib.study.layout import StudyPaths

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
-from OneShotSegLib.slicer.editor import SegmentEditor
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
+from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
+from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
-from OneShotSegLib.slicer.runs import RunController, RunPlan
-from OneShotSegLib.slicer.structures import StructureCatalog
-from OneShotSegLib.slicer.worker import AlreadyRunningError
+from OneShotSegLib.slicer.mrml.segment_editor import SegmentEditor
+from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.study.layout import StudyPaths
 
 Section = TypeVar("Section")

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
-from OneShotSegLib.slicer.cases import mark
-from OneShotSegLib.slicer.commands import Propagation, import_weights
+from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.inputs import Export, export_scribbles, export_volume
-from OneShotSegLib.slicer.progress import RunProgress
-from OneShotSegLib.slicer.runs import RunPlan, RunState
-from OneShotSegLib.slicer.second_round import SecondRound
+from OneShotSegLib.slicer.jobs.commands import import_weights, propagate
+from OneShotSegLib.slicer.jobs.inputs import Export, export_scribbles, export_volume
+from OneShotSegLib.slicer.jobs.progress import RunProgress
+from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
+from OneShotSegLib.slicer.mrml.volumes import volume_from_node
+from OneShotSegLib.slicer.review.case_files import inputs_folder, read_case_volumes
+from OneShotSegLib.slicer.review.case_nodes import mark
+from OneShotSegLib.slicer.review.further_support import SecondRound
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.support_section import SupportSection
-from OneShotSegLib.slicer.volumes import volume_from_node
 from OneShotSegLib.slicer.weights import IMPORTED_FOLDER
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
@@ -97,9 +98,16 @@ class PropagateSection:
         batch = self._batch.batch(study)
         ct, strokes = self._export_support(study)
         parameters = self.context.parameters
-        command = Propagation(study.root, ct.path, strokes.path, batch.queries, parameters.weights, parameters.device)
+        request = PropagationRequest(
+            supports=[ct.path],
+            scribbles=[strokes.path],
+            queries=batch.queries,
+            output=study.root,
+            weights=parameters.weights or "auto",
+            device=parameters.device,
+        )
         exports = (ct, strokes, *batch.exports)
-        plan = RunPlan(_("Propagating"), command.arguments(), study.root, exports, makes_cases=True)
+        plan = RunPlan(_("Propagating"), propagate(request), study.root, exports, makes_cases=True)
         if self.context.start(plan):
             self._round = None
             self._nodes = dict(batch.nodes)

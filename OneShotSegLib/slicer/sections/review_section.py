@@ -9,11 +9,11 @@ from typing import Any
 import qt
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.case_files import read_case_volumes
-from OneShotSegLib.slicer.cases import CaseShelf
-from OneShotSegLib.slicer.display import centre_on, show_only, show_volume
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.review_session import ReviewRow, ReviewSession, mask_to_show
+from OneShotSegLib.slicer.mrml.display import centre_on, show_only, show_volume
+from OneShotSegLib.slicer.review.case_files import read_case_volumes
+from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession, mask_to_show
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
@@ -36,7 +36,7 @@ class ReviewSection:
     def __init__(self, context: PanelContext, window: Any = None) -> None:
         self.context = context
         self.session: ReviewSession | None = None
-        self.shelf: CaseShelf | None = None
+        self.case_nodes: CaseNodes | None = None
         self.current = ""
         self._filling = False
         self._again: Callable[..., None] = lambda *arguments: None
@@ -101,19 +101,19 @@ class ReviewSection:
         self.close()
         if study is not None and study.root.is_dir():
             self.session = ReviewSession(study)
-            self.shelf = CaseShelf(study, self.context.background, read_case_volumes(study))
-            self.shelf.tell(self._on_saved, self.context.messages.complain)
+            self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
+            self.case_nodes.tell(self._on_saved, self.context.messages.complain)
             for row in self.session.rows:
                 if not row.failed:
-                    self.shelf.load_mask(row.case)
+                    self.case_nodes.load_mask(row.case)
         self.update()
 
     def close(self) -> None:
         """Save what is not saved and let go of the study."""
-        if self.shelf is not None:
-            self.shelf.save_all()
-            self.shelf.close()
-        self.session = self.shelf = None
+        if self.case_nodes is not None:
+            self.case_nodes.save_all()
+            self.case_nodes.close()
+        self.session = self.case_nodes = None
         self.current = ""
 
     def case_done(self, case: str) -> None:
@@ -122,11 +122,11 @@ class ReviewSection:
         Raises:
             InputError: If the study folder vanished.
         """
-        if self.session is None or self.shelf is None:
+        if self.session is None or self.case_nodes is None:
             return
-        self.shelf.volumes.update(read_case_volumes(self.session.study))
+        self.case_nodes.volumes.update(read_case_volumes(self.session.study))
         self.session.refresh()
-        self.shelf.load_mask(case)
+        self.case_nodes.load_mask(case)
         self.update()
 
     def _on_saved(self, case: str) -> None:
@@ -143,8 +143,8 @@ class ReviewSection:
 
     def poll(self) -> None:
         """Save corrections that rest for a moment."""
-        if self.shelf is not None:
-            self.shelf.poll()
+        if self.case_nodes is not None:
+            self.case_nodes.poll()
 
     def update(self) -> None:
         """Show the table and what is selected as they are."""
@@ -227,25 +227,25 @@ class ReviewSection:
 
     def select(self, case: str) -> None:
         """Show a case in the slice views, centred on its worst structure."""
-        if not case or self.session is None or self.shelf is None:
+        if not case or self.session is None or self.case_nodes is None:
             return
         self.current = case
         self.update()
         if self.session.row(case).failed:
             return
-        if self.shelf.mask_node(case) is None:
-            self.shelf.load_mask(case)
-        self.shelf.load_ct(case, lambda node: self._show(case, node))
+        if self.case_nodes.mask_node(case) is None:
+            self.case_nodes.load_mask(case)
+        self.case_nodes.load_ct(case, lambda node: self._show(case, node))
 
     def _show(self, case: str, ct: Any) -> None:
-        if case != self.current or self.session is None or self.shelf is None:
+        if case != self.current or self.session is None or self.case_nodes is None:
             return
-        mask = self.shelf.mask_node(case)
+        mask = self.case_nodes.mask_node(case)
         if mask is None or ct is None:
             return
         show_volume(ct)
         show_only(mask)
-        centre = self.shelf.centre(case, self.session.row(case).worst)
+        centre = self.case_nodes.centre(case, self.session.row(case).worst)
         if centre is not None:
             centre_on(mask.GetScene(), centre)
 
@@ -266,9 +266,9 @@ class ReviewSection:
     @guarded
     def on_accept(self) -> None:
         """Accept the case, its correction if there is one, and go to the next open one."""
-        session, shelf, case = self._chosen()
+        session, case_nodes, case = self._chosen()
         # The correction is on disk before the decision says so.
-        shelf.save(case, lambda: self._decide(session.accept, case))
+        case_nodes.save(case, lambda: self._decide(session.accept, case))
 
     @guarded
     def on_reject(self) -> None:
@@ -295,16 +295,16 @@ class ReviewSection:
         for note in notes:
             self.context.messages.warn(note)
 
-    def _chosen(self) -> tuple[ReviewSession, CaseShelf, str]:
-        if self.session is None or self.shelf is None or not self.current:
+    def _chosen(self) -> tuple[ReviewSession, CaseNodes, str]:
+        if self.session is None or self.case_nodes is None or not self.current:
             raise InputError(_("Select a case in the table first."))
-        return self.session, self.shelf, self.current
+        return self.session, self.case_nodes, self.current
 
     @guarded
     def on_edit(self) -> None:
         """Open the Segment Editor on the case."""
-        session, shelf, case = self._chosen()
-        mask, ct = shelf.mask_node(case), shelf.ct_node(case)
+        session, case_nodes, case = self._chosen()
+        mask, ct = case_nodes.mask_node(case), case_nodes.ct_node(case)
         if session.row(case).failed or mask is None or ct is None:
             raise InputError(_("{case}: wait until its CT and mask are loaded.").format(case=case))
         worst = mask.GetSegmentation().GetSegmentIdBySegmentName(session.row(case).worst)

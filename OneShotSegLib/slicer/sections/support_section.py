@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.display import show_volume
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.scribbles import Finding
-from OneShotSegLib.slicer.sections.context import PanelContext, guarded
-from OneShotSegLib.slicer.support import (
+from OneShotSegLib.slicer.mrml.display import show_volume
+from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
     brush_diameter,
     check_content,
@@ -19,6 +17,8 @@ from OneShotSegLib.slicer.support import (
     split_names,
     support_content,
 )
+from OneShotSegLib.slicer.scribble_checks import Finding
+from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 
 
 class SupportSection:

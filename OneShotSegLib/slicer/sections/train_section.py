@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.case_files import inputs_folder, read_case_volumes
-from OneShotSegLib.slicer.commands import train_prnet, train_segmentation
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.runs import RunPlan, RunState
+from OneShotSegLib.slicer.jobs.commands import train_prnet, train_segmentation
+from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
+from OneShotSegLib.slicer.review.case_files import inputs_folder, read_case_volumes
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.weights import trained_weights

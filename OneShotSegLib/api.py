@@ -1,0 +1,314 @@
+"""The Python interface: a few calls and classes, all of them re-exported by ``OneShotSegLib``.
+
+Everything else in the package is private: it may change without notice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.evaluation import Evaluation
+from OneShotSegLib.evaluation import evaluate as _evaluate
+from OneShotSegLib.events import Emit, ignore_events
+from OneShotSegLib.imaging.files import find_volumes, read_volume
+from OneShotSegLib.imaging.itk import from_itk
+from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.settings import Method
+from OneShotSegLib.method.support import ScribbledCT
+from OneShotSegLib.networks.device import choose_device
+from OneShotSegLib.networks.weights_selection import choose_weights
+from OneShotSegLib.runner.batch import BatchResult
+from OneShotSegLib.runner.propagation import method_named
+from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
+from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.results import StudyResult, study_results
+from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.timer import OnStep, ignore_steps
+
+if TYPE_CHECKING:
+    pass
+
+AnyPath = str | os.PathLike[str]
+Image = "AnyPath | Volume | sitk.Image"
+"""A CT: a file (NIfTI, NRRD, MetaImage), a folder with a DICOM series, a `Volume`, or a SimpleITK image; in HU."""
+
+
+class CaseOfBatch(NamedTuple):
+    """One case of `OneShotSegmenter.segment_batch`.
+
+    Attributes:
+        case: Its name.
+        ct: Where its CT lies.
+        segmentation: What was found; None if the case failed.
+        error: Why it failed, in one sentence; '' if it did not.
+    """
+
+    case: str
+    ct: Path
+    segmentation: Segmentation | None
+    error: str = ""
+
+
+class OneShotSegmenter:
+    """Segments CTs after one scribbled support CT or several; loads networks and supports once.
+
+    Args:
+        supports: ``(ct, scribbles)`` for one support, or a sequence of such pairs. A CT is a path, a `Volume` or a
+            SimpleITK image, in HU; scribbles are a path, a `LabelMap`, a label array of the CT's shape [z, y, x] in
+            the form of a `Volume`, or a SimpleITK image. The segment named "Background" is the background stroke.
+        weights: Name of shipped weights, their folder, or "auto" for the shipped ones that know the scan best.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        method: "default", "paper", or settings of your own.
+        background_label: Value of the background stroke where no segment is named so.
+
+    Raises:
+        InputError: If anything of this cannot be used; one sentence says what was expected and what was found.
+    """
+
+    def __init__(
+        self,
+        supports: tuple[Any, Any] | Sequence[tuple[Any, Any]],
+        *,
+        weights: str = "auto",
+        device: str = "auto",
+        method: str | Method = "default",
+        background_label: int | None = None,
+    ) -> None:
+        pairs = [_support(ct, scribbles, background_label) for ct, scribbles in _pairs(supports)]
+        where = choose_device(device)
+        self._engine = Engine(pairs, choose_weights(weights, pairs[0].ct, where), method_named(method), where)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the structures, in the order of their label values in the scribbles."""
+        return tuple(segment.name for segment in self._engine.structures.foreground)
+
+    def segment(self, ct: Any, *, case: str = "", on_step: OnStep = ignore_steps) -> Segmentation:
+        """Segment one CT.
+
+        Args:
+            ct: A path, a `Volume` or a SimpleITK image, in HU.
+            case: Name of the case in the result; by default that of the file.
+            on_step: Called with each step's name as it begins.
+
+        Raises:
+            InputError: If it cannot be a CT, or shows another part of the body.
+        """
+        return self._engine.segment(case or _name_of(ct), _ct(ct), on_step)
+
+    def segment_batch(self, cts: Iterable[AnyPath]) -> Iterator[CaseOfBatch]:
+        """Segment many CTs, one after another, each as it is asked for; a case that fails does not end the others.
+
+        Args:
+            cts: Files, DICOM folders, or folders of them.
+
+        Raises:
+            InputError: If a path is not there, or a folder holds no CT.
+        """
+        found = [path for ct in cts for path in find_volumes(Path(ct))]
+        for entry in name_cases(found):
+            path = Path(entry.source)
+            try:
+                yield CaseOfBatch(entry.case, path, self.segment(path, case=entry.case))
+            except InputError as error:
+                yield CaseOfBatch(entry.case, path, None, str(error))
+
+
+def propagate(
+    support: Any,
+    scribbles: Any,
+    query: Any,
+    *,
+    weights: str = "auto",
+    device: str = "auto",
+    method: str | Method = "default",
+    background_label: int | None = None,
+    on_step: OnStep = ignore_steps,
+) -> Segmentation:
+    """Propagate the scribbles of one CT to another and grow them into masks.
+
+    For more than one query, make a `OneShotSegmenter` once, or keep a study with `propagate_batch`.
+
+    Args:
+        support: The scribbled CT: a path, a `Volume` or a SimpleITK image, in HU.
+        scribbles: Its scribbles; see `OneShotSegmenter`.
+        query: The CT to segment, like ``support``.
+        weights: Name of shipped weights, their folder, or "auto".
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        method: "default", "paper", or settings of your own.
+        background_label: Value of the background stroke where no segment is named so.
+        on_step: Called with each step's name as it begins.
+
+    Raises:
+        InputError: If anything of this cannot be used.
+    """
+    segmenter = OneShotSegmenter(
+        (support, scribbles), weights=weights, device=device, method=method, background_label=background_label
+    )
+    return segmenter.segment(query, on_step=on_step)
+
+
+def propagate_batch(
+    *,
+    supports: Sequence[tuple[AnyPath, AnyPath]] | tuple[AnyPath, AnyPath],
+    queries: AnyPath | Sequence[AnyPath],
+    output: AnyPath,
+    on_event: Emit = ignore_events,
+    **options: Any,
+) -> BatchResult:
+    """Propagate to a whole batch and keep the results in a study folder, as ``oneshotseg propagate`` does.
+
+    Cases that are done already are left as they are, so that a run that was cut off goes on.
+
+    Args:
+        supports: ``(ct, scribbles)`` for one support, or a sequence of such pairs; all are paths.
+        queries: CTs, or folders of them.
+        output: The study folder.
+        on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
+        options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
+            scheduler.
+
+    Raises:
+        InputError: If anything of this cannot be used; then nothing was written.
+        OSError: If the study folder cannot be written to.
+    """
+    pairs = _pairs(supports)
+    request = PropagationRequest(
+        supports=[Path(ct) for ct, _ in pairs],
+        scribbles=[Path(scribbles) for _, scribbles in pairs],
+        queries=[Path(query) for query in ([queries] if isinstance(queries, str | os.PathLike) else queries)],
+        output=Path(output),
+        **options,
+    )
+    return _propagate_batch(request, on_event)
+
+
+def evaluate(
+    predictions: AnyPath, *, reference: AnyPath, edited: bool = False, skip_uncontoured: bool = False
+) -> Evaluation:
+    """Compare the masks of a study, or a folder of label maps, with references of the same case names.
+
+    Args:
+        predictions: A study, or a folder of label maps.
+        reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
+        edited: In a study, evaluate the masks that count after the review.
+        skip_uncontoured: Leave out a structure that a reference does not have, instead of counting a false positive.
+
+    Raises:
+        InputError: If a folder or file is missing or broken, or no case is in both.
+    """
+    return _evaluate(Path(reference), Path(predictions), edited, skip_uncontoured)
+
+
+class Study:
+    """A study folder: its cases, their results and the decisions of its review.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        InputError: If it is no study that this version can read.
+    """
+
+    def __init__(self, path: AnyPath) -> None:
+        self.paths = StudyPaths(Path(path))
+        self._description = StudyDescription.read(self.paths)
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.paths.root
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the structures, in the label table's order."""
+        return tuple(segment.name for segment in self._description.structures)
+
+    @property
+    def cases(self) -> tuple[StudyCase, ...]:
+        """All cases, done or not, each with its name and where its CT lies."""
+        return self._description.cases
+
+    def results(self) -> Mapping[str, StudyResult]:
+        """The cases that have a mask, by name: the mask that counts, the decision, the measures.
+
+        Raises:
+            InputError: If a file of the study is broken.
+        """
+        return {result.case: result for result in study_results(self.paths)}
+
+    def mask(self, case: str) -> LabelMap:
+        """The mask that counts for a case: the corrected one where there is one, else the pseudo mask.
+
+        Raises:
+            InputError: If there is no such case, or it has no mask.
+        """
+        results = self.results()
+        if case not in results:
+            raise InputError(f"{case}: expected a case with a mask ({', '.join(results) or 'none'}), found none.")
+        return read_label_map(results[case].mask)
+
+    def review(self) -> ReviewLedger:
+        """The decisions; `ReviewLedger.decide` and `ReviewLedger.save` make new ones.
+
+        Raises:
+            InputError: If the ledger is broken.
+        """
+        return ReviewLedger.load(self.paths.review)
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.path)!r}): {len(self.cases)} cases of {', '.join(self.structures)}"
+
+
+def _pairs(supports: Any) -> list[tuple[Any, Any]]:
+    """One pair or several, as a list of pairs."""
+    if isinstance(supports, tuple) and len(supports) == 2 and not isinstance(supports[0], tuple):
+        return [supports]
+    pairs = list(supports)
+    if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        raise InputError("Expected supports as (ct, scribbles), or several such pairs, found something else.")
+    return [(ct, scribbles) for ct, scribbles in pairs]
+
+
+def _support(ct: Any, scribbles: Any, background_label: int | None) -> ScribbledCT:
+    return ScribbledCT(_ct(ct), _label_map(scribbles).with_background(background_label))
+
+
+def _ct(image: Any) -> Volume:
+    """A CT in any form as a volume in LPS."""
+    if isinstance(image, Volume):
+        return image
+    if isinstance(image, str | os.PathLike):
+        return read_volume(Path(image))
+    return _from_itk(image)
+
+
+def _label_map(scribbles: Any) -> LabelMap:
+    if isinstance(scribbles, LabelMap):
+        return scribbles
+    if isinstance(scribbles, str | os.PathLike):
+        return read_label_map(Path(scribbles))
+    return label_map_of(scribbles if isinstance(scribbles, Volume) else _from_itk(scribbles))
+
+
+def _from_itk(image: Any) -> Volume:
+    import SimpleITK as sitk  # noqa: N813
+
+    if not isinstance(image, sitk.Image):
+        raise InputError(f"Expected a path, a Volume or a SimpleITK image, found {type(image).__name__}.")
+    if image.GetDimension() != 3:
+        raise InputError(f"Expected an image of 3 dimensions, found one of {image.GetDimension()}.")
+    return from_itk(image)
+
+
+def _name_of(ct: Any) -> str:
+    return name_cases([Path(ct)])[0].case if isinstance(ct, str | os.PathLike) else "case"

@@ -1,0 +1,90 @@
+"""What a run says while it works: one protocol, with who sends events and who reads them.
+
+Each event is a name of `KINDS` with fields that JSON can hold. A run emits them by a callable (`Emit`); with
+``--events json`` they go out as one JSON object per line, which `parse_event` reads on the other side.
+``docs/events.md`` has every event with its fields.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TextIO
+
+KINDS = frozenset(
+    {"started", "planned", "case_started", "step", "warning", "case_done", "case_failed", "finished"},
+)
+GREATEST_NUMBER = 1e15
+
+
+class Emit(Protocol):
+    """Whoever is told how a run goes on."""
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Take one event.
+
+        Args:
+            event: One of `KINDS`.
+            fields: What belongs to it; JSON can hold all of it.
+        """
+
+
+def ignore_events(event: str, **fields: Any) -> None:
+    """An `Emit` that does nothing."""
+
+
+class JsonEvents:
+    """Writes one JSON object per line, at once, so that a parent process sees it as it happens.
+
+    Args:
+        stream: Where to; standard output by default.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stdout
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        """Write the event."""
+        print(json.dumps({"event": event, **fields}), file=self.stream, flush=True)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as it was read.
+
+    Attributes:
+        kind: One of `KINDS`.
+        fields: Everything that it says, fields unknown to us included.
+    """
+
+    kind: str
+    fields: Mapping[str, Any]
+
+    @property
+    def case(self) -> str:
+        """The case it is about, or ''."""
+        return str(self.fields.get("case") or "")
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """A field as a number; the default if it is missing or no number."""
+        value = self.fields.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < GREATEST_NUMBER:
+            return default
+        return float(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A field as a list of texts; empty if it is none."""
+        value = self.fields.get(name)
+        return tuple(str(entry) for entry in value) if isinstance(value, list) else ()
+
+
+def parse_event(line: str) -> Event | None:
+    """The event in a line; None for anything else, so that a newer or chatty sender does no harm."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    kind = content.get("event") if isinstance(content, dict) else None
+    return Event(kind, content) if isinstance(kind, str) and kind in KINDS else None

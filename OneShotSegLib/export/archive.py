@@ -1,0 +1,114 @@
+"""A study in one zip file without its CTs, to hand on the review."""
+
+from __future__ import annotations
+
+import html
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.files import suffix_of
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, CasePaths, StudyPaths, read_json
+from OneShotSegLib.study.naming import safe_name
+
+TEXTS = (".json", ".html", ".csv")
+CT_FOLDER = "ct"
+"""Where, in the study that comes out of the zip, the receiver puts the CTs."""
+
+
+def export_zip(study: Path, file: Path, report: bool = True) -> Path:
+    """Write the zip, whole or not at all.
+
+    In it are the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
+    pictures show slices of the CTs. Not in it are the CTs, links, logs, and the paths of this machine: instead of these
+    stands ``ct/<case>``, in the study itself, where the receiver may put the CTs to go on with the review.
+
+    Raises:
+        InputError: If the folder is no study, or the file exists.
+    """
+    if file.suffix.lower() != ".zip":
+        raise InputError(f"{file}: expected a file name that ends in .zip.")
+    if file.exists():
+        raise InputError(f"{file}: expected a new file to export to, found one that exists.")
+    paths = StudyPaths(study)
+    description = StudyDescription.read(paths)
+    hidden = private_paths(paths, description)
+    with atomic_file(file) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+        for path in _members(paths, description, report):
+            name = f"{safe_name(paths.root.resolve().name)}/{path.relative_to(paths.root).as_posix()}"
+            _add(archive, name, _content(path, paths, description, hidden))
+    return file
+
+
+def private_paths(paths: StudyPaths, description: StudyDescription) -> dict[str, str]:
+    """Each path of this machine that the study knows, to what stands for it in the zip."""
+    hidden = {str(paths.root.resolve()): paths.root.resolve().name}
+    for number, support in enumerate(description.supports, 1):
+        ct = support.get("ct", "")
+        hidden[ct] = _in_study("support" if number == 1 else f"support-{number}", ct)
+    hidden |= {case.source: _in_study(case.case, case.source) for case in description.cases}
+    hidden.pop("", None)
+    return hidden
+
+
+def _in_study(name: str, path: str) -> str:
+    """Where the receiver has that CT: a file named after the case, or a folder where it was one."""
+    return f"{CT_FOLDER}/{name}{suffix_of(Path(path))}"
+
+
+def _members(paths: StudyPaths, description: StudyDescription, report: bool) -> Iterator[Path]:
+    """The files that go along, those that are there; a link is none of the study's own."""
+    scribbles = [paths.support_scribbles(number) for number in range(len(description.supports))]
+    files = [paths.description, paths.review, *([paths.report] if report else []), *scribbles]
+    for case in description.cases:
+        own = paths.case(case.case)
+        if not own.folder.is_symlink():
+            files += [own.pseudo_mask, own.edited_mask, own.scribbles, own.quality, own.failure]
+    return (path for path in files if path.is_file() and not path.is_symlink())
+
+
+def _content(path: Path, paths: StudyPaths, description: StudyDescription, hidden: Mapping[str, str]) -> bytes:
+    if path == paths.description:
+        return _description(description, hidden)
+    if path.name == CasePaths(path.parent).failure.name:
+        # Its details are a traceback, which is of use on this machine only.
+        return _without(_json({**read_json(path), "details": ""}), hidden)
+    return _without(path.read_bytes(), hidden) if path.suffix in TEXTS else path.read_bytes()
+
+
+def _description(description: StudyDescription, hidden: Mapping[str, str]) -> bytes:
+    shared = replace(
+        description,
+        cases=tuple(replace(case, source=hidden[case.source]) for case in description.cases),
+        supports=tuple({**s, "ct": hidden[s["ct"]]} if s.get("ct") else s for s in description.supports),
+    )
+    return _json({"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(shared)})
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _without(content: bytes, hidden: Mapping[str, str]) -> bytes:
+    """The text without the paths, as the report and sentences on a failure have them."""
+    text = content.decode("utf-8", "surrogateescape")
+    short = {"/".join(Path(path).parts[-2:]): name for path, name in hidden.items() if suffix_of(Path(path))}
+    for known in (hidden, short):
+        for path in sorted(known, key=len, reverse=True):
+            for written in (path, html.escape(path), json.dumps(path, ensure_ascii=False)[1:-1]):
+                text = text.replace(written, known[path])
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    # Masks are compressed already; a time of its own would make each export another file.
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_STORED if name.endswith(".nrrd") else zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    archive.writestr(entry, content)

@@ -1,0 +1,100 @@
+"""Candidates of one support or of several for a query become one segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.resampling import paint_points
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.pipeline import Candidate
+from OneShotSegLib.method.structures import Structures
+from OneShotSegLib.scoring.overlap import dice
+from OneShotSegLib.study.quality import CaseQuality, StructureQuality, mean_score
+from OneShotSegLib.study.segmentation import Segmentation
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredCandidate:
+    """One support's result for a query, and its measures without a reference."""
+
+    candidate: Candidate
+    quality: CaseQuality
+
+    @property
+    def mask(self) -> Volume:
+        """Its own mask on the query's grid, without the structures that are absent."""
+        return self.candidate.pseudo_mask([s.value for s in self.quality.structures if s.state == "absent"])
+
+    @property
+    def weighted(self) -> WeightedLabels:
+        """Its labels, each structure weighted by the square of its score."""
+        there = [s for s in self.quality.structures if s.state != "absent" and s.score > 0]
+        return WeightedLabels(self.candidate.soft, {structure.value: structure.score**2 for structure in there})
+
+    def of(self, value: int) -> StructureQuality | None:
+        """The measures of a structure, if this support has it."""
+        return next((structure for structure in self.quality.structures if structure.value == value), None)
+
+
+def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_mm: float) -> Segmentation:
+    """Take the one candidate, or fuse several: each structure is weighted by the square of its scores.
+
+    Args:
+        candidates: At least one, of the same query.
+        structures: All structures of the study.
+        smooth_mm: How the borders are smoothed on the query's own grid.
+    """
+    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    if len(candidates) == 1:
+        return _segmentation(best, best.mask, best.quality, structures)
+    mask = fuse_labels([one.weighted for one in candidates], best.candidate.prepared.ct, smooth_mm)
+    alone = [one.mask for one in candidates]
+    scored = [_score_structure(segment, candidates, mask, alone) for segment in structures.foreground]
+    seconds = {step: sum(o.candidate.seconds[step] for o in candidates) for step in best.candidate.seconds}
+    warnings = tuple(dict.fromkeys(text for one in candidates for text in one.quality.warnings))
+    quality = CaseQuality(
+        case=best.quality.case,
+        score=mean_score(scored),
+        structures=tuple(scored),
+        seconds=seconds,
+        warnings=warnings,
+    )
+    return _segmentation(best, mask, quality, structures)
+
+
+def _segmentation(best: ScoredCandidate, mask: Volume, quality: CaseQuality, structures: Structures) -> Segmentation:
+    """The result with the scribbles of the best candidate."""
+    ct, kept = best.candidate.prepared.ct, best.candidate.kept_scribbles
+    painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
+    scribbles = LabelMap(painted, (*structures.foreground, structures.background))
+    return Segmentation(LabelMap(mask, structures.foreground), quality, scribbles)
+
+
+def _score_structure(
+    segment: Segment, candidates: Sequence[ScoredCandidate], mask: Volume, alone: Sequence[Volume]
+) -> StructureQuality:
+    """The best candidate's measures of a structure, with the fused mask's own volume, consensus and score."""
+    value = segment.value
+    pairs = zip(candidates, alone, strict=True)
+    known = [(found, single) for one, single in pairs if (found := one.of(value)) is not None]
+    best = max((found for found, _ in known), key=lambda found: found.score)
+    fused = mask.array == value
+    if best.state == "absent" or not fused.any():
+        return replace(best, state="absent", score=0.0, volume_ml=0.0)
+    there = [(found, single) for found, single in known if found.state != "absent"]
+    consensus = float(np.mean([dice(single.array == value, fused) for _, single in there]))
+    mean = float(np.mean([found.score for found, _ in there]))
+    volume_ml = float(fused.sum() * np.prod(mask.spacing)) / 1000
+    ratio = best.volume_ratio * volume_ml / best.volume_ml if best.volume_ratio and best.volume_ml else None
+    return replace(
+        best,
+        score=round((mean + consensus) / 2 if len(there) > 1 else mean, 4),
+        volume_ml=round(volume_ml, 4),
+        volume_ratio=round(ratio, 4) if ratio is not None else None,
+        consensus=round(consensus, 4) if len(there) > 1 else None,
+    )

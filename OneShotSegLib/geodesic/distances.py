@@ -1,0 +1,270 @@
+"""Geodesic distance from seeds through an image: exact, every class in one pass.
+
+The distance of a voxel is the cost of the cheapest path of steps between 26-neighbours to a seed. A step's price comes
+from a rule in ``costs``. Images are [z, y, x] or [channel, z, y, x], spacings mm [z, y, x].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from OneShotSegLib.geodesic import kernels
+from OneShotSegLib.geodesic.checks import as_channels, as_labels, as_region, as_spacing
+from OneShotSegLib.geodesic.costs import IntensityCost, StepCost
+
+DEFAULT_COST = IntensityCost()
+LARGEST_DISTANCE = 3e38
+
+
+class GeodesicMap(NamedTuple):
+    """Distance to the nearest seed and that seed's label.
+
+    Attributes:
+        distance: float32, shape (D, H, W); infinite where no seed reaches.
+        label: Label of the nearest seed (of one of them where several are equally near: the same one in every run);
+            0 where no seed reaches.
+    """
+
+    distance: NDArray[np.float32]
+    label: NDArray[np.integer]
+
+
+class ClassDistances(NamedTuple):
+    """Distance to each class separately.
+
+    Attributes:
+        labels: The classes that have seeds, ascending; shape (N,).
+        distance: float32, shape (N, D, H, W); infinite where the class does not reach.
+    """
+
+    labels: NDArray[np.integer]
+    distance: NDArray[np.float32]
+
+
+class NearestTwo(NamedTuple):
+    """The nearest class and the runner-up; their difference says how sure the choice is.
+
+    Attributes:
+        distance: Distance to the nearest class, float32, shape (D, H, W); infinite where none reaches.
+        label: That class, 0 where none reaches.
+        second_distance: Distance to the second nearest class; infinite where only one or none reaches.
+        second_label: That class, 0 where only one or none reaches.
+    """
+
+    distance: NDArray[np.float32]
+    label: NDArray[np.integer]
+    second_distance: NDArray[np.float32]
+    second_label: NDArray[np.integer]
+
+
+def geodesic_distances(
+    image: ArrayLike,
+    seeds: ArrayLike,
+    spacing: ArrayLike,
+    cost: StepCost = DEFAULT_COST,
+    *,
+    region: ArrayLike | None = None,
+    limit: float = np.inf,
+    start_costs: Mapping[int, float] | None = None,
+) -> GeodesicMap:
+    """Exact geodesic distance to the nearest seed of any class, with its label, in one pass.
+
+    Args:
+        image: Intensities, shape (D, H, W) or (C, D, H, W). A voxel that is not finite is never entered.
+        seeds: Integer label map, shape (D, H, W); 0 is unseeded.
+        spacing: Voxel size in mm, [z, y, x].
+        cost: What a step costs.
+        region: Boolean mask, shape (D, H, W): paths stay inside it, and seeds outside it do not count.
+        limit: Largest distance of interest; what lies beyond is not reached.
+        start_costs: Distance at which a class's seeds start, 0 or more; 0 for classes that are not named.
+    """
+    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    distance, label = task.solve(start_costs)
+    return GeodesicMap(task.uncrop(distance, np.inf), task.uncrop(label, 0))
+
+
+def class_distances(
+    image: ArrayLike,
+    seeds: ArrayLike,
+    spacing: ArrayLike,
+    cost: StepCost = DEFAULT_COST,
+    *,
+    region: ArrayLike | None = None,
+    limit: float = np.inf,
+    start_costs: Mapping[int, float] | None = None,
+) -> ClassDistances:
+    """Exact geodesic distance to each class separately, as if the others had no seeds.
+
+    Arguments as for `geodesic_distances`. Takes 4 bytes a voxel and class; `nearest_two` needs only the two nearest.
+    """
+    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    result = np.empty((task.classes.size, *task.shape), np.float32)
+    for index, label in enumerate(task.classes):
+        result[index] = task.uncrop(task.solve(start_costs, only=label)[0], np.inf)
+    return ClassDistances(task.classes, result)
+
+
+def nearest_two(
+    image: ArrayLike,
+    seeds: ArrayLike,
+    spacing: ArrayLike,
+    cost: StepCost = DEFAULT_COST,
+    *,
+    region: ArrayLike | None = None,
+    limit: float = np.inf,
+    start_costs: Mapping[int, float] | None = None,
+) -> NearestTwo:
+    """Exact geodesic distance to the two nearest different classes.
+
+    Arguments as for `geodesic_distances`. Memory does not grow with the number of classes, time does.
+    """
+    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    box = [s.stop - s.start for s in task.box]
+    first, second = np.full(box, np.inf, np.float32), np.full(box, np.inf, np.float32)
+    label, second_label = np.zeros(box, task.classes.dtype), np.zeros(box, task.classes.dtype)
+    for value in task.classes:
+        distance = task.solve(start_costs, only=value)[0]
+        nearer = distance < first
+        runner_up = ~nearer & (distance < second)
+        second[nearer], second_label[nearer] = first[nearer], label[nearer]
+        first[nearer], label[nearer] = distance[nearer], value
+        second[runner_up], second_label[runner_up] = distance[runner_up], value
+    return NearestTwo(
+        task.uncrop(first, np.inf),
+        task.uncrop(label, 0),
+        task.uncrop(second, np.inf),
+        task.uncrop(second_label, 0),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Checked input, cropped to the region's bounding box and padded to whole blocks with a border.
+
+    Attributes:
+        image: float32, shape (C, d, h, w); NaN in the border and outside the region.
+        seeds: Padded positions z, y, x of the seed voxels that can be entered; shape (3, S).
+        seed_labels: Their labels, shape (S,), in the smallest unsigned type.
+        classes: The labels that occur, ascending; shape (N,).
+        shape: The whole grid's shape (D, H, W).
+        box: Where the crop lies in it.
+        spacing: mm, shape (3,).
+        cost: What a step costs.
+        bound: The smallest distance that is too far.
+    """
+
+    image: NDArray[np.float32]
+    seeds: NDArray[np.intp]
+    seed_labels: NDArray[np.integer]
+    classes: NDArray[np.integer]
+    shape: tuple[int, ...]
+    box: tuple[slice, ...]
+    spacing: NDArray[np.float64]
+    cost: StepCost
+    bound: np.float32
+
+    @classmethod
+    def prepare(
+        cls,
+        image: ArrayLike,
+        seeds: ArrayLike,
+        spacing: ArrayLike,
+        cost: StepCost,
+        region: ArrayLike | None,
+        limit: float,
+    ) -> _Task:
+        """Check everything, crop and pad."""
+        channels = as_channels(image)
+        grid = channels.shape[1:]
+        labels = as_labels(seeds, grid)
+        if np.isnan(limit) or limit < 0:
+            raise ValueError(f"limit must be 0 or more; got {limit}.")
+        inside = None if region is None else as_region(region, grid)
+        box = tuple(slice(0, n) for n in grid) if inside is None else _bounding_box(inside)
+        padded = _pad_to_blocks(channels[(slice(None), *box)], None if inside is None else inside[box])
+        places = np.array(np.nonzero(labels[box])) + 1
+        places = places[:, np.isfinite(padded[(0, *places)])]
+        values = labels[box][tuple(places - 1)]
+        values = values.astype(np.min_scalar_type(int(values.max(initial=0))))
+        bound = np.nextafter(np.float32(min(limit, LARGEST_DISTANCE)), np.float32(np.inf))
+        return cls(padded, places, values, np.unique(values), grid, box, as_spacing(spacing), cost, bound)
+
+    def solve(
+        self, start_costs: Mapping[int, float] | None, only: int | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Distance and label in the crop, from the seeds of all classes or of one label."""
+        starts = _start_values(self.seed_labels, start_costs)
+        used = starts < self.bound
+        if only is not None:
+            used &= self.seed_labels == only
+        places, starts = tuple(self.seeds[:, used]), starts[used]
+        distance = np.full(self.image.shape[1:], self.bound)
+        label = np.zeros(distance.shape, self.classes.dtype)
+        distance[places], label[places] = starts, self.seed_labels[used]
+        pending = np.full(tuple(np.array(distance.shape) // kernels.BLOCK), np.float32(np.inf))
+        np.minimum.at(pending, tuple((p - 1) // kernels.BLOCK for p in places), starts)
+        kernels.settle(self.image, distance, label, pending, *self._prices())
+        crop = tuple(slice(1, 1 + s.stop - s.start) for s in self.box)
+        distance, label = np.ascontiguousarray(distance[crop]), np.ascontiguousarray(label[crop])
+        distance[distance == self.bound] = np.inf
+        return distance, label
+
+    def _prices(self) -> tuple[NDArray[np.float32], kernels.Rule]:
+        """Slopes and constants, shape (3, 2, 4), and the rest of the rule, as the kernel wants them."""
+        z, y, x = self.spacing
+        # Straight, aside along the row, aside across it, both: for sweeps along z, y (rows along x) and x (along z).
+        axes = ((z, x, y), (y, x, z), (x, z, y))
+        lengths = np.array([[a, np.hypot(a, b), np.hypot(a, c), np.hypot(np.hypot(a, b), c)] for a, b, c in axes])
+        price = self.cost.coefficients(lengths)
+        table = np.stack([price.slope, price.constant], axis=1)
+        channels = self.image.shape[0]
+        if channels == 1 and price.bend == 0 and price.base == 1:
+            return table, None
+        return table, (channels, self.cost.sums_channels, np.float32(price.bend), np.float32(price.base))
+
+    def uncrop(self, values: NDArray, outside: float) -> NDArray:
+        """The crop's values on the whole grid."""
+        if values.shape == self.shape:
+            return values
+        whole = np.full(self.shape, outside, values.dtype)
+        whole[self.box] = values
+        return whole
+
+
+def _pad_to_blocks(channels: NDArray, inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+    """A copy of an image (C, d, h, w) in whole blocks with a border, NaN wherever no path may go."""
+    extent = channels.shape[1:]
+    padded = np.full(
+        (channels.shape[0], *(-(-n // kernels.BLOCK) * kernels.BLOCK + 2 for n in extent)), np.float32("nan")
+    )
+    core = padded[(slice(None), *(slice(1, n + 1) for n in extent))]
+    core[...] = channels
+    walls = ~np.isfinite(core).all(axis=0)
+    if inside is not None:
+        walls |= ~inside
+    core[:, walls] = np.nan
+    return padded
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box that holds the mask; one voxel where the mask is empty."""
+    box = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
+        box.append(slice(int(hit[0]), int(hit[-1]) + 1) if hit.size else slice(0, 1))
+    return tuple(box)
+
+
+def _start_values(labels: NDArray[np.integer], start_costs: Mapping[int, float] | None) -> NDArray[np.float32]:
+    """Start cost of each seed, shape of the labels."""
+    starts = np.zeros(labels.shape, np.float32)
+    for label, value in (start_costs or {}).items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"start_costs must be finite and 0 or more; got {value} for label {label}.")
+        starts[labels == label] = value
+    return starts

@@ -1,0 +1,132 @@
+"""Networks and supports, loaded once per process, and what they make of a query, with or without GPU memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.pipeline import prepare_query, segment_query
+from OneShotSegLib.method.propagation import PreparedCT
+from OneShotSegLib.method.settings import Method
+from OneShotSegLib.method.structures import Structures, common_structures
+from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
+from OneShotSegLib.networks.batches import give_memory_back
+from OneShotSegLib.networks.weights import Weights, load_weights
+from OneShotSegLib.scoring.propagation import score_candidate
+from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.timer import OnStep, ignore_steps
+
+log = logging.getLogger(__name__)
+CPU = torch.device("cpu")
+MOST_CANDIDATES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModels:
+    """All that a query needs, on one device.
+
+    Attributes:
+        device: Where.
+        weights: Both networks.
+        supports: The prepared supports.
+        structures: What the labels of all of them mean.
+    """
+
+    device: torch.device
+    weights: Weights
+    supports: tuple[Support, ...]
+    structures: Structures
+
+
+class Engine:
+    """Segments queries after one support or several.
+
+    What does not fit the GPU's memory runs on the CPU, with a warning logged.
+
+    Args:
+        supports: At least one. Of more than three, the three that are most similar to a query are used for it.
+        weights: Folder of the networks.
+        method: Settings of the steps.
+        device: Where to work.
+
+    Raises:
+        InputError: If supports or weights cannot be used, or the supports' labels disagree.
+    """
+
+    def __init__(
+        self, supports: Sequence[ScribbledCT], weights: Path, method: Method, device: torch.device = CPU
+    ) -> None:
+        self.supports, self.folder, self.method = tuple(supports), weights, method
+        self._on_cpu: LoadedModels | None = None
+        try:
+            self.models = self._load(device)
+        except torch.OutOfMemoryError:
+            log.warning("The GPU's memory does not suffice for the support: everything runs on the CPU.")
+            self.models = self._load(CPU)
+
+    @property
+    def structures(self) -> Structures:
+        """What the labels mean."""
+        return self.models.structures
+
+    @property
+    def candidates_per_query(self) -> int:
+        """How many supports each query is segmented after."""
+        return min(len(self.supports), MOST_CANDIDATES)
+
+    @property
+    def weights(self) -> Weights:
+        """Both networks."""
+        return self.models.weights
+
+    def segment(self, case: str, ct: Volume, on_step: OnStep = ignore_steps) -> Segmentation:
+        """Propagate the scribbles to a query, grow them and score the result.
+
+        Args:
+            case: The case's name.
+            ct: The query in HU, on its own grid.
+            on_step: Called with each step's name as it begins.
+
+        Raises:
+            InputError: If the query cannot be a CT, or shows another part of the body.
+        """
+        try:
+            return self._segment(self.models, case, ct, on_step)
+        except torch.OutOfMemoryError:
+            log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
+        # Outside the except block: the error's traceback holds the tensors that are to be given back.
+        give_memory_back()
+        if self._on_cpu is None:
+            self._on_cpu = self._load(CPU)
+        return self._segment(self._on_cpu, case, ct, on_step)
+
+    def _segment(self, models: LoadedModels, case: str, ct: Volume, on_step: OnStep) -> Segmentation:
+        query = prepare_query(ct, models.weights, models.device) if len(models.supports) > 1 else None
+        candidates = []
+        for support in models.supports if query is None else self._select_supports(models, query):
+            candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
+            candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
+        return fuse(candidates, models.structures, self.method.smooth_mm)
+
+    def _select_supports(self, models: LoadedModels, query: PreparedCT) -> list[Support]:
+        """The supports that are most similar to the query."""
+        if len(models.supports) <= MOST_CANDIDATES:
+            return list(models.supports)
+        settings, seed = self.method.propagation, self.method.seed
+        similarities = [
+            similarity_to_query(one.prepared, one.scribbles, query, models.weights, settings, seed)
+            for one in models.supports
+        ]
+        return [models.supports[index] for index in most_similar(similarities, MOST_CANDIDATES)]
+
+    def _load(self, device: torch.device) -> LoadedModels:
+        weights = load_weights(self.folder, device)
+        supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
+        return LoadedModels(device, weights, supports, common_structures([support.structures for support in supports]))

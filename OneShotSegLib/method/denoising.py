@@ -1,0 +1,127 @@
+"""Multi-level similarity denoising: scribbles that landed on other tissue are dropped (Lei et al., section III-C)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.scribbles import ScribblePoints
+from OneShotSegLib.networks.batches import in_batches
+from OneShotSegLib.networks.patches import PatchSource
+from OneShotSegLib.networks.weights import Stage
+
+
+@dataclass(frozen=True)
+class DenoisingSettings:
+    """When a propagated scribble is kept.
+
+    Attributes:
+        threshold: Least product of the four levels' cosines; -1 keeps all that are in view.
+        keep_at_least: Share of a structure's scribbles, the most similar ones, that are kept in any case; the paper: 0.
+        points_per_label: Points of a label whose features are taken; the others follow their neighbour. None for all.
+    """
+
+    threshold: float = -1.0
+    keep_at_least: float = 0.0
+    points_per_label: int | None = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Denoised:
+    """Which propagated scribbles to trust.
+
+    Attributes:
+        similarity: Product of the levels' cosines, in [-1, 1], shape (N,).
+        in_view: Whether the point lies within the query's own field of view, shape (N,).
+        keep: Whether it is kept, shape (N,).
+    """
+
+    similarity: NDArray[np.float32]
+    in_view: NDArray[np.bool_]
+    keep: NDArray[np.bool_]
+
+    def kept_share(self, labels: NDArray, value: int) -> float:
+        """Share of a label's points in view that are kept, 0 if none is in view."""
+        mine = (labels == value) & self.in_view
+        return float(self.keep[mine].mean()) if mine.any() else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """What the fine network says of some patches.
+
+    Attributes:
+        latent: Latent positions, shape (N, 3).
+        levels: Unit-length decoder features at the centre voxel, levels 5 to 8, each (N, channels).
+    """
+
+    latent: Tensor
+    levels: list[Tensor]
+
+
+def features_at(stage: Stage, source: PatchSource, positions: Vector) -> PatchFeatures:
+    """Latent positions and level features of the patches around mm positions (N, 3)."""
+    centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
+    parts = list(in_batches(lambda part: stage.network.describe(source.cut(part, stage.info.patch_size)), centres))
+    levels = [F.normalize(torch.cat(level), dim=1) for level in zip(*(part[1] for part in parts), strict=True)]
+    return PatchFeatures(torch.cat([part[0] for part in parts]), levels)
+
+
+def similarity_of(support: PatchFeatures, query: PatchFeatures) -> NDArray[np.float32]:
+    """Product over the levels of the cosines between support and query features, shape (N,)."""
+    cosines = [(a * b).sum(dim=1) for a, b in zip(support.levels, query.levels, strict=True)]
+    return torch.stack(cosines).prod(dim=0).cpu().numpy()
+
+
+def denoise(
+    points: ScribblePoints, similarity: NDArray[np.float32], query: Volume, background: int, settings: DenoisingSettings
+) -> Denoised:
+    """Decide which propagated scribbles to keep.
+
+    A point outside the query's field of view is never kept. Should the background lose all its points it keeps those
+    in view: without background the structures would fill the volume.
+
+    Args:
+        points: Propagated scribbles, N of them.
+        similarity: Their similarity to the support, shape (N,).
+        query: The query on its own grid.
+        background: Label value of the background stroke.
+        settings: When to keep.
+    """
+    in_view = query.contains(points.positions)
+    keep = in_view & (similarity > settings.threshold)
+    for value in np.unique(points.labels):
+        mine = np.flatnonzero((points.labels == value) & in_view)
+        needed = int(np.ceil(settings.keep_at_least * len(mine)))
+        if keep[mine].sum() < needed:
+            keep[mine[np.argsort(-similarity[mine], kind="stable")[:needed]]] = True
+    on_background = points.labels == background
+    if not keep[on_background].any():
+        keep |= on_background & in_view
+    return Denoised(similarity, in_view, keep)
+
+
+def spread_to_neighbours(values: NDArray, points: ScribblePoints, chosen: NDArray[np.intp]) -> NDArray:
+    """Give every point the value of the nearest chosen point of its label.
+
+    Args:
+        values: One value for each chosen point, shape (n,).
+        points: All N points, in the support.
+        chosen: Indices of the chosen points, shape (n,).
+
+    Returns:
+        One value for each point, shape (N,).
+    """
+    spread = np.empty(len(points), dtype=values.dtype)
+    for label in np.unique(points.labels):
+        mine = np.flatnonzero(points.labels == label)
+        here = np.flatnonzero(points.labels[chosen] == label)
+        gaps = points.positions[mine][:, None] - points.positions[chosen[here]][None]
+        spread[mine] = values[here[np.argmin((gaps**2).sum(axis=-1), axis=1)]]
+    return spread

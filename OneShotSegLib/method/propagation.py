@@ -1,0 +1,237 @@
+"""Two-stage propagation: the coarse and the fine network place scribbles in the query (Lei et al., section III-B)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.fitting import AffineMap, fit_affine, propagate_residuals
+from OneShotSegLib.method.scribbles import ScribblePoints, farthest_points, thin
+from OneShotSegLib.networks.batches import in_batches
+from OneShotSegLib.networks.patches import PatchSource
+from OneShotSegLib.networks.prnet import relative_position
+from OneShotSegLib.networks.weights import Stage, Weights
+
+BODY_LEVEL = 0.1
+
+
+@dataclass(frozen=True)
+class PropagationSettings:
+    """How scribbles are propagated to a query.
+
+    Attributes:
+        starts: Query patches from which the first pass starts.
+        starts_over_body: Spread the starts over the body; else they lie near the volume's centre, as in the paper.
+        reduce: "median" or "mean" over the starts.
+        coarse_passes: Passes of the coarse network.
+        fine_passes: Passes of the fine network; none where a local alignment follows, which does better.
+        fit: Whether an affine fit follows each pass, which then propagates all points.
+        points_per_label: Points of a label that go through the networks; the fit propagates the rest. None for all.
+        smooth_mm: Width of the residual smoothing after the last fit; 0 for none.
+        smooth_strength: Its pull towards the affine map, in numbers of points.
+    """
+
+    starts: int = 24
+    starts_over_body: bool = True
+    reduce: str = "median"
+    coarse_passes: int = 2
+    fine_passes: int = 0
+    fit: bool = True
+    points_per_label: int | None = 24
+    smooth_mm: float = 0.0
+    smooth_strength: float = 4.0
+
+
+@dataclass(frozen=True)
+class PreparedCT:
+    """A CT as both stages see it.
+
+    Attributes:
+        ct: The CT in HU on its own grid.
+        coarse: On the coarse working grid.
+        fine: On the fine working grid.
+        fine_volume: The same as ``fine``, as an array with its grid.
+    """
+
+    ct: Volume
+    coarse: PatchSource
+    fine: PatchSource
+    fine_volume: Volume
+
+    @classmethod
+    def prepare(cls, ct: Volume, weights: Weights, device: torch.device | str = "cpu") -> PreparedCT:
+        """Resample a CT in HU to both working grids."""
+        coarse = prepare_ct(ct, weights.coarse.info.spacing, weights.coarse.info.window)
+        fine = prepare_ct(ct, weights.fine.info.spacing, weights.fine.info.window)
+        return cls(ct, PatchSource.from_volume(coarse, device), PatchSource.from_volume(fine, device), fine)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedScribbles:
+    """The support's scribbles with their latent positions, computed once per study.
+
+    Attributes:
+        points: All scribble points.
+        chosen: Indices of those that go through the networks, shape (n,).
+        coarse: Their latent positions by the coarse network, shape (n, 3).
+        fine: Their latent positions by the fine network, shape (n, 3).
+    """
+
+    points: ScribblePoints
+    chosen: np.ndarray
+    coarse: Tensor
+    fine: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PropagatedScribbles:
+    """Where the scribbles went.
+
+    Attributes:
+        points: All scribble points in the query, in the support's order.
+        affine: The last fit, support to query; fitted also where the method does not use it.
+        residual_mm: Distance of each chosen point's own prediction from the fit, shape (n,).
+        after: Positions of all points after each named stage, shape (N, 3), mm; the fit propagates points not chosen.
+    """
+
+    points: ScribblePoints
+    affine: AffineMap
+    residual_mm: np.ndarray
+    after: Mapping[str, Vector] = field(default_factory=dict)
+
+
+def locate(stage: Stage, source: PatchSource, positions: Vector) -> Tensor:
+    """Latent positions (N, 3) of the patches around mm positions (N, 3)."""
+    centres = torch.as_tensor(positions, dtype=torch.float32, device=source.image.device)
+    parts = in_batches(lambda part: stage.network.locate(source.cut(part, stage.info.patch_size)), centres)
+    return torch.cat(list(parts))
+
+
+def encode_scribbles(
+    support: PreparedCT, points: ScribblePoints, weights: Weights, settings: PropagationSettings
+) -> EncodedScribbles:
+    """Choose the scribble points that go through the networks and take their latent positions in the support."""
+    limit = settings.points_per_label
+    chosen = np.arange(len(points)) if limit is None else thin(points, limit)
+    positions = points.positions[chosen]
+    return EncodedScribbles(
+        points,
+        chosen,
+        locate(weights.coarse, support.coarse, positions),
+        locate(weights.fine, support.fine, positions),
+    )
+
+
+def propagate(
+    encoded: EncodedScribbles, query: PreparedCT, weights: Weights, settings: PropagationSettings, seed: int = 0
+) -> PropagatedScribbles:
+    """Propagate all scribble points to the query.
+
+    Args:
+        encoded: The support's side.
+        query: The query CT.
+        weights: Both stages.
+        settings: How.
+        seed: Seed of the random starts near the centre.
+    """
+    state = _PropagationState(encoded, settings)
+    starts = start_positions(query, settings.starts, settings.starts_over_body, seed)
+    state.update("coarse", propagate_from_starts(encoded.coarse, query.coarse, weights.coarse, starts, settings.reduce))
+    for number in range(1, settings.coarse_passes):
+        moved = propagate_from(encoded.coarse, query.coarse, weights.coarse, state.chosen_positions)
+        state.update(f"coarse {number + 1}", moved)
+    for number in range(settings.fine_passes):
+        moved = propagate_from(encoded.fine, query.fine, weights.fine, state.chosen_positions)
+        state.update("fine" if number == 0 else f"fine {number + 1}", moved)
+    return state.end()
+
+
+class _PropagationState:
+    """Where the points are from pass to pass, with a fit after each."""
+
+    def __init__(self, encoded: EncodedScribbles, settings: PropagationSettings) -> None:
+        self.encoded, self.settings = encoded, settings
+        self.source = encoded.points.positions[encoded.chosen]
+        self.after: dict[str, Vector] = {}
+        self.affine = AffineMap(np.zeros(3), np.eye(3), np.zeros(3))
+
+    def update(self, name: str, moved: Vector) -> None:
+        """Take the chosen points' predictions (n, 3) after a pass."""
+        self.moved = moved
+        # Later fits mend the earlier ones: held towards no change, they cannot run off with part of the points.
+        mended, self.weights = fit_affine(self.affine(self.source), moved)
+        self.affine = self.affine.then(mended)
+        propagated = self.affine(self.encoded.points.positions)
+        if not self.settings.fit:
+            propagated[self.encoded.chosen] = moved
+        self.after[name] = propagated
+
+    @property
+    def chosen_positions(self) -> Vector:
+        """Where the chosen points are now."""
+        return next(reversed(self.after.values()))[self.encoded.chosen]
+
+    def end(self) -> PropagatedScribbles:
+        """Smooth the last residuals if asked for, and hand everything over."""
+        points, settings = self.encoded.points, self.settings
+        final = next(reversed(self.after.values()))
+        if settings.fit and settings.smooth_mm > 0:
+            final = propagate_residuals(
+                self.affine,
+                self.source,
+                self.moved,
+                self.weights,
+                points.positions,
+                settings.smooth_mm,
+                settings.smooth_strength,
+            )
+            self.after["smooth"] = final
+        residual = np.linalg.norm(self.affine(self.source) - self.moved, axis=1)
+        return PropagatedScribbles(points.moved(final), self.affine, residual, self.after)
+
+
+def start_positions(query: PreparedCT, count: int, over_body: bool, seed: int) -> Vector:
+    """Where the first pass starts: spread over the body, or random in it near the volume's centre; shape (S, 3), mm."""
+    source = query.coarse
+    image = source.image.cpu().numpy()
+    body = np.argwhere(image > BODY_LEVEL)
+    if len(body) == 0:
+        body = np.argwhere(np.ones_like(image, dtype=bool))
+    if not over_body:
+        body = _nearest_to_centre(body, image.shape)
+    spacing, origin = source.spacing.cpu().numpy(), source.origin.cpu().numpy()
+    positions = body * spacing.astype(np.float64) + origin
+    if over_body:
+        coarse_choice = positions[:: max(1, len(positions) // 5000)]
+        return coarse_choice[farthest_points(coarse_choice, count)]
+    choice = np.random.default_rng(seed).choice(len(positions), count, replace=len(positions) < count)
+    return positions[choice]
+
+
+def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The body voxels within 10 voxels of the centre along each axis, or, where that is air, the 100 nearest ones."""
+    offset = np.abs(body - np.asarray(shape) / 2)
+    near = body[(offset <= 10).all(axis=1)]
+    return near if len(near) else body[np.argsort(np.linalg.norm(offset, axis=1))[:100]]
+
+
+def propagate_from_starts(support: Tensor, query: PatchSource, stage: Stage, starts: Vector, reduce: str) -> Vector:
+    """Where each of N latent positions lies, seen from the starts (S, 3) and reduced over them; shape (N, 3), mm."""
+    latent = locate(stage, query, starts)
+    farthest = torch.tensor(stage.info.position_range, device=latent.device)
+    offsets = relative_position(support[:, None], latent[None], farthest).cpu().numpy()
+    arrivals = starts[None] + offsets
+    return np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
+
+
+def propagate_from(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
+    """One pass: each point (N, 3) moves towards the place in the query where its patch looks as in the support."""
+    latent = locate(stage, query, positions)
+    farthest = torch.tensor(stage.info.position_range, device=latent.device)
+    return positions + relative_position(support, latent, farthest).cpu().numpy()

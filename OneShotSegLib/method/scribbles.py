@@ -1,0 +1,84 @@
+"""The support's scribbles as labelled points in the patient (Lei et al., section III)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.volume import Vector, Volume
+
+
+@dataclass(frozen=True, eq=False)
+class ScribblePoints:
+    """Labelled points.
+
+    Attributes:
+        positions: LPS mm [z, y, x], shape (N, 3).
+        labels: Label values, shape (N,).
+    """
+
+    positions: Vector
+    labels: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def only(self, value: int) -> Vector:
+        """The positions of one label, shape (n, 3)."""
+        return self.positions[self.labels == value]
+
+    def select(self, which: NDArray) -> ScribblePoints:
+        """A part of the points, by mask or indices."""
+        return ScribblePoints(self.positions[which], self.labels[which])
+
+    def moved(self, positions: Vector) -> ScribblePoints:
+        """The same labels at other positions."""
+        return ScribblePoints(positions, self.labels)
+
+
+def check_grid(scribbles: Volume, support: Volume) -> None:
+    """Refuse scribbles that were painted on another image than the support.
+
+    Raises:
+        InputError: If the grids differ.
+    """
+    if not scribbles.same_grid(support):
+        raise InputError(
+            f"Expected scribbles on the support's grid ({support.describe_grid()}), found {scribbles.describe_grid()}."
+        )
+
+
+def points_of(labels: Volume) -> ScribblePoints:
+    """The centres of all painted voxels."""
+    index = np.argwhere(labels.array > 0)
+    values = labels.array[tuple(index.T)].astype(np.uint8)
+    return ScribblePoints(labels.to_world(index), values)
+
+
+def thin(points: ScribblePoints, most_per_label: int) -> NDArray[np.intp]:
+    """Indices of at most so many points of each label, spread evenly by farthest-point sampling; ascending.
+
+    Neighbouring scribble voxels see nearly the same patch: a few dozen well-spread ones carry the fit.
+    """
+    chosen: list[int] = []
+    for value in present_labels(points.labels):
+        members = np.flatnonzero(points.labels == value)
+        chosen += members[farthest_points(points.positions[members], most_per_label)].tolist()
+    return np.sort(np.asarray(chosen, dtype=np.intp))
+
+
+def farthest_points(positions: Vector, count: int) -> NDArray[np.intp]:
+    """Indices of ``count`` points of (N, 3), each the farthest from those before it, from the centre outwards."""
+    if len(positions) <= count:
+        return np.arange(len(positions))
+    first = int(np.argmin(np.linalg.norm(positions - positions.mean(axis=0), axis=1)))
+    chosen = [first]
+    distance = np.linalg.norm(positions - positions[first], axis=1)
+    while len(chosen) < count:
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.linalg.norm(positions - positions[chosen[-1]], axis=1))
+    return np.asarray(chosen, dtype=np.intp)

@@ -1,0 +1,158 @@
+"""Tubular tracking: long thin structures are tracked along their axis beyond the last strokes.
+
+A cord or gullet is painted on some slices well inside it. Beyond them nothing but noise adds up along the path on which
+its strokes would grow, and what lies around wins. In the support, where the strokes are certain, the structure is
+tracked slice by slice instead: each slice is searched for the surroundings that the slice before it had. What is found
+joins the strokes, and is propagated to the queries with them. Not in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.scribbles import ScribblePoints
+from OneShotSegLib.method.structures import Structures
+
+SAME_SLICE_MM = 0.5
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How tubular structures are tracked.
+
+    Attributes:
+        enabled: Whether they are.
+        beyond: How far beyond each end, times the length that the strokes span: strokes lie well inside a structure.
+        shortest_span_mm: Least length that strokes of a long structure span.
+        slenderness: Least ratio of that length to the widest stroke on a slice.
+        window_mm: Half the side of the square of surroundings that is looked for.
+        step_mm: Distance of the places that are compared, and of the samples within the square.
+        sideways_mm: Farthest move from one slice to the next.
+        stiffness: What a sideways move of 1 mm, squared, costs of the correlation.
+        in_the_way_mm: Background strokes ahead end a structure where they lie within this distance of its axis.
+        least_correlation: Correlation below which the structure counts as lost.
+        memory: Share of the slices before in the surroundings that are looked for.
+    """
+
+    enabled: bool = True
+    beyond: float = 0.45
+    shortest_span_mm: float = 50.0
+    slenderness: float = 4.0
+    window_mm: float = 21.0
+    step_mm: float = 1.5
+    sideways_mm: float = 3.0
+    stiffness: float = 0.005
+    in_the_way_mm: float = 6.0
+    least_correlation: float = 0.5
+    memory: float = 0.7
+
+
+def track_tubular(
+    points: ScribblePoints, structures: Structures, image: Volume, ct: Volume, settings: TrackingSettings
+) -> ScribblePoints:
+    """The strokes, and beyond the ends of long thin structures the places where they were found to go on.
+
+    Args:
+        points: The support's scribbles.
+        structures: What the labels mean.
+        image: The support, axis-aligned in 0-1, shape (D, H, W).
+        ct: The support on its own grid: nothing is tracked out of it.
+        settings: How.
+    """
+    if not settings.enabled:
+        return points
+    added = [(value, _beyond_ends(points, value, structures, image, ct, settings)) for value in structures.values]
+    return ScribblePoints(
+        np.concatenate([points.positions, *(where for _, where in added)]),
+        np.concatenate([points.labels, *(np.full(len(where), value, np.uint8) for value, where in added)]),
+    )
+
+
+def is_tubular(strokes: Vector, settings: TrackingSettings) -> bool:
+    """Whether strokes (N, 3), mm, are those of a long thin structure along z."""
+    if not len(strokes):
+        return False
+    span = float(np.ptp(strokes[:, 0]))
+    widest = max(float(np.ptp(strokes[_on(strokes, z)][:, 1:], axis=0).max()) for z in np.unique(strokes[:, 0]))
+    return span >= max(settings.shortest_span_mm, settings.slenderness * widest)
+
+
+def _beyond_ends(
+    points: ScribblePoints,
+    value: int,
+    structures: Structures,
+    image: Volume,
+    ct: Volume,
+    settings: TrackingSettings,
+) -> Vector:
+    """Where a structure goes on at both ends, shape (n, 3), mm; n is 0 where it is not a long one."""
+    strokes = points.only(value)
+    if not is_tubular(strokes, settings):
+        return np.empty((0, 3))
+    background = points.only(structures.background.value)
+    rivals = points.positions[np.isin(points.labels, [other for other in structures.values if other != value])]
+    found: list[Vector] = []
+    for end, direction in ((strokes[:, 0].min(), -1), (strokes[:, 0].max(), 1)):
+        start = strokes[_on(strokes, end)].mean(axis=0)
+        far = settings.beyond * float(np.ptp(strokes[:, 0]))
+        far = min(
+            far,
+            _halfway(start, rivals, direction, settings.window_mm),
+            _halfway(start, background, direction, settings.in_the_way_mm),
+        )
+        found += [place for place in _track(start, direction, far, image, settings) if ct.contains(place)]
+    return np.array(found).reshape(-1, 3)
+
+
+def _on(strokes: Vector, z: float) -> NDArray[np.bool_]:
+    return np.abs(strokes[:, 0] - z) < SAME_SLICE_MM
+
+
+def _halfway(start: Vector, rivals: Vector, direction: int, near_mm: float) -> float:
+    """Half the way along z to the first stroke of something else near the axis ahead of an end, mm."""
+    ahead = direction * (rivals[:, 0] - start[0])
+    near = np.linalg.norm(rivals[:, 1:] - start[1:], axis=1) < near_mm
+    ways = ahead[near & (ahead > SAME_SLICE_MM)]
+    return float(ways.min()) / 2 if len(ways) else np.inf
+
+
+def _track(start: Vector, direction: int, far: float, image: Volume, settings: TrackingSettings) -> Iterator[Vector]:
+    """Places on the slices beyond an end, from the next one to ``far`` mm away or to where the structure is lost."""
+    offsets = _square(settings.window_mm, settings.step_mm)
+    moves = _square(settings.sideways_mm, settings.step_mm)
+    price = settings.stiffness * (moves[:, 1:] ** 2).sum(axis=1)
+    here, wanted = start, _normalised(_read(image, start + offsets))
+    for _ in range(int(far // image.spacing[0])):
+        step = np.array([direction * image.spacing[0], 0.0, 0.0])
+        seen = _normalised(_read(image, (here + step + moves)[:, None] + offsets))
+        correlation = seen @ wanted / len(offsets)
+        best = int(np.argmax(correlation - price))
+        if correlation[best] < settings.least_correlation:
+            return
+        here = here + step + moves[best]
+        wanted = _normalised(settings.memory * wanted + (1 - settings.memory) * seen[best])
+        yield here
+
+
+def _square(half: float, step: float) -> Vector:
+    """Offsets of a square's samples in a slice, shape (n, 3), mm."""
+    axis = np.arange(-half, half + step / 2, step)
+    return np.stack(np.meshgrid([0.0], axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def _read(image: Volume, positions: Vector) -> NDArray[np.float64]:
+    """Intensities at mm positions (..., 3)."""
+    index = np.moveaxis(image.to_index(positions), -1, 0)
+    return map_coordinates(image.array, index, output=np.float64, order=1, mode="nearest")
+
+
+def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean 0 and standard deviation 1 along the last axis."""
+    centred = values - values.mean(axis=-1, keepdims=True)
+    return centred / np.maximum(centred.std(axis=-1, keepdims=True), 1e-6)

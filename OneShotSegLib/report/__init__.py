@@ -1,0 +1,1 @@
+"""The HTML report of a study: its content, its figures, its templates."""

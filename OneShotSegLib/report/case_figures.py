@@ -1,0 +1,90 @@
+"""The pictures of each case of the report, drawn from the study's files; what is gone becomes a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.report.content import CaseContent, StudyContent
+from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
+
+
+@dataclass(frozen=True)
+class CasePictures:
+    """The pictures of one case (or of the support).
+
+    Attributes:
+        overview: Three planes of the body.
+        close_ups: Label value to three planes around that structure.
+        note: Why there are no pictures, or what they show.
+    """
+
+    overview: tuple[Picture, ...] = ()
+    close_ups: Mapping[int, tuple[Picture, ...]] = field(default_factory=dict)
+    note: str = ""
+
+
+def draw_case(case: CaseContent) -> CasePictures:
+    """The pictures of a case that is done: the worst structure's planes, and close-ups of every structure."""
+    return _or_why(lambda: _case(case), case.source)
+
+
+def draw_support(study: StudyContent) -> CasePictures:
+    """The pictures of the support with its scribbles as dots."""
+    return _or_why(lambda: _support(study), study.support)
+
+
+def _or_why(draw: Callable[[], CasePictures], ct: Path | None) -> CasePictures:
+    if ct is None or not ct.exists():
+        place = f" It was …/{_short(ct)}." if ct else ""
+        return CasePictures(note=f"No pictures: the CT is no longer where it was.{place}")
+    try:
+        return draw()
+    except InputError as error:
+        return CasePictures(note=f"No pictures: {error}")
+
+
+def _short(path: Path) -> str:
+    """The end of a path: enough to find the file, without the folders of whoever made the study."""
+    return "/".join(path.parts[-2:])
+
+
+def _case(case: CaseContent) -> CasePictures:
+    edited = case.review.state == "edited" and case.paths.edited_mask.is_file()
+    assert case.source is not None  # checked before drawing
+    ct = read_volume(case.source)
+    labels = read_label_map(case.paths.edited_mask if edited else case.paths.pseudo_mask).volume
+    scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
+    scene = Scene(ct, labels, scribbles)
+    worst = center_of(labels, case.worst.label.value) if case.worst else None
+    return CasePictures(
+        overview=scene.overview(_middle(ct) if worst is None else worst),
+        close_ups={row.label.value: scene.close_up(labels, row.label.value) for row in case.rows},
+        note="The outlines are the reviewer's corrected mask." if edited else "",
+    )
+
+
+def _support(study: StudyContent) -> CasePictures:
+    assert study.support is not None  # checked before drawing
+    ct = read_volume(study.support)
+    strokes = read_label_map(study.paths.support_scribbles()).volume
+    scene = Scene(ct, None, strokes)
+    structures = strokes.with_array(
+        np.isin(strokes.array, [label.value for label in study.labels]).astype(np.uint8),
+    )
+    center = center_of(structures, 1)
+    return CasePictures(
+        overview=scene.overview(_middle(ct) if center is None else center),
+        close_ups={label.value: scene.close_up(strokes, label.value) for label in study.labels},
+    )
+
+
+def _middle(volume: Volume) -> Vector:
+    return extent_of_grid(volume).mean(axis=0)

@@ -1,0 +1,194 @@
+"""The report of a study: one HTML file that needs nothing else, the doubtful cases first."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from OneShotSegLib import __version__
+from OneShotSegLib.report.case_figures import CasePictures, draw_case, draw_support
+from OneShotSegLib.report.content import CaseContent, EvaluationFigures, Label, StudyContent, read_content
+from OneShotSegLib.study.case_state import check_is_there
+from OneShotSegLib.study.layout import write_text
+from OneShotSegLib.study.review import STATES
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+BINS = 10
+BACKGROUND_COLOR = "rgb(235,235,235)"
+Progress = Callable[[int, int], None]
+
+
+def write_report(study: Path, evaluation: EvaluationFigures | None = None, progress: Progress | None = None) -> Path:
+    """Write ``STUDY/report.html``, whole or not at all.
+
+    Args:
+        study: The study folder.
+        evaluation: Figures against references, shown beside the scores.
+        progress: Called with the number of cases drawn and of all.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: If the folder is no study, or goes away meanwhile. A CT that is gone or a case that failed only
+            shows as such.
+    """
+    content = read_content(study, evaluation)
+    cards = []
+    for number, case in enumerate(content.cases, start=1):
+        cards.append(Card(number, case, draw_case(case) if case.status == "done" else CasePictures()))
+        if progress:
+            progress(number, len(content.cases))
+    page = render_report(content, cards, draw_support(content), evaluation is not None)
+    # Pictures take a while, in which a share may go away.
+    check_is_there(content.paths)
+    write_text(content.paths.report, page)
+    return content.paths.report
+
+
+@dataclass(frozen=True)
+class Card:
+    """One case as the report shows it.
+
+    Attributes:
+        number: Its place by doubt, from 1.
+        case: The case.
+        pictures: Its pictures.
+    """
+
+    number: int
+    case: CaseContent
+    pictures: CasePictures
+
+    @property
+    def anchor(self) -> str:
+        """An identifier for links; a case's name could be anything."""
+        return f"case-{self.number}"
+
+
+def render_report(content: StudyContent, cards: Iterable[Card], support: CasePictures, judged: bool) -> str:
+    """The report as HTML; everything that comes from the data is escaped."""
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            cards=list(cards),
+            support=support,
+            judged=judged,
+            colors=_colors(content),
+            names={label.value: label.name for label in content.labels},
+            facts=_facts(content),
+            bins=histogram(score for case in content.cases if (score := case.score) is not None),
+            strips=[Strip.of(content, label) for label in content.labels],
+            review_counts=Counter(case.review.state for case in content.cases),
+            states=STATES,
+            style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
+            script=script,
+            script_hash=_csp_hash(script),
+            version=__version__,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Always, not by the file's name: case names and comments can hold anything.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["share"] = lambda value: f"{value * 100:.0f} %"
+    environment.filters["places"] = lambda value, digits=2: "–" if value is None else f"{value:.{digits}f}"
+    environment.filters["ending"] = lambda path: "/".join(Path(path).parts[-2:]) if path else ""
+    environment.filters["tone"] = _tone
+    return environment
+
+
+def _tone(score: float) -> str:
+    """The class of a score's bar: which third it is in."""
+    return ("low", "middle", "high")[min(int(score * 3), 2)]
+
+
+def _csp_hash(script: str) -> str:
+    """What the page's content security policy names its only script by, so that no injected one can run."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+
+
+def _colors(content: StudyContent) -> dict[int, str]:
+    colors = {label.value: label.color for label in content.labels}
+    return {content.background: BACKGROUND_COLOR, **colors} if content.background is not None else colors
+
+
+def histogram(scores: Iterable[float]) -> list[int]:
+    """How many scores from 0 to 1 are in each tenth; 1 is in the last."""
+    counts = Counter(min(max(int(score * BINS), 0), BINS - 1) for score in scores)
+    return [counts[place] for place in range(BINS)]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """The scores of one structure over the cases.
+
+    Attributes:
+        label: The structure.
+        scores: Of the cases where it is not absent.
+        median: Their median; None if there is none.
+        absent: In how many cases it is absent.
+    """
+
+    label: Label
+    scores: tuple[float, ...]
+    median: float | None
+    absent: int
+
+    @classmethod
+    def of(cls, content: StudyContent, label: Label) -> Strip:
+        """The scores of a structure in a study."""
+        scores = content.scores_of(label)
+        return cls(label, tuple(scores), median(scores) if scores else None, content.absent_count(label))
+
+
+def _facts(content: StudyContent) -> list[tuple[str, str]]:
+    """Names and values for the report's head."""
+    description = content.description
+    weights = description.get("weights") or {}
+    facts = [
+        ("Study", content.paths.root.resolve().name),
+        ("Support", ", ".join(content.support_names)),
+        ("Weights", str(weights.get("name", "")) if isinstance(weights, dict) else str(weights)),
+        ("Study made", _moment(description.get("created"))),
+        ("Report made", _moment(datetime.now(UTC).isoformat())),
+        ("OneShotSeg", _version(description.get("versions"))),
+    ]
+    return [(name, text) for name, text in facts if text]
+
+
+def _version(versions: Any) -> str:
+    made_by = versions.get("OneShotSegLib", "") if isinstance(versions, dict) else ""
+    return f"{made_by}, report by {__version__}" if made_by and made_by != __version__ else __version__
+
+
+def _moment(text: Any) -> str:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return str(text or "")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"

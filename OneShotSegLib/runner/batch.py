@@ -1,0 +1,114 @@
+"""What every batch has in common: the cases that are left to do, who does them, and how a run is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.events import Emit
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.report.html import write_report
+from OneShotSegLib.runner.case import done_fields
+from OneShotSegLib.runner.prefetch import prefetch
+from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
+from OneShotSegLib.study.description import StudyCase
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.review import ReviewLedger
+
+RunCase = Callable[[StudyCase, Callable[[], Volume], Emit], bool]
+"""Does one case, given what reads its CT; whether it is done."""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """How a run ended.
+
+    Attributes:
+        study: The study folder.
+        done: The cases that are done, before or now.
+        failed: Those that failed.
+    """
+
+    study: Path
+    done: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+class Executor(Protocol):
+    """Whoever does the cases."""
+
+    def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
+        """Do cases, in this order as far as there is one; those that failed come back."""
+
+
+@dataclass(frozen=True)
+class SequentialExecutor:
+    """Does case after case in this process, reading the next one meanwhile.
+
+    Attributes:
+        run: Does one case.
+    """
+
+    run: RunCase
+
+    def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
+        """Do cases in their order; those that failed come back."""
+        return [case for case, ct in prefetch(cases) if not self.run(case, ct.result, emit)]
+
+
+def do_cases(
+    paths: StudyPaths, cases: Sequence[StudyCase], executor: Executor, emit: Emit, retry_failed: bool = False
+) -> BatchResult:
+    """Do what is not done yet."""
+    waiting, given_up = _left_to_do(paths, cases, emit)
+    failed = executor.do(waiting, emit)
+    if retry_failed and failed:
+        failed = executor.do(failed, emit)
+    without = {case.case for case in (*failed, *given_up)}
+    done = [case.case for case in cases if case.case not in without]
+    return BatchResult(paths.root, tuple(done), tuple(case.case for case in cases if case.case in without))
+
+
+def _left_to_do(paths: StudyPaths, cases: Sequence[StudyCase], emit: Emit) -> tuple[list[StudyCase], list[StudyCase]]:
+    """The cases to do in this run, and those that ended earlier runs too often to be tried now."""
+    fresh: list[StudyCase] = []
+    interrupted: list[StudyCase] = []
+    given_up: list[StudyCase] = []
+    for case in cases:
+        files = paths.case(case.case)
+        quality = result_of(files)
+        if quality is not None:
+            end(files)
+            emit("case_done", **done_fields(quality), resumed=True)
+        elif sudden_ends(files) >= SUDDEN_ENDS:
+            emit("case_failed", case=case.case, error=give_up(files))
+            given_up.append(case)
+        else:
+            # What may have ended the last run comes last: the others are done by then, should it do so again.
+            (interrupted if files.under_way.is_file() else fresh).append(case)
+    return [*fresh, *interrupted], given_up
+
+
+def close_run(paths: StudyPaths, result: BatchResult, emit: Emit) -> None:
+    """Bring review.csv and the report up to date.
+
+    Raises:
+        InputError: If the ledger is broken by now.
+        OSError: If they cannot be written (a full disk); the cases are done all the same.
+    """
+    report = ""
+    try:
+        ledger = ReviewLedger.load(paths.review)
+        ledger.ensure_cases(read_quality(paths.case(name).quality) for name in result.done)
+        check_is_there(paths)
+        ledger.save()
+        report = str(write_report(paths.root))
+    except (InputError, OSError):
+        emit("warning", text="The review ledger or the report could not be written; the results are there.")
+        raise
+    finally:
+        emit("finished", done=len(result.done), failed=len(result.failed), report=report)

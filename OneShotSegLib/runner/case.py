@@ -1,0 +1,122 @@
+"""One case, from its CT to its files; whatever happens, it ends as a result or as one sentence why not."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from itertools import count
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.events import Emit
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.pipeline import STEPS
+from OneShotSegLib.runner.warning_events import warnings_emitted
+from OneShotSegLib.study.case_state import begin, check_is_there, end, record_failure
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.timer import OnStep
+
+WRITE = "write"
+
+
+def run_case(engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Volume], emit: Emit) -> bool:
+    """Do one case of a propagation.
+
+    Args:
+        engine: Supports and networks.
+        paths: The study, whose folder must be there.
+        case: The case's name.
+        read: Gives the query.
+        emit: Told "case_started", "step", "warning", and "case_done" or "case_failed".
+
+    Returns:
+        Whether it is done; if not, its failed.json says why.
+    """
+    steps = len(STEPS) * engine.candidates_per_query
+
+    def segment(ct: Volume, on_step: OnStep) -> Segmentation:
+        return engine.segment(case, ct, on_step)
+
+    return segment_case(paths, case, read, segment, steps, emit)
+
+
+def segment_case(
+    paths: StudyPaths,
+    case: str,
+    read: Callable[[], Volume],
+    segment: Callable[[Volume, OnStep], Segmentation],
+    steps: int,
+    emit: Emit,
+) -> bool:
+    """Read a CT, segment it and write the result, as one case of a study.
+
+    Args:
+        paths: The study, whose folder must be there.
+        case: The case's name.
+        read: Gives the CT.
+        segment: Makes the result; calls the function it is given with the name of each step as it begins.
+        steps: How many steps that will be.
+        emit: Told how it goes.
+
+    Returns:
+        Whether it is done; if not, its failed.json says why.
+    """
+
+    def work(files: CasePaths) -> CaseQuality:
+        number = count()
+
+        def on_step(step: str) -> None:
+            emit("step", case=case, step=step, fraction=round(next(number) / (steps + 1), 3))
+
+        result = segment(read(), on_step)
+        on_step(WRITE)
+        check_is_there(paths)
+        result.write(files)
+        return result.quality
+
+    return do_case(paths, case, work, emit)
+
+
+def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseQuality], emit: Emit) -> bool:
+    """Do a piece of work as one case of a study; see `segment_case`.
+
+    Args:
+        paths: The study, whose folder must be there.
+        case: The case's name.
+        work: Writes the case's results, its quality last.
+        emit: Told how it goes.
+    """
+    emit("case_started", case=case)
+    files = paths.case(case)
+    started = time.perf_counter()
+    try:
+        begin(paths, files)
+        with warnings_emitted(emit, case=case):
+            quality = work(files)
+    except InputError as error:
+        return _failed(files, emit, str(error))
+    except OSError as error:
+        place = error.filename or files.folder
+        return _failed(files, emit, f"{place}: {error.strerror or error}.", traceback.format_exc())
+    except Exception as error:  # whatever it is, the other cases go on
+        sentence = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
+        return _failed(files, emit, sentence, traceback.format_exc())
+    finally:
+        end(files)
+    emit("case_done", **done_fields(quality), seconds=round(time.perf_counter() - started, 3))
+    return True
+
+
+def done_fields(quality: CaseQuality) -> dict[str, object]:
+    """What the "case_done" event says of a result."""
+    structures = {structure.name: structure.score for structure in quality.structures}
+    return {"case": quality.case, "score": quality.score, "structures": structures}
+
+
+def _failed(files: CasePaths, emit: Emit, sentence: str, details: str = "") -> bool:
+    record_failure(files, sentence, details)
+    emit("case_failed", case=files.name, error=sentence)
+    return False

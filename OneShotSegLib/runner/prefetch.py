@@ -1,0 +1,28 @@
+"""The next CT is read while this one is computed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.description import StudyCase
+
+
+def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Volume]]]:
+    """Each case with its CT, the next one being read meanwhile; at most two CTs are held."""
+    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+    try:
+        previous: tuple[StudyCase, Future[Volume]] | None = None
+        for case in cases:
+            current = (case, reader.submit(read_volume, Path(case.source)))
+            if previous is not None:
+                yield previous
+            previous = current
+        if previous is not None:
+            yield previous
+    finally:
+        # Whoever cancels does not wait for a CT that nobody wants any more.
+        reader.shutdown(wait=False, cancel_futures=True)

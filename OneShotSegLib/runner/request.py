@@ -1,0 +1,87 @@
+"""What a run is asked to do: described once, with the defaults, for the command line, Python, Dask and Slicer alike.
+
+Nothing here computes or imports what does: Slicer's own process makes requests too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from OneShotSegLib.method.settings import Method
+
+ALL, NONE = "all", "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropagationRequest:
+    """What `oneshotseg propagate` is asked to do.
+
+    Attributes:
+        supports: The scribbled CTs, one or more.
+        scribbles: The scribbles of each.
+        queries: CTs, or folders of them.
+        output: The study folder.
+        weights: Shipped name or folder; "auto" for the shipped weights that know the support's anatomy best.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        background_label: Value of the background stroke, if no segment is named so.
+        method: "default", "paper", or settings of your own (`OneShotSegLib.method.settings.Method`).
+        retry_failed: Try each case that fails once more, after all the others.
+        workers: Worker processes to start on this machine; None for this process alone.
+        scheduler: Address of a Dask scheduler whose workers do the cases.
+    """
+
+    supports: Sequence[Path]
+    scribbles: Sequence[Path]
+    queries: Sequence[Path]
+    output: Path
+    weights: str = "auto"
+    device: str = "auto"
+    background_label: int | None = None
+    method: str | Method = "default"
+    retry_failed: bool = False
+    workers: int | None = None
+    scheduler: str | None = None
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether other processes do the cases."""
+        return self.workers is not None or self.scheduler is not None
+
+    def resolved(self) -> PropagationRequest:
+        """The same request with absolute paths, for a process that works in another folder."""
+        return replace(
+            self,
+            supports=tuple(path.resolve() for path in self.supports),
+            scribbles=tuple(path.resolve() for path in self.scribbles),
+            queries=tuple(path.resolve() for path in self.queries),
+            output=self.output.resolve(),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationRequest:
+    """What `oneshotseg segment` is asked to do.
+
+    Attributes:
+        model: The network: a file, or the folder that ``train-seg`` wrote.
+        volumes: CTs, or folders of them.
+        output: The study folder.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        overlap: Share of a window that the next one covers again, 0 to below 1.
+        flips: Average over flips along z and y.
+        largest_component: "all", "none", or names or values of structures with commas.
+        fill_holes: Likewise.
+    """
+
+    model: Path
+    volumes: Sequence[Path]
+    output: Path
+    device: str = "auto"
+    overlap: float = 0.5
+    flips: bool = False
+    largest_component: str = ALL
+    fill_holes: str = NONE

@@ -1,0 +1,130 @@
+"""A segmentation network over a batch: a study folder as propagation makes one, so that it can be reviewed alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import torch
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.events import Emit, ignore_events
+from OneShotSegLib.fingerprint import fingerprint_of
+from OneShotSegLib.imaging.atomic import sweep
+from OneShotSegLib.imaging.files import find_volumes
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.networks.device import choose_device, describe_device
+from OneShotSegLib.networks.inference import STEPS, Segmenter, SegmentOptions, segment_ct
+from OneShotSegLib.runner.batch import BatchResult, SequentialExecutor, close_run, do_cases
+from OneShotSegLib.runner.case import segment_case
+from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
+from OneShotSegLib.runner.run_log import run_log
+from OneShotSegLib.scoring.network import score_prediction
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table, name_cases
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.locking import exclusive
+from OneShotSegLib.study.opening import check_output, open_study
+from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.timer import OnStep
+
+NO_BACKGROUND = 0
+
+
+def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> BatchResult:
+    """Segment every volume and keep the results in a study folder.
+
+    Cases that are done already are left as they are; a failed case is tried again.
+
+    Raises:
+        InputError: If model, volumes or output cannot be used, or another run is at work on the study; then nothing
+            was written.
+        OSError: If the study folder cannot be written to.
+    """
+    paths = StudyPaths(request.output)
+    check_output(paths)
+    with exclusive(paths):
+        check_output(paths)
+        ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
+        cases = name_cases(path for volume in request.volumes for path in find_volumes(volume))
+        device = choose_device(request.device)
+        segmenter = Segmenter.load(request.model, device)
+        options = _options(request, segmenter.info.structures)
+        description = open_study(paths, _describe(segmenter, options, device), cases)
+        sweep(paths.root)
+        with run_log(paths, emit) as emit_and_log:
+            names = [case.case for case in description.cases]
+            emit_and_log("started", cases=names, study=str(paths.root))
+
+            def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
+                return _run_case(segmenter, options, paths, case, read, emit)
+
+            result = do_cases(paths, description.cases, SequentialExecutor(run), emit_and_log)
+            close_run(paths, result, emit_and_log)
+        return result
+
+
+def _run_case(
+    segmenter: Segmenter,
+    options: SegmentOptions,
+    paths: StudyPaths,
+    case: StudyCase,
+    read: Callable[[], Volume],
+    emit: Emit,
+) -> bool:
+    structures = segmenter.info.structures
+
+    def segment(ct: Volume, on_step: OnStep) -> Segmentation:
+        prediction = segment_ct(segmenter, ct, options, on_step, case.source)
+        quality = score_prediction(case.case, prediction, structures)
+        return Segmentation(LabelMap(prediction.labels, structures), quality)
+
+    return segment_case(paths, case.case, read, segment, len(STEPS), emit)
+
+
+def _options(request: SegmentationRequest, structures: tuple[Segment, ...]) -> SegmentOptions:
+    return SegmentOptions(
+        request.overlap,
+        request.flips,
+        chosen_values(request.largest_component, structures),
+        chosen_values(request.fill_holes, structures),
+    )
+
+
+def chosen_values(words: str, structures: Sequence[Segment]) -> tuple[int, ...]:
+    """The values of the structures that are named: "all", "none", or names (any case) or values with commas.
+
+    Raises:
+        InputError: If there is no such structure.
+    """
+    if words.strip().casefold() in (ALL, NONE, ""):
+        return tuple(s.value for s in structures) if words.strip().casefold() == ALL else ()
+    known = {s.name.strip().casefold(): s.value for s in structures} | {str(s.value): s.value for s in structures}
+    wanted = [word.strip() for word in words.split(",") if word.strip()]
+    for word in wanted:
+        if word.casefold() not in known:
+            names = ", ".join(f"{s.name} ({s.value})" for s in structures)
+            raise InputError(f"Expected structures of {names}, or all or none; found {word!r}.")
+    return tuple(sorted({known[word.casefold()] for word in wanted}))
+
+
+def _describe(segmenter: Segmenter, options: SegmentOptions, device: torch.device) -> StudyDescription:
+    info = segmenter.info
+    return StudyDescription(
+        supports=(),
+        labels=label_table(info.structures),
+        background_label=NO_BACKGROUND,
+        settings={
+            "name": "network",
+            **{key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()},
+        },
+        weights={
+            "name": segmenter.file.resolve().parent.name,
+            "file": str(segmenter.file.resolve()),
+            "fingerprint": fingerprint_of(segmenter.file.read_bytes()),
+            "network": info.network,
+            "steps": info.step,
+            "device": describe_device(device),
+        },
+    )

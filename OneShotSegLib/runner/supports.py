@@ -1,0 +1,84 @@
+"""The supports of a run: read from their files, described and kept in the study."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.fingerprint import fingerprint_of
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.support import ScribbledCT
+from OneShotSegLib.networks.device import describe_device
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.study.description import StudyDescription, fingerprint_of_support, label_table
+from OneShotSegLib.study.layout import StudyPaths
+
+
+def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
+    """Read the supports.
+
+    Raises:
+        InputError: If a file cannot be read, or not every support has its scribbles.
+    """
+    if not request.supports or len(request.supports) != len(request.scribbles):
+        raise InputError(
+            "Expected scribbles for each support (--support CT --scribbles MAP, repeated together); "
+            f"found {len(request.supports)} and {len(request.scribbles)}."
+        )
+    return [
+        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(request.background_label))
+        for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
+    ]
+
+
+def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
+    """The study that the request asks for, still without cases."""
+    weights, structures = engine.weights, engine.structures
+    return StudyDescription(
+        supports=tuple(
+            {
+                "ct": str(path.resolve()),
+                "scribbles": StudyPaths(request.output).support_scribbles(number).name,
+                "fingerprint": fingerprint_of_support(support.ct, support.scribbles),
+            }
+            for number, (path, support) in enumerate(zip(request.supports, engine.supports, strict=True))
+        ),
+        labels=label_table(structures.foreground),
+        background_label=structures.background.value,
+        settings=_plain(asdict(engine.method)),
+        weights={
+            "name": weights.name,
+            "fingerprint": fingerprint_of_weights(weights),
+            "steps": {info.stage: info.step for info in (weights.coarse.info, weights.fine.info)},
+            "device": describe_device(engine.models.device),
+        },
+    )
+
+
+def fingerprint_of_weights(weights: Weights) -> str:
+    """A short name for weights: equal for those of equal description."""
+    stages = (weights.coarse.info, weights.fine.info)
+    return fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages))
+
+
+def _plain(content: Any) -> Any:
+    """The same content as JSON gives it back, so that what was written and what is asked for can be compared."""
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    return [_plain(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def write_supports(paths: StudyPaths, request: PropagationRequest, supports: Sequence[ScribbledCT]) -> None:
+    """Keep the supports' scribbles in the study, and links to their CTs."""
+    for number, (ct, support) in enumerate(zip(request.supports, supports, strict=True)):
+        if not paths.support_scribbles(number).exists():
+            write_label_map(support.scribbles, paths.support_scribbles(number))
+        # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
+        with contextlib.suppress(OSError):
+            paths.support_link(ct, number).symlink_to(ct.resolve())

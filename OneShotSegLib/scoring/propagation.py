@@ -1,0 +1,182 @@
+"""The label-free measures of a result, and the 0-1 score that predicts its Dice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.volume import Vector
+from OneShotSegLib.method.pipeline import Candidate
+from OneShotSegLib.method.propagation import locate, propagate_from, propagate_from_starts, start_positions
+from OneShotSegLib.method.scribbles import thin
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.scoring.overlap import core_dice
+from OneShotSegLib.scoring.paired_organs import UnlikeSides, unlike_sides
+from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality, mean_score
+
+CYCLE_POINTS_PER_LABEL = 12
+CYCLE_STARTS = 24
+ABSENT_BELOW_IN_VIEW = 0.25
+PARTIAL_BELOW_IN_VIEW = 0.9
+ABSENT_BELOW_VOLUME = 0.1
+HALF_TRUSTED_CYCLE_MM = 40.0
+LEAST_SIMILARITY = 0.05
+# Chosen on train cases of the head-and-neck cohort; docs/accuracy.md has what it predicts on the validation cases.
+SCORE_EXPONENTS = {"agreement": 0.75, "core_dice": 0.75, "cycle": 0.5, "volume": 0.25, "similarity": 0.05}
+
+
+def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQuality:
+    """Measure a result without a reference.
+
+    Args:
+        case: The case's name.
+        candidate: What the support makes of the query.
+        weights: Both networks, for the way back from query to support.
+    """
+    cycle = cycle_distances(candidate, weights)
+    scored = [_score_structure(segment, candidate, cycle) for segment in candidate.support.structures.foreground]
+    sides = _unlike_sides(scored, candidate)
+    missing = {pair.suspect.value for pair in sides if pair.is_missing}
+    structures = tuple(_absent(structure) if structure.value in missing else structure for structure in scored)
+    return CaseQuality(
+        case=case,
+        score=mean_score(structures),
+        structures=structures,
+        seconds=candidate.seconds,
+        warnings=tuple(warnings_of(structures, sides)),
+    )
+
+
+def _unlike_sides(scored: Sequence[StructureQuality], candidate: Candidate) -> list[UnlikeSides]:
+    """Pairs that are wholly in view and yet of unlike tissue."""
+    support = candidate.support
+    found = {structure.value for structure in scored if structure.state == "found"}
+    segments = [segment for segment in support.structures.foreground if segment.value in found]
+    query, own = (candidate.refined, candidate.prepared.ct), (support.expansion.labels, support.prepared.ct)
+    return unlike_sides(segments, query, own)
+
+
+def cycle_distances(candidate: Candidate, weights: Weights) -> dict[int, float]:
+    """Cycle consistency: from where the scribbles arrived back to the support, by passes of both networks.
+
+    Returns:
+        Median distance, mm, between where a scribble was painted and where it comes back to, for each label.
+    """
+    support = candidate.support
+    points = support.scribbles.points.select(support.described)
+    subset = thin(points, CYCLE_POINTS_PER_LABEL)
+    painted, labels = points.positions[subset], points.labels[subset]
+    arrived = candidate.propagation.points.positions[support.described][subset]
+    coarse = locate(weights.coarse, candidate.prepared.coarse, arrived)
+    starts = start_positions(support.prepared, CYCLE_STARTS, over_body=True, seed=0)
+    back = propagate_from_starts(coarse, support.prepared.coarse, weights.coarse, starts, "median")
+    back = propagate_from(coarse, support.prepared.coarse, weights.coarse, back)
+    back = propagate_from(candidate.features.latent[subset], support.prepared.fine, weights.fine, back)
+    distance = np.linalg.norm(back - painted, axis=1)
+    return {int(value): float(np.median(distance[labels == value])) for value in np.unique(labels)}
+
+
+def agreement(candidate: Candidate, value: int) -> float:
+    """Dice of a structure's mask with the support's own expansion, propagated by fit and alignment, 0-1.
+
+    The overlap is counted at the voxels of the support's own mask, so that no map has to be inverted.
+    """
+    own, mask = candidate.support.expansion.labels, candidate.refined
+    there = own.to_world(np.argwhere(own.array == value))
+    if candidate.displacement is not None:
+        there = candidate.displacement.within_support(there)
+    index = np.rint(mask.to_index(candidate.propagation.affine(there))).astype(np.int64)
+    inside = np.all((index >= 0) & (index < mask.shape), axis=1)
+    shared = int((mask.array[tuple(index[inside].T)] == value).sum())
+    # Both volumes in the query, in voxels of the support's own mask.
+    scale = float(np.prod(mask.spacing) / np.prod(own.spacing)) / candidate.propagation.affine.volume_change
+    total = len(index) + scale * int((mask.array == value).sum())
+    return min(2 * shared / total, 1.0) if total else 0.0
+
+
+def _score_structure(segment: Segment, candidate: Candidate, cycle: dict[int, float]) -> StructureQuality:
+    value = segment.value
+    labels, denoised = candidate.propagation.points.labels, candidate.denoised
+    mine = labels == value
+    mask = candidate.refined.array == value
+    volume = float(mask.sum() * np.prod(candidate.refined.spacing)) / 1000
+    expected = candidate.support.expansion.volumes_ml.get(value, 0.0) * candidate.propagation.affine.volume_change
+    in_view = float(denoised.in_view[mine].mean())
+    quality = StructureQuality(
+        value=value,
+        name=segment.name,
+        state=state_of(in_view, volume / expected if expected else volume),
+        score=0.0,
+        similarity=_rounded(np.clip(denoised.similarity[mine], 0, 1).mean()),
+        kept=_rounded(denoised.kept_share(labels, value)),
+        cycle_mm=_rounded(cycle[value]),
+        volume_ml=_rounded(volume),
+        volume_ratio=_rounded(volume / expected) if expected else None,
+        in_view=_rounded(in_view),
+        agreement=_rounded(agreement(candidate, value)),
+        core_dice=_rounded(core_dice(mask, candidate.refined.spacing)),
+        certainty=_rounded(candidate.expansion.certainty[mask].mean()) if mask.any() else 0.0,
+    )
+    return quality.with_score(0.0 if quality.state == "absent" else structure_score(quality))
+
+
+def state_of(in_view: float, volume_ratio: float) -> State:
+    """A sliver at the edge of the scan is no structure: absent is what is out of view or nearly without volume."""
+    if in_view < ABSENT_BELOW_IN_VIEW or volume_ratio < ABSENT_BELOW_VOLUME:
+        return "absent"
+    return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
+
+
+def _absent(structure: StructureQuality) -> StructureQuality:
+    return replace(structure, state="absent", score=0.0, volume_ml=0.0, volume_ratio=0.0)
+
+
+def structure_score(quality: StructureQuality) -> float:
+    """The score of a structure that is there, 0-1: the product of its measures, each brought to 0-1 and weighted.
+
+    On cases that go well, agreement and core_dice rank the results; the other measures hardly vary among them and are
+    there to pull the score down where something went wrong.
+    """
+    measures = {
+        "agreement": quality.agreement,
+        "core_dice": quality.core_dice,
+        "cycle": 1 / (1 + ((quality.cycle_mm or 0.0) / HALF_TRUSTED_CYCLE_MM) ** 2),
+        "volume": float(np.exp(-abs(np.log(max(quality.volume_ratio or 0.0, 1e-3))))),
+        "similarity": max(quality.similarity, LEAST_SIMILARITY),
+    }
+    return _rounded(np.prod([measures[name] ** weight for name, weight in SCORE_EXPONENTS.items()]))
+
+
+def warnings_of(structures: Sequence[StructureQuality], sides: Sequence[UnlikeSides] = ()) -> list[str]:
+    """What a reviewer should know of structures that are cut, absent or unlike their other side, one sentence each."""
+    missing = {pair.suspect.value: pair for pair in sides if pair.is_missing}
+    sentences = []
+    for structure in structures:
+        if structure.state == "absent":
+            reason = _why_missing(missing[structure.value]) if structure.value in missing else _why_absent(structure)
+            sentences.append(f"{structure.name} is held to be absent: {reason}.")
+        elif structure.state == "partial":
+            sentences.append(f"{structure.name} is cut by the field of view: {structure.in_view:.0%} of it is in view.")
+    sentences += [
+        f"{pair.suspect.name} and {pair.other.name} differ by {pair.difference_hu:.0f} HU: is one of them diseased?"
+        for pair in sides
+        if not pair.is_missing
+    ]
+    return sentences
+
+
+def _why_missing(pair: UnlikeSides) -> str:
+    return f"fatty tissue lies in its place, {pair.difference_hu:.0f} HU from what {pair.other.name} is of"
+
+
+def _why_absent(structure: StructureQuality) -> str:
+    if structure.in_view < ABSENT_BELOW_IN_VIEW:
+        return f"{structure.in_view:.0%} of its scribbles are in view"
+    return f"hardly anything of it was found ({structure.volume_ml:.1f} ml)"
+
+
+def _rounded(value: float | Vector) -> float:
+    return round(float(value), 4)

@@ -1,0 +1,132 @@
+"""Which cases a reviewer should correct first: those that are doubtful and unlike what she has corrected already.
+
+Of two cases that fail in the same way, one correction teaches what there is to learn. So cases are taken one by one,
+each time the one with the greatest product of doubt (1 - score) and distance to what is reviewed or taken already.
+Cases are compared by what their results look like: the measures of each structure that need no reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.quality import CaseQuality, StructureQuality
+from OneShotSegLib.study.results import study_results
+
+HIGHEST_Z = 4.0
+"""One measure that is far out does not outvote all others."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A case worth correcting.
+
+    Attributes:
+        case: The case's name.
+        worth: Doubt times novelty, 0-1.
+        doubt: 1 - its score.
+        novelty: How unlike the reviewed cases and the suggestions before it, 0-1; 0.5 for a usual distance.
+        structure: Name of the structure to look at first, '' if there is none.
+    """
+
+    case: str
+    worth: float
+    doubt: float
+    novelty: float
+    structure: str
+
+
+def suggest(study: Path, count: int = 5) -> list[Suggestion]:
+    """The cases of a study whose correction would teach most, the first one most; fewer if no more wait for review.
+
+    Raises:
+        InputError: If the folder is no study, or the count is not positive.
+    """
+    if count < 1:
+        raise InputError(f"--count: expected 1 or more cases, found {count}.")
+    results = [(r.quality, r.state) for r in study_results(StudyPaths(study)) if r.quality is not None]
+    qualities = [quality for quality, _ in results]
+    waiting = [number for number, (_, state) in enumerate(results) if state == "pending"]
+    known = [number for number, (_, state) in enumerate(results) if state in ("accepted", "edited")]
+    return choose(qualities, waiting, known, count)
+
+
+def choose(
+    qualities: Sequence[CaseQuality], waiting: Sequence[int], known: Sequence[int], count: int
+) -> list[Suggestion]:
+    """Choose among the cases that wait, by their places in the list of all; see `suggest`.
+
+    Args:
+        qualities: The measures of all cases.
+        waiting: Places of those that wait for review.
+        known: Places of those that a reviewer accepted or corrected.
+        count: How many to choose at most.
+    """
+    distances = _distances(qualities)
+    usual = _usual(distances)
+    left, met, chosen = list(waiting), list(known), list[Suggestion]()
+    while left and len(chosen) < count:
+        offers = [_offer(qualities[place], distances[place, met], usual) for place in left]
+        best = max(range(len(left)), key=lambda k: (offers[k].worth, -k))
+        chosen.append(offers[best])
+        met.append(left.pop(best))
+    return chosen
+
+
+def _offer(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -> Suggestion:
+    """What a case is worth at these distances to the cases that are known."""
+    nearest = float(distances.min()) if distances.size else math.inf
+    novelty = 1.0 if math.isinf(nearest) else nearest / (nearest + usual) if usual > 0 else 0.5
+    doubt = 1.0 - quality.score
+    worst = quality.worst.name if quality.worst else ""
+    return Suggestion(quality.case, round(doubt * novelty, 4), round(doubt, 4), round(novelty, 4), worst)
+
+
+def _usual(distances: NDArray[np.float64]) -> float:
+    """The median distance of two cases."""
+    above = distances[np.triu_indices(len(distances), 1)]
+    return float(np.median(above)) if above.size else 0.0
+
+
+def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
+    """Distance of each two cases, shape (N, N): root mean square over measures in units of their spread."""
+    if not qualities:
+        return np.zeros((0, 0))
+    values = sorted({structure.value for quality in qualities for structure in quality.structures})
+    table = np.array([_features(quality, values) for quality in qualities]).reshape(len(qualities), -1)
+    middle = np.median(table, axis=0)
+    spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
+    spread = np.where(spread > 0, spread, table.std(axis=0))
+    scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
+    scaled = np.clip(scaled, -HIGHEST_Z, HIGHEST_Z)
+    squares = ((scaled[:, None] - scaled[None]) ** 2).mean(axis=2) if scaled.shape[1] else np.zeros((len(scaled),) * 2)
+    return np.sqrt(squares)
+
+
+def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:
+    by_value = {structure.value: structure for structure in quality.structures}
+    return [number for value in values for number in _of_structure(by_value.get(value))]
+
+
+def _of_structure(structure: StructureQuality | None) -> tuple[float, ...]:
+    """Its measures as numbers of similar spread; an absent structure is one of no size and no certainty."""
+    if structure is None or structure.state == "absent":
+        return (0.0,) * 9
+    return (
+        1.0,
+        structure.score,
+        structure.similarity,
+        structure.kept,
+        math.log1p(structure.cycle_mm or 0.0),
+        math.log1p(structure.volume_ml),
+        structure.agreement,
+        structure.core_dice,
+        structure.certainty,
+    )

@@ -1,0 +1,1 @@
+"""Child processes that compute for the panel, and what they need."""

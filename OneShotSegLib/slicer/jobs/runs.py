@@ -1,0 +1,222 @@
+"""One run from the panel's point of view: make the files that it reads, run the child process, report."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.events import Event
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
+from OneShotSegLib.slicer.jobs.inputs import Export
+from OneShotSegLib.slicer.jobs.progress import RunProgress
+from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+
+FULL_DISK_BYTES = 1_000_000
+
+
+class RunState(Enum):
+    """What the panel shows."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What to do.
+
+    Attributes:
+        title: What it is, for the log.
+        arguments: Of the command line.
+        folder: Where results go, to tell a full disk from other trouble.
+        exports: Files to be made first.
+        makes_cases: Whether its cases are those of the study, to be loaded as they are done.
+        on_success: What to do when all went well.
+    """
+
+    title: str
+    arguments: Sequence[str]
+    folder: Path
+    exports: Sequence[Export] = field(default_factory=tuple)
+    makes_cases: bool = False
+    on_success: Callable[[], None] = lambda: None
+
+
+class RunObserver(Protocol):
+    """Who shows a run."""
+
+    def on_state(self, state: RunState) -> None:
+        """The state changed."""
+
+    def on_progress(self, progress: RunProgress) -> None:
+        """Something moved on."""
+
+    def on_case(self, case: str) -> None:
+        """A case has its results."""
+
+    def on_log(self, line: str) -> None:
+        """A line for the log."""
+
+    def on_end(self, outcome: JobOutcome) -> None:
+        """It is over; the state is idle again."""
+
+
+class RunController:
+    """At most one run at a time. `poll` moves everything on; nothing here waits.
+
+    Attributes:
+        progress: Of the present or last run.
+        plan: The present or last run.
+    """
+
+    def __init__(
+        self, observer: RunObserver, worker: Worker | None = None, background: Background | None = None
+    ) -> None:
+        self._observer = observer
+        self._worker = worker or Worker()
+        self._background = background or Background()
+        self._exports: deque[Export] = deque()
+        self._state = RunState.IDLE
+        self.progress = RunProgress()
+        self.plan: RunPlan | None = None
+
+    @property
+    def state(self) -> RunState:
+        """What is going on."""
+        return self._state
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is under way."""
+        return self._state is not RunState.IDLE
+
+    def start(self, plan: RunPlan) -> None:
+        """Begin a run.
+
+        Raises:
+            AlreadyRunningError: If one is under way.
+        """
+        if self.busy:
+            raise AlreadyRunningError(_("A run is already under way: wait for its end, or cancel it."))
+        self.plan = plan
+        self.progress = RunProgress()
+        self._exports = deque(plan.exports)
+        self._observer.on_log(plan.title)
+        self._to(RunState.PREPARING)
+        self._next_export()
+
+    def poll(self) -> None:
+        """Move on; returns at once."""
+        self._background.poll()
+        self._worker.poll()
+
+    def cancel(self) -> None:
+        """Stop; the cases done so far are kept."""
+        if self._state is RunState.PREPARING:
+            self._end(JobOutcome(130, True, _("Cancelled before anything was computed.")))
+        elif self._state is RunState.RUNNING:
+            self._to(RunState.CANCELLING)
+            self._worker.cancel()
+
+    def stop_now(self) -> None:
+        """End everything at once, for closing the scene or the application; nobody is told."""
+        self._background.forget()
+        self._exports.clear()
+        self._worker.stop_now()
+        self._state = RunState.IDLE
+
+    def _next_export(self) -> None:
+        if self._state is not RunState.PREPARING:
+            return
+        if not self._exports:
+            self._launch()
+            return
+        export = self._exports.popleft()
+        self._observer.on_log(_("Writing {path}").format(path=export.path))
+        try:
+            write = export.prepare()
+        except InputError as error:
+            self._end(JobOutcome(2, message=str(error)))
+            return
+        self._background.run(write, lambda _none: self._next_export(), lambda error: self._not_written(export, error))
+
+    def _not_written(self, export: Export, error: Exception) -> None:
+        if self._state is RunState.PREPARING:
+            self._end(JobOutcome(2, message=explain_write_error(export.path, error)))
+
+    def _launch(self) -> None:
+        assert self.plan is not None
+        self._worker.start(self.plan.arguments, self)
+        self._to(RunState.RUNNING)
+
+    def on_event(self, event: Event) -> None:
+        """Follow the child."""
+        self.progress.take(event)
+        if event.kind == "case_failed":
+            self._observer.on_log(f"{event.case}: {self.progress.failed.get(event.case, '')}")
+        if event.kind in ("warning", "planned"):
+            self._observer.on_log(str(event.fields.get("text") or ""))
+        self._observer.on_progress(self.progress)
+        if event.kind == "case_done" and self.plan is not None and self.plan.makes_cases:
+            self._observer.on_case(event.case)
+
+    def on_log(self, line: str) -> None:
+        """Pass the child's words on."""
+        self._observer.on_log(line)
+
+    def on_end(self, outcome: JobOutcome) -> None:
+        """The child is gone."""
+        self._end(self._explained(outcome))
+
+    def _explained(self, outcome: JobOutcome) -> JobOutcome:
+        if outcome.succeeded or outcome.cancelled or self.plan is None:
+            return outcome
+        trouble = folder_trouble(self.plan.folder)
+        if trouble:
+            return JobOutcome(outcome.status, message=trouble)
+        if self.progress.failed:
+            case, reason = next(iter(self.progress.failed.items()))
+            text = _("{failed} of {total} cases failed; the first, {case}: {reason}")
+            total = self.progress.total or self.progress.finished_cases
+            message = text.format(failed=len(self.progress.failed), total=total, case=case, reason=reason)
+            return JobOutcome(outcome.status, message=message)
+        return outcome
+
+    def _end(self, outcome: JobOutcome) -> None:
+        self._exports.clear()
+        self._to(RunState.IDLE)
+        self._observer.on_end(outcome)
+
+    def _to(self, state: RunState) -> None:
+        self._state = state
+        self._observer.on_state(state)
+
+
+def folder_trouble(folder: Path, usage: Callable[[Path], object] = shutil.disk_usage) -> str:
+    """Why nothing can be written to a folder, in one sentence; '' if nothing speaks against it."""
+    if not folder.is_dir():
+        return _("{path}: the folder is no longer there.").format(path=folder)
+    free = getattr(usage(folder), "free", FULL_DISK_BYTES)
+    return _("{path}: the disk is full.").format(path=folder) if free < FULL_DISK_BYTES else ""
+
+
+def explain_write_error(path: Path, error: Exception) -> str:
+    """One sentence for a file that could not be written."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return _("{path}: the disk is full.").format(path=path)
+    trouble = folder_trouble(path.parent) if path.parent.is_dir() else ""
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1:] or [type(error).__name__]
+    text = reason if isinstance(reason, str) else reason[0]
+    return trouble or _("{path} could not be written: {reason}.").format(path=path, reason=text.rstrip("."))

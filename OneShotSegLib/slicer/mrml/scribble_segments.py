@@ -1,0 +1,110 @@
+"""The scribbles of a support: a segmentation with a Background segment and the structures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import slicer
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, Segment
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
+from OneShotSegLib.slicer.mrml.segmentations import Snapshot, segment_values, segments_of
+from OneShotSegLib.slicer.mrml.structures import BACKGROUND_VALUE, StructureCatalog, background_segment
+from OneShotSegLib.slicer.mrml.volumes import volume_from_node
+from OneShotSegLib.slicer.scribble_checks import Finding, check_scribbles
+
+BRUSH_VOXELS = 3.0
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a text with commas or semicolons between them."""
+    return [name.strip() for name in text.replace(";", ",").split(",") if name.strip()]
+
+
+def new_scribbles(ct: Any, names: list[str], catalog: StructureCatalog, scene: Any = None) -> Any:
+    """Add an empty segmentation for the strokes of a support.
+
+    Args:
+        ct: The support's volume node; the segmentation gets its geometry.
+        names: The structures.
+        catalog: Knows colours and terminology.
+        scene: Slicer's own if it is None.
+    """
+    scene = slicer.mrmlScene if scene is None else scene
+    name = scene.GenerateUniqueName(_("{name} scribbles").format(name=ct.GetName()))
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+    _add_segment(node, background_segment())
+    for structure in names:
+        add_structure(node, structure, catalog)
+    return node
+
+
+def add_structure(node: Any, name: str, catalog: StructureCatalog) -> str:
+    """Add an empty segment for a structure; its segment ID.
+
+    Raises:
+        InputError: If there is a segment of that name.
+    """
+    if name.strip().casefold() in {segment.GetName().strip().casefold() for _id, segment in segments_of(node)}:
+        raise InputError(_("There is a segment named {name} already.").format(name=name.strip()))
+    return _add_segment(node, catalog.describe(name, _next_value(node)))
+
+
+def _next_value(node: Any) -> int:
+    taken = set(segment_values(node).values())
+    return next(value for value in range(1, BACKGROUND_VALUE) if value not in taken)
+
+
+def _add_segment(node: Any, described: Segment) -> str:
+    segment = slicer.vtkSegment()
+    segment.SetName(described.name)
+    segment.SetColor(*described.color)
+    segment.SetLabelValue(described.value)
+    write_tags(segment, described)
+    segment_id = f"Segment_{described.value}"
+    node.GetSegmentation().AddSegment(segment, segment_id)
+    # Slicer may have given it the value of a shared labelmap; the study's value is in the tag.
+    segment.SetTag(VALUE_TAG, str(described.value))
+    return segment_id
+
+
+def first_structure(node: Any) -> str:
+    """ID of the first segment that is no background stroke; '' if there is none."""
+    background = BACKGROUND_NAME.casefold()
+    named = ((segment_id, segment.GetName()) for segment_id, segment in segments_of(node))
+    return next((segment_id for segment_id, name in named if name.strip().casefold() != background), "")
+
+
+def brush_diameter(ct: Any) -> float:
+    """A diameter in mm that paints strokes a few voxels wide."""
+    return round(float(BRUSH_VOXELS * np.median(ct.GetSpacing())), 1)
+
+
+def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
+    """Say what is missing before the scribbles of these nodes can be propagated."""
+    return check_content(*support_content(ct, node))
+
+
+def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """The same for what `support_content` gave; meant for a background thread."""
+    scribbles, overlaps = snapshot.merged_with_overlaps(volume)
+    return check_scribbles(scribbles, volume, overlaps)
+
+
+def support_content(ct: Any, node: Any) -> tuple[Volume, Snapshot]:
+    """The support's voxels (shared with its node) and a copy of the strokes.
+
+    Raises:
+        InputError: If one of the two is missing or cannot be used.
+    """
+    if ct is None:
+        raise InputError(_("Choose the CT of the support first."))
+    if node is None:
+        raise InputError(_("Choose the scribbles of the support, or make new ones, first."))
+    return volume_from_node(ct, copy=False), Snapshot.of(node)

@@ -1,0 +1,1 @@
+"""The review of a study in the scene: cases, decisions, corrections."""

@@ -1,0 +1,226 @@
+"""The review of a study: its cases, the doubtful first, and decisions that are on disk at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.scoring.suggestion import choose
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
+from OneShotSegLib.study.quality import CaseQuality, read_quality
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
+
+SUGGESTED = 3
+"""As many as are corrected at a sitting; with each decision they are chosen anew."""
+
+
+@dataclass(frozen=True)
+class ReviewRow:
+    """One case as the table shows it.
+
+    Attributes:
+        case: Name.
+        state: What was decided.
+        score: 0-1; None for a case that failed.
+        structures: Name to score.
+        worst: Name of the structure to look at first, '' if there is none.
+        comment: The reviewer's words.
+        notes: Warnings, or why the case failed.
+        has_edit: Whether there is a corrected mask.
+        suggested: Whether it is among the cases whose correction would teach most.
+    """
+
+    case: str
+    state: ReviewState
+    score: float | None
+    structures: Mapping[str, float]
+    worst: str
+    comment: str
+    notes: tuple[str, ...]
+    has_edit: bool
+    suggested: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no result."""
+        return self.score is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for a decision."""
+        return self.state == "pending" and not self.failed
+
+
+class ReviewSession:
+    """The cases of a study folder and what was decided of them.
+
+    Every decision is written at once. After a restart, a new session on the same folder goes on where the last one was.
+    """
+
+    def __init__(self, study: StudyPaths) -> None:
+        """Open a study folder.
+
+        Raises:
+            InputError: If the ledger is broken.
+        """
+        self.study = study
+        self._ledger = ReviewLedger.load(study.review)
+        self._rows: tuple[ReviewRow, ...] = ()
+        self._qualities: dict[str, CaseQuality] = {}
+        self._read_at: dict[str, int] = {}
+        self.refresh()
+
+    @property
+    def rows(self) -> tuple[ReviewRow, ...]:
+        """All cases; those that failed first, then by score, the doubtful first."""
+        return self._rows
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a decision to take back."""
+        return self._ledger.can_undo
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many cases are decided, of how many."""
+        results = [row for row in self._rows if not row.failed]
+        return sum(not row.is_open for row in results), len(results)
+
+    def refresh(self) -> None:
+        """Look at the folder again: cases that were done since, edits, files that went away.
+
+        Raises:
+            InputError: If the study folder vanished.
+        """
+        self._require_folder()
+        folders = sorted(self.study.cases_folder.iterdir()) if self.study.cases_folder.is_dir() else []
+        cases = [CasePaths(folder) for folder in folders if folder.is_dir()]
+        self._qualities = {case.name: self._quality(case) for case in cases if case.is_done}
+        self._ledger.ensure_cases(self._qualities.values())
+        suggested = self._suggested()
+        rows = [
+            replace(self._row(case), suggested=case.name in suggested)
+            for case in cases
+            if case.name in self._qualities or case.failure.is_file()
+        ]
+        self._rows = tuple(sorted(rows, key=lambda row: (-1.0 if row.score is None else row.score, row.case)))
+
+    def _suggested(self) -> set[str]:
+        """The cases to correct first; none while there are too few to choose from."""
+        if len(self._qualities) <= SUGGESTED:
+            return set()
+        states = [self._ledger[name].state for name in self._qualities]
+        waiting = [place for place, state in enumerate(states) if state == "pending"]
+        known = [place for place, state in enumerate(states) if state in TRUSTED_STATES]
+        return {one.case for one in choose(list(self._qualities.values()), waiting, known, SUGGESTED)}
+
+    def _quality(self, case: CasePaths) -> CaseQuality:
+        written_at = case.quality.stat().st_mtime_ns
+        known = self._qualities.get(case.name)
+        if known is None or self._read_at.get(case.name) != written_at:
+            known = read_quality(case.quality)
+            self._read_at[case.name] = written_at
+        return known
+
+    def _row(self, case: CasePaths) -> ReviewRow:
+        quality = self._qualities.get(case.name)
+        if quality is None:
+            return ReviewRow(case.name, "pending", None, {}, "", "", (_failure(case.failure),), False)
+        entry = self._ledger[case.name]
+        scores = {structure.name: structure.score for structure in quality.structures}
+        worst = quality.worst.name if quality.worst else ""
+        notes = tuple(quality.warnings)
+        return ReviewRow(
+            case.name, entry.state, quality.score, scores, worst, entry.comment, notes, case.edited_mask.is_file()
+        )
+
+    def row(self, case: str) -> ReviewRow:
+        """The row of a case.
+
+        Raises:
+            InputError: If there is no such case.
+        """
+        for row in self._rows:
+            if row.case == case:
+                return row
+        raise InputError(_("{case}: expected a case of this study, found none of that name.").format(case=case))
+
+    def position(self, case: str) -> int:
+        """The row number of a case, -1 if there is none."""
+        return next((number for number, row in enumerate(self._rows) if row.case == case), -1)
+
+    def neighbour(self, case: str, step: int) -> str:
+        """The case so many rows further; the first or last one at the ends; '' if there are no cases."""
+        if not self._rows:
+            return ""
+        at = self.position(case)
+        target = 0 if at < 0 else min(max(at + step, 0), len(self._rows) - 1)
+        return self._rows[target].case
+
+    def next_open(self, case: str) -> str:
+        """The next case that waits for a decision, after this one and from the top again; '' if all are decided."""
+        at = self.position(case) + 1
+        order = (*self._rows[at:], *self._rows[:at])
+        return next((row.case for row in order if row.is_open and row.case != case), "")
+
+    def open_cases(self) -> tuple[str, ...]:
+        """The cases that were not accepted (nor corrected)."""
+        return tuple(row.case for row in self._rows if row.state not in ("accepted", "edited"))
+
+    def accept(self, case: str) -> tuple[str, ...]:
+        """Accept a case as it is, or its corrected mask if there is one; notes of the ledger, if any."""
+        return self._decide(case, "edited" if self.row(case).has_edit else "accepted")
+
+    def reject(self, case: str) -> tuple[str, ...]:
+        """Reject a case."""
+        return self._decide(case, "rejected")
+
+    def comment(self, case: str, text: str) -> tuple[str, ...]:
+        """Note the reviewer's words; the decision stays."""
+        return self._decide(case, self.row(case).state, text)
+
+    def _decide(self, case: str, state: ReviewState, comment: str | None = None) -> tuple[str, ...]:
+        self._require_folder()
+        if self.row(case).failed:
+            raise InputError(_("{case}: there is no result to decide on; the case failed.").format(case=case))
+        self._ledger.decide(case, state, comment)
+        return self._save()
+
+    def undo(self) -> str:
+        """Take back the last decision of this session; the case it was about, '' if there was none."""
+        self._require_folder()
+        entry = self._ledger.undo()
+        if entry is None:
+            return ""
+        self._save()
+        return entry.case
+
+    def _save(self) -> tuple[str, ...]:
+        try:
+            notes = self._ledger.save()
+        except OSError as error:
+            self._ledger.undo()
+            text = _("The decision could not be written to {path}: {reason}.")
+            raise InputError(text.format(path=self.study.review, reason=error.strerror or error)) from error
+        self.refresh()
+        return notes
+
+    def _require_folder(self) -> None:
+        if not self.study.root.is_dir():
+            text = _("{path}: the study folder is no longer there.")
+            raise InputError(text.format(path=self.study.root))
+
+
+def mask_to_show(case: CasePaths) -> Path:
+    """The corrected mask if there is one, else the pseudo mask."""
+    return case.edited_mask if case.edited_mask.is_file() else case.pseudo_mask
+
+
+def _failure(path: Path) -> str:
+    try:
+        return str(read_json(path)["error"])
+    except (InputError, KeyError, TypeError):
+        return _("The case failed.")

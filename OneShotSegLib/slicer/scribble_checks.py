@@ -1,0 +1,139 @@
+"""What is missing in the scribbles of a support before they can be propagated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.intensity import BODY_HU, check_ct
+from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.mrml.segmentations import Overlap
+
+FEW_VOXELS = 10
+OUTSIDE_SHARE = 0.2
+COARSE_STEP = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to say of the scribbles.
+
+    Attributes:
+        severity: "error" forbids propagating, "warning" does not.
+        text: One sentence.
+    """
+
+    severity: Literal["error", "warning"]
+    text: str
+
+    @property
+    def forbids(self) -> bool:
+        """Whether propagating makes no sense until it is put right."""
+        return self.severity == "error"
+
+
+def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ...] = ()) -> tuple[Finding, ...]:
+    """Say what is missing or wrong; nothing if all is well.
+
+    Args:
+        scribbles: The strokes on the CT's grid.
+        ct: The support, HU.
+        overlaps: Segments that share voxels.
+    """
+    at, values = _painted(scribbles.volume.array)
+    counts = np.bincount(values, minlength=256)
+    structures = [segment for segment in scribbles.segments if not segment.is_background_stroke]
+    return (
+        *_check_ct(ct),
+        *_check_background(scribbles, counts),
+        *_check_structures(structures, counts),
+        *_check_names(scribbles.segments),
+        *(_overlap(pair) for pair in overlaps),
+        *_check_inside(at, values, structures, ct),
+    )
+
+
+def _painted(array: NDArray) -> tuple[NDArray, NDArray]:
+    """Voxels and values of the strokes; slice by slice, so that Python's lock is never held for long."""
+    found = []
+    for number, plane in enumerate(array):
+        rows, columns = np.nonzero(plane)
+        if len(rows):
+            found.append(np.stack([np.full(len(rows), number), rows, columns], axis=1))
+    at = np.concatenate(found) if found else np.zeros((0, 3), dtype=np.int64)
+    return at, array[tuple(at.T)]
+
+
+def _error(text: str) -> Finding:
+    return Finding("error", text)
+
+
+def _warning(text: str) -> Finding:
+    return Finding("warning", text)
+
+
+def _check_ct(ct: Volume) -> Iterator[Finding]:
+    try:
+        check_ct(ct.array, _("Support"))
+    except InputError as error:
+        yield _error(str(error))
+
+
+def _check_background(scribbles: LabelMap, counts: NDArray) -> Iterator[Finding]:
+    background = [segment for segment in scribbles.segments if segment.is_background_stroke]
+    if not background:
+        yield _error(_("There is no segment named {name}.").format(name=BACKGROUND_NAME))
+    elif not any(counts[segment.value] for segment in background):
+        yield _error(_("There is no background stroke yet: paint a few around the structures."))
+
+
+def _check_structures(structures: list[Segment], counts: NDArray) -> Iterator[Finding]:
+    if not structures:
+        yield _error(_("There is no structure yet: add one and paint strokes on it."))
+    for segment in structures:
+        if counts[segment.value] == 0:
+            yield _error(_("{name} has no strokes yet.").format(name=segment.name))
+        elif counts[segment.value] < FEW_VOXELS:
+            text = _("{name} has only {count} painted voxels: a few longer strokes work better.")
+            yield _warning(text.format(name=segment.name, count=int(counts[segment.value])))
+
+
+def _check_names(segments: tuple[Segment, ...]) -> Iterator[Finding]:
+    names = [segment.name.strip().casefold() for segment in segments]
+    for segment, name in zip(segments, names, strict=True):
+        if names.count(name) > 1 and names.index(name) == segments.index(segment):
+            yield _error(_("Two segments are named {name}: give each its own name.").format(name=segment.name))
+
+
+def _overlap(pair: Overlap) -> Finding:
+    text = _("{first} and {second} share {count} voxels: erase one of the two there.")
+    return _error(text.format(first=pair.first, second=pair.second, count=pair.voxels))
+
+
+def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: Volume) -> Iterator[Finding]:
+    outside = air_around(ct.array)
+    coarse = tuple(np.minimum(at // COARSE_STEP, np.array(outside.shape) - 1).T)
+    astray = outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)
+    for segment in structures:
+        own = astray[values == segment.value]
+        share = float(own.mean()) if len(own) else 0.0
+        if share > OUTSIDE_SHARE:
+            text = _("{name}: {percent} % of its strokes lie in the air outside the body.")
+            yield _warning(text.format(name=segment.name, percent=round(100 * share)))
+
+
+def air_around(hu: NDArray) -> NDArray[np.bool_]:
+    """The air that reaches the volume's sides, on every fourth voxel: airways and lungs do not count."""
+    air = hu[::COARSE_STEP, ::COARSE_STEP, ::COARSE_STEP] < BODY_HU
+    parts, _count = ndimage.label(air)
+    sides = [parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1]]
+    reaching = np.unique(np.concatenate([side.ravel() for side in sides]))
+    return np.isin(parts, reaching[reaching > 0])

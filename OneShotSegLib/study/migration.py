@@ -1,0 +1,40 @@
+"""Studies of older formats, read as what they would be today; nothing on disk is changed by reading.
+
+Version 1 (OneShotSeg 0.1) had other names for some settings and for one measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SETTINGS_OF_VERSION_1 = {
+    "following": "tracking",
+    "coarse_jumps": "coarse_passes",
+    "fine_jumps": "fine_passes",
+    "reach": "limit_extent",
+    "reach_across": "extent_across",
+    "reach_along": "extent_along",
+    "shortest_reach_mm": "shortest_extent_mm",
+}
+MEASURES_OF_VERSION_1 = {"solidity": "core_dice"}
+
+
+def migrated_description(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a study.json of any version that is known, in the words of the present one."""
+    if content.get("version") != 1 or not isinstance(content.get("settings"), dict):
+        return dict(content)
+    return {**content, "settings": _renamed(content["settings"], SETTINGS_OF_VERSION_1)}
+
+
+def migrated_measures(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A structure's measures of any version, in the words of the present one; quality.json has no version."""
+    return {MEASURES_OF_VERSION_1.get(name, name): value for name, value in entry.items()}
+
+
+def _renamed(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The same content with other names, at every depth."""
+    return {
+        names.get(name, name): _renamed(value, names) if isinstance(value, dict) else value
+        for name, value in content.items()
+    }

@@ -1,0 +1,36 @@
+"""How long each step of a piece of work takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+OnStep = Callable[[str], None]
+
+
+def ignore_steps(step: str) -> None:
+    """An ``on_step`` that does nothing."""
+
+
+class StepTimer:
+    """Times named steps and announces each as it begins.
+
+    Attributes:
+        seconds: Time of each step that ended without an error, by name, in the order of their ends.
+
+    Args:
+        on_step: Called with each step's name as it begins.
+    """
+
+    def __init__(self, on_step: OnStep = ignore_steps) -> None:
+        self._on_step = on_step
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, step: str) -> Iterator[None]:
+        """Time the block as this step."""
+        self._on_step(step)
+        started = time.perf_counter()
+        yield
+        self.seconds[step] = round(time.perf_counter() - started, 3)

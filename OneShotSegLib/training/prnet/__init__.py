@@ -1,0 +1,1 @@
+"""Self-supervised training of PRNet (Lei et al., section III-A)."""

@@ -1,0 +1,1 @@
+"""Training of a segmentation network on the noisy labels of a study (Lei et al., section III-D)."""

@@ -1,0 +1,242 @@
+"""`oneshotseg train-seg`: a segmentation network from a reviewed study."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.events import Emit, ignore_events
+from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
+from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
+from OneShotSegLib.study.layout import write_json
+from OneShotSegLib.training.parallel import Ranks, join_ranks
+from OneShotSegLib.training.prnet.command import in_words
+from OneShotSegLib.training.segmentation.cases import CaseSource, choose_spacing, load_cases, study_sources
+from OneShotSegLib.training.segmentation.curves import draw_curves
+from OneShotSegLib.training.segmentation.label_correction import CorrectionName
+from OneShotSegLib.training.segmentation.loss import segmentation_loss
+from OneShotSegLib.training.segmentation.trainer import SegmentationProgress, SegmentationSettings, SegmentationTrainer
+
+CURVES_FILE = "training.png"
+HISTORY_FILE = "training.json"
+STAGE = "segmentation"
+MOST_HELD_OUT = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationTrainingRequest:
+    """What `oneshotseg train-seg` is asked to do.
+
+    Attributes:
+        study: The study folder.
+        output: The model folder.
+        correction: What is done about noisy labels.
+        network: Architecture's name.
+        base_channels: Its width.
+        patch_size: Voxels [z, y, x].
+        spacing: Working voxel size, mm [z, y, x]; None for what suits the CTs.
+        structures: Names or values of the structures to learn; empty for all.
+        steps: Optimiser steps.
+        batch_size: Patches of a step.
+        rounds: Rounds of label correction.
+        hold_out: Share of the cases on which the model is chosen, by their own pseudo labels.
+        learning_rate: Peak learning rate.
+        seed: Seed of everything random.
+        device: Where to train.
+        precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 where the device has it in hardware.
+    """
+
+    study: Path
+    output: Path
+    correction: CorrectionName = CorrectionName.none
+    network: str = "unet"
+    base_channels: int = 12
+    patch_size: tuple[int, int, int] = (32, 48, 48)
+    spacing: tuple[float, float, float] | None = None
+    structures: Sequence[str] = ()
+    steps: int = 2000
+    batch_size: int = 2
+    rounds: int = 5
+    hold_out: float = 0.1
+    learning_rate: float = 2e-3
+    seed: int = 0
+    device: str = "auto"
+    precision: str = "auto"
+
+
+def train_segmentation(request: SegmentationTrainingRequest, emit: Emit = ignore_events) -> Path:
+    """Train a segmentation network on the cases of a study that were not rejected, going on where a run was cut off.
+
+    Returns:
+        The model's file.
+
+    Raises:
+        InputError: If study, output or settings cannot be used.
+    """
+    _check_output(request.output)
+    with join_ranks(request.device) as (ranks, device):
+        return _train(request, ranks, device, emit if ranks.leads else ignore_events)
+
+
+def _train(request: SegmentationTrainingRequest, ranks: Ranks, device: torch.device, emit: Emit) -> Path:
+    file = request.output / MODEL_FILE
+    fields: dict[str, Any]
+    emit("started", cases=[STAGE], study=str(request.study))
+    emit("case_started", case=STAGE)
+    if file.exists():
+        described, fields = load_segmentation(file)[1], {"resumed": True}
+    else:
+        trainer = _trainer(request, file, device, ranks, emit)
+        started = time.perf_counter()
+        described = trainer.run(lambda progress: _emit_step(progress, emit))
+        if ranks.leads:
+            write_json(request.output / HISTORY_FILE, trainer.state.history)
+            draw_curves(trainer.state.history, request.output / CURVES_FILE)
+        fields = {"seconds": round(time.perf_counter() - started, 3), **described.metrics}
+    emit("case_done", case=STAGE, score=_score(described), **fields)
+    emit("finished", done=1, failed=0, model=str(file))
+    return file
+
+
+def _check_output(folder: Path) -> None:
+    if folder.is_file():
+        raise InputError(f"{folder}: expected a folder for the model, found a file.")
+    ours = {MODEL_FILE, CURVES_FILE, HISTORY_FILE, f"{MODEL_FILE}.training"}
+    if folder.is_dir() and any(entry.name not in ours and entry.name[0] != "." for entry in folder.iterdir()):
+        raise InputError(f"{folder}: expected an empty folder or a training of ours, found a folder with other files.")
+
+
+def _trainer(
+    request: SegmentationTrainingRequest, file: Path, device: torch.device, ranks: Ranks, emit: Emit
+) -> SegmentationTrainer:
+    sources, structures = study_sources(request.study)
+    info = _info(request, sources, _chosen(structures, request.structures))
+    emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
+    learnt, kept_out = split(sources, request.hold_out, request.seed)
+    cases = load_cases([*learnt, *kept_out], info, device)
+    settings = SegmentationSettings(
+        steps=request.steps,
+        batch_size=request.batch_size,
+        learning_rate=request.learning_rate,
+        correction=request.correction,
+        rounds=request.rounds,
+        seed=request.seed,
+        bfloat16=_is_bfloat16(request.precision, device),
+    )
+    trainer = SegmentationTrainer(info, settings, cases[: len(learnt)], cases[len(learnt) :], file, device, ranks)
+    seconds = estimate_seconds(trainer)
+    text = f"About {in_words(seconds)} for {settings.steps} steps on {describe_device(device)}."
+    emit("planned", text=text, seconds=round(seconds))
+    return trainer
+
+
+def _info(
+    request: SegmentationTrainingRequest, sources: Sequence[CaseSource], chosen: tuple[Segment, ...]
+) -> SegmentationInfo:
+    if request.network not in NETWORKS:
+        raise InputError(f"Expected a network of {', '.join(NETWORKS)}, found {request.network!r}.")
+    spacing = request.spacing or choose_spacing(sources)
+    training = {"study": request.study.resolve().name, "trained_on": [source.name for source in sources]}
+    try:
+        return SegmentationInfo(
+            request.network, request.base_channels, request.patch_size, spacing, chosen, training=training
+        )
+    except ValueError as error:
+        raise InputError(f"The network cannot be built: {error}.") from error
+
+
+def _chosen(structures: tuple[Segment, ...], wanted: Sequence[str]) -> tuple[Segment, ...]:
+    """The structures that are asked for by name (any case) or value."""
+    if not wanted:
+        return structures
+    known = {s.name.casefold(): s for s in structures} | {str(s.value): s for s in structures}
+    missing = [name for name in wanted if name.strip().casefold() not in known]
+    if missing:
+        names = ", ".join(f"{s.name} ({s.value})" for s in structures)
+        raise InputError(f"Expected structures of {names}; found {missing[0]!r}.")
+    found = {known[name.strip().casefold()].value for name in wanted}
+    return tuple(s for s in structures if s.value in found)
+
+
+def split(sources: Sequence[CaseSource], share: float, seed: int) -> tuple[list[CaseSource], list[CaseSource]]:
+    """Cases to learn from and cases held out, at most six; pending ones are held out before trusted ones.
+
+    With fewer than four cases none is held out.
+    """
+    count = min(MOST_HELD_OUT, round(len(sources) * share)) if len(sources) >= 4 else 0
+    if len(sources) >= 4 and share > 0:
+        count = max(1, count)
+    order = np.random.default_rng(seed).permutation(len(sources))
+    by_trust = sorted(order, key=lambda number: sources[number].trusted)
+    held = {int(number) for number in by_trust[:count]}
+    learnt = [source for number, source in enumerate(sources) if number not in held]
+    return learnt, [sources[number] for number in sorted(held)]
+
+
+def _is_bfloat16(precision: str, device: torch.device) -> bool:
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise InputError(f"Expected a precision of auto, float32 or bfloat16, found {precision!r}.")
+    return is_fast_in_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+
+
+def estimate_seconds(trainer: SegmentationTrainer) -> float:
+    """About how long a training will take here: one step and one window are timed, nothing of the training changes."""
+    settings, noisy = trainer.settings, [case for case in trainer.training if not case.trusted]
+    network = copy.deepcopy(trainer.network)
+    batch = trainer.sampler.draw(trainer.training, torch.Generator().manual_seed(0))
+    step = min(_timed(lambda: _whole_step(network, trainer, batch)) for _ in range(2))
+    network.eval()
+    with torch.no_grad():
+        window = _timed(lambda: network(batch.images[:1]))
+    patch = np.asarray(trainer.info.patch_size)
+
+    def windows(cases: Sequence) -> float:
+        extents = [[part.stop - part.start for part in case.focus] for case in cases]
+        return sum(float(np.prod(np.ceil(np.maximum(np.asarray(e) / patch - 0.25, 0.1) / 0.75))) for e in extents)
+
+    rounds = len(settings.round_steps) * windows(noisy) + len(settings.check_steps) * windows(trainer.held_out)
+    return step * (settings.steps - trainer.files.steps_done()) + window * rounds
+
+
+def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch) -> None:  # type: ignore[no-untyped-def]
+    trainer.sampler.draw(trainer.training, torch.Generator().manual_seed(1))
+    network.train()
+    with torch.autocast(trainer.device.type, torch.bfloat16, enabled=trainer.settings.bfloat16):
+        logits = network(batch.images)
+    segmentation_loss(logits, batch).backward()
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _timed(work) -> float:  # type: ignore[no-untyped-def]
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _emit_step(progress: SegmentationProgress, emit: Emit) -> None:
+    held_out = "" if progress.held_out is None else f", held out {progress.held_out:.3f}"
+    words = f"{progress.doing}, step {progress.step} of {progress.steps}, loss {progress.loss:.3f}{held_out}"
+    emit(
+        "step",
+        case=STAGE,
+        step=words,
+        fraction=round(progress.step / progress.steps, 4),
+        loss=round(progress.loss, 5),
+        held_out_dice=progress.held_out,
+        stability=progress.stability,
+        seconds_left=round(progress.seconds_left),
+    )
+
+
+def _score(info: SegmentationInfo) -> float:
+    return round(float(info.metrics.get("held_out_dice", 0.0)), 4)

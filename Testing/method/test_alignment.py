@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.alignment import (
+    AlignmentSettings,
+    ControlGrid,
+    _least_jacobian,
+    align,
+    mind_ssc,
+    prepare_alignment,
+)
+from OneShotSegLib.method.fitting import AffineMap
+from OneShotSegLib.method.propagation import PreparedCT
+from OneShotSegLib.networks.patches import PatchSource
+
+SPACING = np.array([3.0, 4.0, 4.0])
+SHAPE = (56, 44, 44)
+SETTINGS = AlignmentSettings()
+IDENTITY = AffineMap(np.zeros(3), np.eye(3), np.zeros(3))
+# Row vectors times this: a small turn and growth, with a shift.
+AFFINE = AffineMap(
+    np.array([80.0, 85.0, 85.0]), np.eye(3) * 1.05 + np.eye(3)[[1, 2, 0]] * 0.04, np.array([90.0, 80, 85])
+)
+
+
+def prepared(array: np.ndarray, origin: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PreparedCT:
+    volume = Volume.create(array.astype(np.float32), SPACING, origin)
+    source = PatchSource.from_volume(volume)
+    return PreparedCT(volume, source, source, volume)
+
+
+def texture() -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=SHAPE)
+    smooth = gaussian_filter(noise, 2.0)
+    return np.clip(0.5 + 0.2 * smooth / smooth.std(), 0, 1)
+
+
+def strokes() -> np.ndarray:
+    return np.random.default_rng(1).uniform([60, 65, 65], [105, 110, 110], (60, 3))
+
+
+def bump(positions: np.ndarray) -> np.ndarray:
+    """A smooth displacement of up to 8 mm around the strokes."""
+    distance = np.linalg.norm(positions - 85.0, axis=-1, keepdims=True)
+    return np.exp(-((distance / 40) ** 2)) * np.array([4.0, 5.0, -4.5])
+
+
+def warped(array: np.ndarray, affine: AffineMap) -> np.ndarray:
+    """The query in which support position x lies at affine(x + bump(x))."""
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in SHAPE], indexing="ij"), axis=-1)
+    goal = affine.inverse()(index * SPACING)
+    source = goal
+    for _ in range(20):
+        source = goal - bump(source)
+    return map_coordinates(array, np.moveaxis(source / SPACING, -1, 0), order=3, mode="constant")
+
+
+def aligned(support: PreparedCT, query: PreparedCT, affine: AffineMap = IDENTITY):
+    reference = prepare_alignment(support, strokes(), SETTINGS)
+    return align(reference, query, affine, SETTINGS)
+
+
+@pytest.mark.parametrize("affine", [IDENTITY, AFFINE], ids=["identity", "affine"])
+def test_a_smooth_displacement_of_8_mm_is_recovered_to_about_a_voxel(affine):
+    image = texture()
+    found = aligned(prepared(image), prepared(warped(image, affine)), affine)
+    truth = affine(strokes() + bump(strokes()))
+    error = np.linalg.norm(affine(strokes()) + found(strokes()) - truth, axis=1)
+    without = np.linalg.norm(affine(strokes()) - truth, axis=1)
+    assert without.mean() > 5
+    assert error.mean() < 2.5
+    assert error.max() < 5
+    assert found.distance[1] < found.distance[0]
+
+
+def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel():
+    shift = np.array([1.3, -1.8, 1.2])
+    image = texture()
+    moved = map_coordinates(image, np.indices(SHAPE) - (shift / SPACING)[:, None, None, None], order=3, mode="nearest")
+    found = aligned(prepared(image), prepared(moved))(strokes())
+    np.testing.assert_allclose(found.mean(axis=0), shift, atol=0.4)
+    whole = replace(SETTINGS, between_voxels=False)
+    reference = prepare_alignment(prepared(image), strokes(), whole)
+    rounded = align(reference, prepared(moved), IDENTITY, whole)(strokes())
+    assert np.abs(rounded.mean(axis=0) - shift).max() > 0.8
+
+
+def test_the_same_image_stays_where_it_is():
+    image = prepared(texture())
+    assert np.abs(aligned(image, image)(strokes())).max() < 1e-6
+
+
+def test_outside_the_box_nothing_moves_and_inside_it_fades():
+    image = texture()
+    found = aligned(prepared(image), prepared(warped(image, IDENTITY)))
+    low, high = found.box.low, found.box.low + found.box.size_mm
+    middle = (low + high) / 2
+    faces = np.stack([middle * np.array([0, 1, 1]) + low * np.array([1, 0, 0]), high, low - 1, high + 300])
+    np.testing.assert_allclose(found(faces), 0, atol=1e-4)
+    way = np.linspace(middle, [low[0], middle[1], middle[2]], 200)
+    assert np.linalg.norm(np.diff(found(way), axis=0), axis=1).max() < 1.0
+
+
+def test_the_same_inputs_give_the_same_displacement():
+    image = texture()
+    query = prepared(warped(image, AFFINE))
+    first, second = (aligned(prepared(image), query, AFFINE)(strokes()) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_query_that_lacks_a_third_of_the_box_is_aligned_where_it_is_seen():
+    image = texture()
+    cut = 28
+    query = prepared(warped(image, IDENTITY)[cut:], (cut * SPACING[0], 0, 0))
+    found = aligned(prepared(image), query)
+    seen = strokes()[strokes()[:, 0] > cut * SPACING[0] + 10]
+    assert np.linalg.norm(found(seen) - bump(seen), axis=1).mean() < 4
+    assert np.linalg.norm(found(strokes()), axis=1).max() < sum(SETTINGS.radii_mm) + 1
+
+
+def test_a_query_wholly_out_of_view_moves_nothing():
+    image = texture()
+    found = aligned(prepared(image), prepared(image, (5000.0, 0, 0)))
+    assert np.all(found(strokes()) == 0)
+    assert found.fields == ()
+
+
+def test_an_unlike_image_never_folds_the_map():
+    other = np.random.default_rng(5).uniform(size=SHAPE)
+    found = aligned(prepared(texture()), prepared(other))
+    assert all(_least_jacobian(field, found.box) > 0 for field in found.fields)
+
+
+def test_volumes_smaller_than_the_box_work():
+    small = texture()[:6, :5, :4]
+    settings = AlignmentSettings(margin_mm=20)
+    support = prepared(small)
+    reference = prepare_alignment(support, np.array([[6.0, 8.0, 8.0]]), settings)
+    found = align(reference, support, IDENTITY, settings)
+    assert np.abs(found(np.array([[6.0, 8.0, 8.0]]))).max() < 1e-6
+
+
+def test_the_box_holds_the_strokes_and_their_margin():
+    box = ControlGrid.around(strokes(), SPACING, SETTINGS)
+    assert (box.low <= strokes().min(axis=0) - SETTINGS.margin_mm).all()
+    assert (box.low + box.size_mm >= strokes().max(axis=0) + SETTINGS.margin_mm).all()
+
+
+def test_descriptors_do_not_change_with_contrast_and_brightness():
+    image = torch.as_tensor(texture(), dtype=torch.float32)
+    torch.testing.assert_close(mind_ssc(image), mind_ssc(0.4 * image + 0.3), atol=1e-2, rtol=0)

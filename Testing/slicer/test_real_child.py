@@ -1,0 +1,80 @@
+"""The panel and the real command line: two phantom queries, cancel in mid-run, and the rest at the second start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import MAX_BLOCKED_SECONDS, Heart, Session
+
+# In a process of its own: this one must stay without torch, as Slicer's does.
+MAKE_WEIGHTS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from OneShotSegLib.networks.checkpoint import PRNetInfo, save_prnet
+from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
+torch.manual_seed(0)
+coarse = PRNetInfo("coarse", 4, (16, 32, 16), (6.0, 6.0, 6.0), (700.0, 500.0, 500.0))
+fine = replace(coarse, stage="fine", spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0))
+for info, name in ((coarse, COARSE_FILE), (fine, FINE_FILE)):
+    save_prnet(Path(sys.argv[1]) / name, info.build(), info)
+"""
+PATIENCE = 400.0
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small networks that never learnt anything: what they find is of no matter here."""
+    folder = tmp_path_factory.mktemp("weights")
+    subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, str(folder)], check=True)
+    return folder
+
+
+def test_two_queries_in_the_real_child_process(
+    application: Any, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from OneShotSegLib.slicer.jobs import dependencies
+    from OneShotSegLib.slicer.mrml.segmentations import describe_segments
+    from OneShotSegLib.slicer.sample_data import load_cohort
+
+    monkeypatch.setattr(dependencies.Dependencies, "missing", lambda self: ())
+    session = Session(application, tmp_path / "settings")
+    try:
+        support, *queries, scribbles = load_cohort(3, coarseness=3.0)
+        session.parameters.support_volume = support
+        session.parameters.scribbles = scribbles
+        session.parameters.batch_volumes = queries
+        session.parameters.study_folder = str(tmp_path / "study")
+        session.parameters.weights = str(weights)
+        session.parameters.device = "cpu"
+        session.settle()
+        heart = Heart()
+        heart.start()
+        session.ui.propagateButton.click()
+        session.until(lambda: session.panel.controller.busy)
+        controller = session.panel.controller
+        session.until(lambda: controller.progress.case == "phantom_02" or not controller.busy, PATIENCE)
+        assert controller.busy, session.message
+        session.ui.cancelButton.click()
+        session.until_idle(PATIENCE)
+        assert "ancelled" in session.message, session.ui.logText.toPlainText()
+        assert [row[0] for row in session.rows] == ["phantom_01"]
+
+        session.ui.propagateButton.click()
+        session.until(lambda: session.panel.controller.busy)
+        session.until_idle(PATIENCE)
+        blocked = heart.stop()
+        assert session.message.startswith("Done: 2 cases"), session.ui.logText.toPlainText()
+        assert session.panel.controller.progress.resumed == 1
+        assert sorted(row[0] for row in session.rows) == ["phantom_01", "phantom_02"]
+        names = [segment.name for segment in describe_segments(session.panel.review.case_nodes.mask_node("phantom_02"))]
+        assert names == [segment.name for segment in describe_segments(scribbles)[:-1]]
+        print(f"longest pause {1000 * blocked:.0f} ms, longest tick {1000 * session.panel.longest_tick:.0f} ms")
+        assert blocked < MAX_BLOCKED_SECONDS, f"blocked for {1000 * blocked:.0f} ms"
+    finally:
+        session.close()

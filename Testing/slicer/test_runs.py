@@ -1,0 +1,273 @@
+"""The child process and what becomes of a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from OneShotSegLib.events import Event, parse_event
+from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
+from OneShotSegLib.slicer.jobs.interpreter import child_environment
+from OneShotSegLib.slicer.jobs.process import ChildProcess
+from OneShotSegLib.slicer.jobs.progress import RunProgress, format_seconds
+from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+
+posix = pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX's")
+
+
+def child(code: str) -> ChildProcess:
+    return ChildProcess([sys.executable, "-c", code], child_environment())
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.01)
+    return result
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_both_outputs_of_a_child_arrive_line_by_line() -> None:
+    process = child("import sys; print('a'); print('ä', file=sys.stderr); sys.stdout.write('no newline')")
+    until(lambda: process.exit_status is not None)
+    assert sorted(process.lines()) == [("err", "ä"), ("out", "a"), ("out", "no newline")]
+    assert process.exit_status == 0
+
+
+def test_taking_lines_never_waits() -> None:
+    process = child("import time; time.sleep(60)")
+    began = time.perf_counter()
+    assert process.lines() == []
+    assert process.exit_status is None
+    assert time.perf_counter() - began < 0.05
+    process.kill()
+    until(lambda: process.exit_status is not None)
+
+
+@posix
+def test_killing_ends_what_the_child_started_too() -> None:
+    code = "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
+    process = child(code)
+    grandchild = int(until(process.lines)[0][1])
+    process.kill()
+    until(lambda: not alive(grandchild))
+    until(lambda: process.exit_status is not None)
+
+
+def test_a_program_that_is_not_there_is_said() -> None:
+    process = ChildProcess(["/no/such/program"], child_environment())
+    assert until(lambda: process.exit_status) == 127
+    assert process.lines() == [("err", "/no/such/program: No such file or directory")]
+
+
+def test_a_child_that_is_ended_before_it_began_does_not_live_on() -> None:
+    process = child("import time; time.sleep(600)")
+    process.kill()
+    assert until(lambda: process.exit_status) != 0
+
+
+@posix
+def test_a_grandchild_that_holds_the_pipes_does_not_keep_a_run_alive_for_ever() -> None:
+    process = child("import subprocess; subprocess.Popen(['sleep', '600'])")
+    until(lambda: process.exit_status is not None)
+
+
+@pytest.mark.parametrize("line", ["", "text", "{}", "[1]", '{"event": 3}', '{"event": "later"}', '{"event": "step"'])
+def test_lines_that_are_no_event_we_know_are_none(line: str) -> None:
+    assert parse_event(line) is None
+
+
+def test_an_event_keeps_fields_that_are_new_and_survives_wrong_ones() -> None:
+    event = parse_event('{"event": "step", "case": null, "fraction": "half", "cases": 3, "new": 1}')
+    assert event is not None
+    assert (event.case, event.number("fraction"), event.texts("cases"), event.fields["new"]) == ("", 0.0, (), 1)
+
+
+class FakeChild:
+    """A child whose words and end are given."""
+
+    def __init__(self) -> None:
+        self.exit_status: int | None = None
+        self.words: list[tuple[str, str]] = []
+        self.interrupted = self.killed = 0
+
+    def lines(self) -> list[tuple[str, str]]:
+        words, self.words = self.words, []
+        return words
+
+    def interrupt(self) -> None:
+        self.interrupted += 1
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+
+class Ears:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.log: list[str] = []
+        self.outcome: JobOutcome | None = None
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def on_log(self, line: str) -> None:
+        self.log.append(line)
+
+    def on_end(self, outcome: JobOutcome) -> None:
+        self.outcome = outcome
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def work() -> tuple[Worker, FakeChild, Ears, Clock]:
+    process, ears, clock = FakeChild(), Ears(), Clock()
+
+    def launch(command: Sequence[str], environment: Mapping[str, str]) -> FakeChild:
+        assert list(command[1:3]) == ["-m", "OneShotSegLib"]
+        return process
+
+    worker = Worker(launch, clock)
+    worker.start(["propagate"], ears)
+    return worker, process, ears, clock
+
+
+def test_events_and_other_lines_go_their_ways(work: Any) -> None:
+    worker, process, ears, _clock = work
+    process.words = [("out", '{"event": "started", "cases": ["a"]}'), ("out", "hello"), ("err", '{"event": "step"}')]
+    worker.poll()
+    assert [event.kind for event in ears.events] == ["started"]
+    assert ears.log == ["hello", '{"event": "step"}']
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "sentence"),
+    [
+        (0, [], ""),
+        (1, ["ImportError: no"], "stopped unexpectedly (exit status 1): ImportError: no"),
+        (2, ["warning", "a.nii: expected a CT, found none."], "a.nii: expected a CT, found none."),
+        (-9, ["Killed"], "stopped unexpectedly (exit status -9): Killed"),
+        (3, [], "stopped unexpectedly (exit status 3): it said nothing"),
+        (130, [], "Cancelled"),
+    ],
+)
+def test_every_end_is_one_sentence(work: Any, status: int, words: list[str], sentence: str) -> None:
+    worker, process, ears, _clock = work
+    process.words = [("err", word) for word in words]
+    process.exit_status = status
+    worker.poll()
+    assert ears.outcome is not None
+    assert sentence in ears.outcome.message
+    assert bool(ears.outcome.message) == bool(sentence)
+    assert not worker.running
+
+
+def test_an_end_after_failed_cases_says_that_the_others_are_there(work: Any) -> None:
+    worker, process, ears, _clock = work
+    process.words = [("out", '{"event": "finished", "done": 1, "failed": 1}')]
+    process.exit_status = 1
+    worker.poll()
+    assert ears.outcome is not None
+    assert ears.outcome.message.startswith("Some cases failed")
+
+
+def test_a_child_that_does_not_stop_when_asked_is_killed(work: Any) -> None:
+    worker, process, ears, clock = work
+    worker.cancel()
+    worker.cancel()
+    worker.poll()
+    assert (process.interrupted, process.killed) == (1, 0)
+    clock.now = 10
+    worker.poll()
+    assert process.killed == 1
+    process.exit_status = -9
+    worker.poll()
+    assert ears.outcome is not None
+    assert ears.outcome.cancelled
+
+
+def test_one_run_at_a_time(work: Any) -> None:
+    worker, _process, ears, _clock = work
+    with pytest.raises(AlreadyRunningError):
+        worker.start(["propagate"], ears)
+
+
+def event(kind: str, **fields: Any) -> Event:
+    return Event(kind, fields)
+
+
+def test_time_left_is_estimated_from_the_cases_of_this_run_alone() -> None:
+    clock = Clock()
+    progress = RunProgress(clock)
+    progress.take(event("started", cases=["a", "b", "c", "d"]))
+    progress.take(event("case_done", case="a", resumed=True))
+    assert progress.seconds_left is None
+    progress.take(event("case_started", case="b"))
+    clock.now = 30
+    progress.take(event("case_done", case="b"))
+    assert progress.seconds_left == 60
+    assert progress.describe() == "2 of 4 cases, about 1 min left"
+    progress.take(event("case_failed", case="c", error="no"))
+    assert progress.failed == {"c": "no"}
+    assert progress.finished_cases == 3
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2.0 h")])
+def test_waiting_times_are_said_in_their_unit(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_the_child_finds_the_library_wherever_it_lies() -> None:
+    process = ChildProcess(
+        [sys.executable, "-c", "import OneShotSegLib"], child_environment({"PATH": os.environ["PATH"]})
+    )
+    until(lambda: process.exit_status is not None)
+    assert process.exit_status == 0, process.lines()
+
+
+def test_devices_are_read_from_among_other_words() -> None:
+    text = 'warning\n{"devices": [{"name": "cuda:0", "label": "GPU", "free": 4294967296, "total": 8589934592, "x": 1}]}'
+    automatic, gpu = parse_devices(text)
+    assert automatic.name == "auto"
+    assert gpu.describe() == "GPU (4.0 of 8.0 GB free)"
+    assert parse_devices("nonsense") == FALLBACK
+
+
+def test_the_command_line_understands_what_the_train_button_asks_for(tmp_path: Path) -> None:
+    import typer
+
+    from OneShotSegLib.cli.app import app
+    from OneShotSegLib.slicer.jobs.commands import train_segmentation
+
+    words = train_segmentation(tmp_path / "study", tmp_path / "study" / "model", "cpu")
+    command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
+    understood = command.make_context(words[0], words[1:]).params
+    assert understood["study"] == tmp_path / "study"
+    assert understood["output"] == tmp_path / "study" / "model"
+    assert understood["device"] == "cpu"
+    assert understood["events"].value == "json"

@@ -1,0 +1,441 @@
+"""A whole session in the panel, with a child process that says what the real one says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import MAX_BLOCKED_SECONDS, Heart, Session, clipped_texts
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All packages count as installed."""
+    from OneShotSegLib.slicer.jobs import dependencies
+
+    monkeypatch.setattr(dependencies.Dependencies, "missing", lambda self: ())
+
+
+@pytest.fixture
+def session(application: Any, ready: None, fake_child: Any, tmp_path: Path) -> Iterator[Session]:
+    fake_child("normal")
+    opened = Session(application, tmp_path / "settings")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shoot(session: Session, tmp_path: Path) -> Callable[[str], None]:
+    """Takes a screenshot and checks that nothing in it is clipped; ONESHOTSEG_SCREENSHOTS says where it goes."""
+    folder = Path(os.environ.get("ONESHOTSEG_SCREENSHOTS") or tmp_path)
+
+    def take(name: str) -> None:
+        session.screenshot(folder / f"{name}.png")
+        assert clipped_texts(session.window) == []
+
+    return take
+
+
+@pytest.fixture
+def cohort(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Phantoms and scribbles in the scene, chosen in the panel, with a study folder."""
+    from OneShotSegLib.slicer.sample_data import load_cohort
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    nodes = load_cohort(4, coarseness=3.0)
+    choose(session, nodes, "~/study")
+    return nodes
+
+
+def choose(session: Session, nodes: list[Any], study: str) -> None:
+    session.parameters.support_volume = nodes[0]
+    session.parameters.scribbles = nodes[-1]
+    session.parameters.study_folder = study
+    session.parameters.batch_volumes = nodes[1:-1]
+    session.settle()
+
+
+def propagate(session: Session) -> None:
+    session.ui.propagateButton.click()
+    session.until(lambda: session.panel.controller.busy or bool(session.message))
+    assert session.panel.controller.busy, session.message
+
+
+def test_a_session_from_scribbles_to_review(
+    session: Session, cohort: list[Any], fake_child: Any, shoot: Callable[[str], None], tmp_path: Path
+) -> None:
+    fake_child("normal")
+    shoot("1-ready")
+    heart = Heart()
+    heart.start()
+    propagate(session)
+    session.until_idle()
+    blocked = heart.stop()
+
+    assert "3 cases" in session.message
+    assert [row[0] for row in session.rows] == ["phantom_02", "phantom_03", "phantom_01"]
+    masks = [session.panel.review.case_nodes.mask_node(row[0]) for row in session.rows]
+    assert all(mask.GetSegmentation().GetSegment("Segment_5").GetName() == "Mandible" for mask in masks)
+    assert masks[2].GetNodeReference(masks[2].GetReferenceImageGeometryReferenceRole()) is cohort[1]
+    assert blocked < MAX_BLOCKED_SECONDS, f"blocked for {1000 * blocked:.0f} ms"
+
+    session.ui.nextButton.click()
+    session.settle()
+    shoot("3-review")
+    assert session.panel.review.current == "phantom_02"
+    session.ui.acceptButton.click()
+    session.settle()
+    assert session.panel.review.current == "phantom_03"
+    session.ui.rejectButton.click()
+    session.settle()
+    assert session.ui.reviewLabel.text.startswith("2 of 3")
+    session.ui.undoButton.click()
+    session.settle()
+    assert session.panel.review.current == "phantom_03"
+    assert session.ui.reviewLabel.text.startswith("1 of 3")
+    assert "phantom_02,accepted" in (tmp_path / "study" / "review.csv").read_text()
+
+
+def test_the_work_in_progress_is_shown_and_cancel_ends_the_process_tree(
+    session: Session, cohort: list[Any], fake_child: Any, shoot: Callable[[str], None]
+) -> None:
+    fake_child("slow")
+    heart = Heart()
+    heart.start()
+    propagate(session)
+    session.until(lambda: session.panel.controller.progress.case == "phantom_02")
+    pid = session.panel.controller._worker._child.pid
+    assert heart.stop() < MAX_BLOCKED_SECONDS
+    shoot("2-running")
+    assert group_members(pid)
+    heart.start()
+    session.ui.cancelButton.click()
+    session.until_idle()
+    assert heart.stop() < MAX_BLOCKED_SECONDS
+    assert "ancelled" in session.message
+    session.until(lambda: not group_members(pid), 10)
+    assert [row[0] for row in session.rows] == ["phantom_01"]
+    assert session.ui.propagateButton.enabled
+
+
+def group_members(group: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def test_a_second_run_does_only_what_is_left(session: Session, cohort: list[Any], fake_child: Any) -> None:
+    fake_child("die")
+    propagate(session)
+    session.until_idle()
+    assert "out of memory" in session.message
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    assert len(session.rows) == 3
+    assert session.panel.controller.progress.resumed == 1
+
+
+def test_opening_the_study_folder_later_goes_on_with_the_review(
+    session: Session, cohort: list[Any], fake_child: Any, application: Any, tmp_path: Path, shoot: Callable[[str], None]
+) -> None:
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    session.panel.review.select("phantom_02")
+    session.settle()
+    session.ui.acceptButton.click()
+    session.settle()
+    application.scene.Clear(0)
+    session.settle()
+    assert session.rows == []
+    session.parameters.study_folder = str(tmp_path / "study")
+    session.settle()
+    assert [row[3] for row in session.rows] == ["accepted", "pending", "pending"]
+    session.panel.review.select("phantom_03")
+    session.settle()
+    ct = session.panel.review.case_nodes.ct_node("phantom_03")
+    assert ct is not None
+    mask = session.panel.review.case_nodes.mask_node("phantom_03")
+    assert mask.GetNodeReference(mask.GetReferenceImageGeometryReferenceRole()) is ct
+    shoot("4-resumed")
+
+
+def paint(mask: Any) -> None:
+    """What the Segment Editor does to a segment: other voxels, and an event."""
+    import slicer
+
+    from OneShotSegLib.slicer.mrml.geometry import image_array
+
+    image = mask.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
+    image_array(image)[1, 1, 1:4] = mask.GetSegmentation().GetNthSegment(0).GetLabelValue()
+    image.Modified()
+    mask.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+
+
+def test_a_correction_is_on_disk_before_the_decision(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path, application: Any
+) -> None:
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    review = session.panel.review
+    review.select("phantom_02")
+    session.settle()
+    session.ui.editButton.click()
+    assert application.selected[-1] == "SegmentEditor"
+    paint(review.case_nodes.mask_node("phantom_02"))
+    session.ui.acceptButton.click()
+    session.settle()
+    assert (tmp_path / "study" / "cases" / "phantom_02" / "edited.seg.nrrd").is_file()
+    assert session.panel.review.session.row("phantom_02").state == "edited"
+
+
+def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path, application: Any
+) -> None:
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    review = session.panel.review
+    edited = [tmp_path / "study" / "cases" / name / "edited.seg.nrrd" for name in ("phantom_02", "phantom_03")]
+    paint(review.case_nodes.mask_node("phantom_02"))
+    session.until(edited[0].is_file, 10)
+    session.settle()
+    paint(review.case_nodes.mask_node("phantom_03"))
+    assert not edited[1].exists()
+    application.scene.Clear(0)
+    assert edited[1].is_file()
+
+
+def test_a_corrected_case_becomes_a_further_support(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    session.panel.review.select("phantom_01")
+    session.settle()
+    session.ui.acceptButton.click()
+    session.settle()
+    before = {row[0]: row[1] for row in session.rows}
+    session.panel.review.select("phantom_01")
+    session.settle()
+    session.ui.useAsSupportButton.click()
+    session.until_idle()
+    after = {row[0]: row[1] for row in session.rows}
+    # The second round gives its first case 0.90 and its second 0.30: each case keeps the better one.
+    assert before == {"phantom_01": "0.90", "phantom_02": "0.30", "phantom_03": "0.60"}
+    assert after == {"phantom_01": "0.90", "phantom_02": "0.90", "phantom_03": "0.60"}
+
+
+def test_a_case_that_fails_is_named_and_the_others_are_there(
+    session: Session, cohort: list[Any], fake_child: Any, shoot: Callable[[str], None]
+) -> None:
+    fake_child("fail")
+    propagate(session)
+    session.until_idle()
+    assert "1 of 3 cases failed" in session.message
+    assert "found noise" in session.message
+    assert len(session.rows) == 2
+    shoot("5-failed-case")
+
+
+def test_bad_input_is_the_childs_own_sentence(session: Session, cohort: list[Any], fake_child: Any) -> None:
+    fake_child("bad")
+    propagate(session)
+    session.until_idle()
+    assert session.message == "weights: expected a folder, found none."
+    assert session.ui.propagateButton.enabled
+
+
+def test_a_second_click_on_propagate_starts_nothing(session: Session, cohort: list[Any], fake_child: Any) -> None:
+    fake_child("slow")
+    propagate(session)
+    session.until(lambda: session.panel.controller.progress.case == "phantom_02")
+    pid = session.panel.controller._worker._child.pid
+    session.ui.propagateButton.click()
+    session.panel.propagate.on_propagate()
+    assert "already under way" in session.message
+    assert session.panel.controller._worker._child.pid == pid
+    session.ui.cancelButton.click()
+    session.until_idle()
+
+
+def test_closing_the_scene_in_mid_run_stops_it_and_leaves_a_usable_panel(
+    session: Session, cohort: list[Any], fake_child: Any, application: Any, tmp_path: Path
+) -> None:
+    fake_child("slow")
+    propagate(session)
+    session.until(lambda: session.panel.controller.progress.case == "phantom_02")
+    pid = session.panel.controller._worker._child.pid
+    application.scene.Clear(0)
+    session.settle()
+    assert "scene was closed" in session.message
+    session.until(lambda: not group_members(pid), 10)
+    from OneShotSegLib.slicer.sample_data import load_cohort
+
+    fake_child("normal")
+    choose(session, load_cohort(4, coarseness=3.0), "~/study")
+    propagate(session)
+    session.until_idle()
+    assert len(session.rows) == 3
+
+
+def test_a_study_folder_that_vanishes_in_mid_run_is_said_once(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    fake_child("slow")
+    propagate(session)
+    session.until(lambda: session.panel.controller.progress.case == "phantom_02")
+    session.settle()
+    shutil.rmtree(tmp_path / "study")
+    session.ui.cancelButton.click()
+    session.until_idle()
+    session.panel.review.select("phantom_01")
+    session.ui.rejectButton.click()
+    session.settle()
+    assert "no longer there" in session.message
+    assert session.ui.propagateButton.enabled
+
+
+def test_a_volume_removed_before_its_turn_is_said_and_nothing_starts(
+    session: Session, cohort: list[Any], fake_child: Any, application: Any
+) -> None:
+    fake_child("normal")
+    propagate(session)
+    application.scene.RemoveNode(cohort[3])
+    session.until_idle()
+    assert "phantom_03: the volume was removed from the scene." in session.message
+
+
+def test_a_full_disk_is_said(
+    session: Session, cohort: list[Any], fake_child: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from OneShotSegLib.slicer.jobs import inputs
+
+    def full(*_arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(inputs, "write_volume", full)
+    fake_child("normal")
+    propagate(session)
+    session.until_idle()
+    assert "the disk is full" in session.message
+    assert session.ui.propagateButton.enabled
+
+
+@pytest.mark.parametrize(
+    ("forget", "sentence"),
+    [
+        ("study_folder", "Choose a study folder first"),
+        ("support_volume", "Choose the CT of the support first"),
+        ("scribbles", "Choose the scribbles of the support"),
+        ("batch_volumes", "Choose at least one volume of the scene"),
+    ],
+)
+def test_what_is_not_chosen_is_named(
+    session: Session, cohort: list[Any], fake_child: Any, forget: str, sentence: str
+) -> None:
+    fake_child("normal")
+    empty: Any = {"study_folder": "", "batch_volumes": []}.get(forget)
+    setattr(session.parameters, forget, empty)
+    session.ui.propagateButton.click()
+    session.settle()
+    assert session.message.startswith(sentence)
+    assert not session.panel.controller.busy
+
+
+def test_scribbles_are_made_painted_and_checked(
+    session: Session, cohort: list[Any], application: Any, shoot: Callable[[str], None]
+) -> None:
+    from OneShotSegLib.slicer.mrml.segmentations import segments_of
+
+    session.ui.structureBox.setCurrentText("Mandible, Brainstem")
+    session.ui.newScribblesButton.click()
+    node = session.parameters.scribbles
+    assert [segment.GetName() for _id, segment in segments_of(node)] == ["Background", "Mandible", "Brainstem"]
+    assert application.selected[-1] == "SegmentEditor"
+    editor = application.scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert (editor.GetActiveEffectName(), editor.GetSegmentationNode()) == ("Paint", node)
+    session.ui.checkButton.click()
+    session.settle()
+    text = session.ui.supportStatusLabel.text
+    assert "no background stroke" in text
+    assert "Mandible has no strokes" in text
+    shoot("0-scribbles")
+    session.ui.structureBox.setCurrentText("Thyroid")
+    session.ui.addStructureButton.click()
+    assert node.GetSegmentation().GetNumberOfSegments() == 4
+
+
+def test_every_binding_of_the_panel_names_a_parameter(session: Session) -> None:
+    names = {
+        widget.property("SlicerParameterName")
+        for widget in vars(session.ui).values()
+        if widget.property("SlicerParameterName")
+    }
+    assert names == {"support_volume", "scribbles", "batch_source", "batch_folder", "study_folder"}
+    assert names <= set(session.parameters.allParameters)
+
+
+def test_the_modules_own_tests_pass(session: Session, application: Any) -> None:
+    session.module.OneShotSegTest("runTest").runTest()
+
+
+def test_declining_the_installation_starts_nothing(
+    session: Session, cohort: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.panel.context.ensure_ready = lambda: False
+    session.ui.propagateButton.click()
+    session.settle()
+    assert "not installed" in session.message
+    assert not session.panel.controller.busy
+
+
+def test_the_keys_work_while_the_panel_is_shown_and_only_then(
+    session: Session, cohort: list[Any], fake_child: Any
+) -> None:
+    propagate(session)
+    session.until_idle()
+    keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._shortcuts}
+    assert set(keys) == {"N", "P", "A", "X", "E", "U"}
+    assert all(shortcut.enabled for shortcut in keys.values())
+    keys["N"].activated.emit()
+    keys["A"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "accepted"
+    keys["P"].activated.emit()
+    session.settle()
+    keys["X"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "rejected"
+    keys["U"].activated.emit()
+    session.settle()
+    assert session.rows[0][3] == "accepted"
+    session.widget.exit()
+    assert not any(shortcut.enabled for shortcut in keys.values())
+
+
+def test_the_phantoms_are_offered_as_sample_data_once_slicer_has_started(session: Session, application: Any) -> None:
+    class Parent:
+        path = str(Path(session.module.__file__))
+
+    application.samples.clear()
+    session.module.OneShotSeg(Parent())
+    assert application.samples == []
+    application.qt.startupCompleted.emit()
+    (sample,) = application.samples
+    assert sample["sampleName"] == "OneShotSegPhantoms"
+    assert Path(sample["thumbnailFileName"]).is_file()

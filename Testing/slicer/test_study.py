@@ -1,0 +1,379 @@
+"""The review of a study folder, its cases in the scene, and what the panel writes for a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.description import StudyCase, StudyDescription
+from OneShotSegLib.study.layout import StudyPaths, write_json
+from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
+
+SEGMENTS = (Segment(2, "Mandible", (0.9, 0.8, 0.6)), Segment(5, "Cord", (0.2, 0.8, 0.6)))
+
+
+def make_case(study: StudyPaths, name: str, score: float, with_files: bool = False) -> None:
+    structures = (
+        StructureQuality(2, "Mandible", "found", score),
+        StructureQuality(5, "Cord", "found", max(score - 0.1, 0)),
+    )
+    if with_files:
+        ct = Volume.create(np.full((8, 9, 10), 40, dtype=np.int16), (3, 1, 1), (score * 100, 0, 0))
+        labels = np.zeros(ct.shape, dtype=np.uint8)
+        labels[2:4, 2:4, 2:4], labels[5:7, 5:7, 5:7] = 2, 5
+        write_volume(ct, study.root.parent / f"{name}.nrrd")
+        write_label_map(LabelMap(ct.with_array(labels), SEGMENTS), study.case(name).pseudo_mask)
+    write_quality(CaseQuality(name, score, structures, warnings=("a warning",)), study.case(name).quality)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> StudyPaths:
+    paths = StudyPaths(tmp_path / "study")
+    scores = {"good": 0.9, "doubtful": 0.2, "fair": 0.6}
+    for name, score in scores.items():
+        make_case(paths, name, score, with_files=True)
+    write_json(paths.case("broken").failure, {"error": "broken.nii: expected a CT, found noise."})
+    cases = tuple(StudyCase(name, str(tmp_path / f"{name}.nrrd")) for name in scores)
+    StudyDescription((), (), 255, {}, {}, cases).write(paths)
+    return paths
+
+
+@pytest.fixture
+def session(application: Any, study: StudyPaths) -> Any:
+    from OneShotSegLib.slicer.review.session import ReviewSession
+
+    return ReviewSession(study)
+
+
+def test_failed_cases_come_first_then_the_doubtful(session: Any) -> None:
+    assert [row.case for row in session.rows] == ["broken", "doubtful", "fair", "good"]
+    assert session.rows[0].notes == ("broken.nii: expected a CT, found noise.",)
+    assert session.row("doubtful").worst == "Cord"
+    assert session.progress == (0, 3)
+
+
+def test_a_decision_is_on_disk_at_once_and_a_later_session_sees_it(session: Any, study: StudyPaths) -> None:
+    from OneShotSegLib.slicer.review.session import ReviewSession
+
+    session.accept("doubtful")
+    session.comment("fair", "check the chin")
+    later = ReviewSession(study)
+    assert later.row("doubtful").state == "accepted"
+    assert (later.row("fair").state, later.row("fair").comment) == ("pending", "check the chin")
+    assert later.progress == (1, 3)
+
+
+def test_undo_takes_back_one_decision_after_the_other(session: Any) -> None:
+    session.accept("doubtful")
+    session.reject("fair")
+    assert session.undo() == "fair"
+    assert session.undo() == "doubtful"
+    assert session.undo() == ""
+    assert session.progress == (0, 3)
+
+
+def test_the_next_open_case_skips_what_is_decided_and_begins_again(session: Any) -> None:
+    session.accept("fair")
+    assert session.next_open("doubtful") == "good"
+    assert session.next_open("good") == "doubtful"
+    session.accept("doubtful")
+    session.accept("good")
+    assert session.next_open("good") == ""
+
+
+def test_of_more_cases_than_are_suggested_the_doubtful_and_different_are_marked(
+    session: Any, study: StudyPaths
+) -> None:
+    assert not any(row.suggested for row in session.rows)
+    for name, score in (("poor", 0.3), ("best", 0.95)):
+        make_case(study, name, score)
+    session.refresh()
+    suggested = {row.case for row in session.rows if row.suggested}
+    assert len(suggested) == 3
+    assert "doubtful" in suggested
+    session.accept("doubtful")
+    assert not session.row("doubtful").suggested
+
+
+def test_stepping_stops_at_the_ends(session: Any) -> None:
+    assert session.neighbour("", 1) == "broken"
+    assert session.neighbour("broken", -1) == "broken"
+    assert session.neighbour("fair", 1) == "good"
+    assert session.neighbour("good", 1) == "good"
+
+
+def test_a_case_that_failed_cannot_be_accepted(session: Any) -> None:
+    with pytest.raises(InputError, match="there is no result"):
+        session.accept("broken")
+
+
+def test_a_vanished_study_folder_is_one_sentence(session: Any, study: StudyPaths) -> None:
+    study.root.rename(study.root.with_name("moved"))
+    with pytest.raises(InputError, match="no longer there"):
+        session.accept("good")
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_case_open(
+    session: Any, study: StudyPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from OneShotSegLib.study.review import ReviewLedger
+
+    def full(self: ReviewLedger) -> tuple[str, ...]:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ReviewLedger, "save", full)
+    with pytest.raises(InputError, match="No space left"):
+        session.accept("good")
+    session.refresh()
+    assert session.row("good").state == "pending"
+
+
+@pytest.fixture
+def background(application: Any) -> Any:
+    from OneShotSegLib.slicer.jobs.background import Background
+
+    return Background()
+
+
+@pytest.fixture
+def case_nodes(background: Any, study: StudyPaths, scene: Any) -> Any:
+    from OneShotSegLib.slicer.review.case_files import read_case_volumes
+    from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+
+    return CaseNodes(study, background, read_case_volumes(study))
+
+
+def test_a_mask_is_loaded_with_names_values_and_its_own_geometry(
+    case_nodes: Any, background: Any, tmp_path: Path
+) -> None:
+    from OneShotSegLib.slicer.mrml.segmentations import describe_segments, reference_grid
+
+    case_nodes.load_mask("good")
+    background.finish()
+    node = case_nodes.mask_node("good")
+    assert [(s.value, s.name) for s in describe_segments(node)] == [(2, "Mandible"), (5, "Cord")]
+    grid = reference_grid(node)
+    assert grid is not None
+    assert grid.same_grid(read_volume(tmp_path / "good.nrrd"))
+    x, y, z = case_nodes.centre("good", "Cord")
+    assert (x, y, z) == pytest.approx((-5.0, -5.0, 90 + 15), abs=3.1)
+
+
+def test_only_the_cts_shown_last_stay_in_memory(case_nodes: Any, background: Any, scene: Any, tmp_path: Path) -> None:
+    for number in range(5):
+        name = f"more{number}"
+        write_volume(Volume.create(np.zeros((4, 4, 4), dtype=np.int16)), tmp_path / f"{name}.nrrd")
+        case_nodes.volumes[name] = tmp_path / f"{name}.nrrd"
+        case_nodes.load_ct(name)
+        background.finish()
+    names = [f"more{n}" for n in range(5) if case_nodes.ct_node(f"more{n}") is not None]
+    assert names == ["more2", "more3", "more4"]
+
+
+def test_a_ct_that_is_gone_is_one_sentence(case_nodes: Any, background: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    case_nodes.tell(lambda case: None, said.append)
+    (tmp_path / "good.nrrd").unlink()
+    case_nodes.load_ct("good")
+    background.finish()
+    case_nodes.load_ct("unknown")
+    assert "no such file" in said[0]
+    assert said[1] == "unknown: the study does not say where its CT is."
+
+
+def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, background: Any, study: StudyPaths) -> None:
+    import slicer
+
+    from OneShotSegLib.slicer.mrml.geometry import image_array
+
+    case_nodes.load_mask("good")
+    background.finish()
+    segmentation = case_nodes.mask_node("good").GetSegmentation()
+    image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
+    image_array(image)[0, 0, 0] = 5
+    segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+    assert case_nodes.is_unsaved("good")
+    case_nodes.poll()
+    assert not study.case("good").edited_mask.exists()
+    case_nodes.save_all()
+    before, after = read_label_map(study.case("good").pseudo_mask), read_label_map(study.case("good").edited_mask)
+    assert after.volume.same_grid(before.volume)
+    assert (before.volume.array != after.volume.array).sum() == 1
+    assert [s.name for s in after.segments] == ["Mandible", "Cord"]
+    assert not case_nodes.has_unsaved
+
+
+def test_an_accepted_correction_counts_as_edited(session: Any, study: StudyPaths) -> None:
+    study.case("good").edited_mask.write_bytes(study.case("good").pseudo_mask.read_bytes())
+    session.refresh()
+    session.accept("good")
+    assert session.row("good").state == "edited"
+
+
+def test_a_volume_node_becomes_a_file_that_reads_back(scene: Any, tmp_path: Path) -> None:
+    from OneShotSegLib.slicer.jobs.inputs import export_volumes
+    from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+
+    ct = Volume.create(np.arange(24, dtype=np.int16).reshape(2, 3, 4), (3, 1, 2), (5, 6, 7))
+    nodes = [add_volume_node(ct, name) for name in ("a/b", "A_b")]
+    exports = export_volumes(nodes, tmp_path)
+    assert [export.path.name for export in exports] == ["a_b.nrrd", "A_b-2.nrrd"]
+    exports[1].prepare()()
+    back = read_volume(exports[1].path)
+    assert back.same_grid(ct)
+    np.testing.assert_array_equal(back.array, ct.array)
+
+
+def test_a_volume_that_is_still_what_its_file_says_is_linked_not_written(scene: Any, tmp_path: Path) -> None:
+    import slicer
+
+    from OneShotSegLib.slicer.jobs.inputs import export_volume
+
+    write_volume(Volume.create(np.zeros((3, 4, 5), dtype=np.int16)), tmp_path / "ct.nii.gz")
+    node = slicer.modules.volumes.logic().AddArchetypeVolume(str(tmp_path / "ct.nii.gz"), "Patient 1", 0)
+    export = export_volume(node, tmp_path / "inputs" / "Patient 1")
+    export.prepare()()
+    assert export.path.name == "Patient 1.nii.gz"
+    assert export.path.samefile(tmp_path / "ct.nii.gz")
+    node.GetImageData().Modified()
+    node.Modified()
+    assert export_volume(node, tmp_path / "again").path.suffix == ".nrrd"
+
+
+def test_a_dicom_series_becomes_a_folder_of_its_own(application: Any, tmp_path: Path) -> None:
+    from OneShotSegLib.slicer.jobs.inputs import export_series
+
+    files = [tmp_path / f"IM{number}" for number in range(3)]
+    for file in files:
+        file.write_bytes(b"slice")
+    export = export_series("Doe: CT head", [str(file) for file in files], tmp_path / "inputs")
+    export.prepare()()
+    export.prepare()()
+    assert sorted(path.name for path in export.path.glob("*.dcm")) == ["00000.dcm", "00001.dcm", "00002.dcm"]
+
+
+@pytest.fixture
+def second_round(application: Any, session: Any, study: StudyPaths) -> Any:
+    from OneShotSegLib.slicer.review.further_support import SecondRound
+
+    made = SecondRound.of(study, "good", study.case("good").pseudo_mask, ["doubtful", "fair", "good"])
+    cases = tuple(StudyCase(f"{name}-ct", str(path)) for name, path in made.queries.items())
+    StudyDescription((), (), 255, {}, {}, cases).write(made.round_study)
+    return made
+
+
+@pytest.mark.parametrize(("score", "adopted"), [(0.8, "doubtful"), (0.1, "")])
+def test_a_further_support_s_result_is_taken_over_if_it_is_better(
+    second_round: Any, study: StudyPaths, score: float, adopted: str
+) -> None:
+    make_case(second_round.round_study, "doubtful-ct", score, with_files=True)
+    assert second_round.adopt("doubtful-ct") == adopted
+    quality = json.loads(study.case("doubtful").quality.read_text())
+    assert quality["case"] == "doubtful"
+    assert quality["score"] == (score if adopted else 0.2)
+
+
+def test_a_further_support_has_strokes_within_its_structures_and_around(second_round: Any, tmp_path: Path) -> None:
+    ct = Volume.create(np.full((24, 40, 40), 40, dtype=np.int16), (2, 1, 1))
+    labels = np.zeros(ct.shape, dtype=np.uint8)
+    labels[6:18, 10:24, 10:24] = 2
+    write_volume(ct, tmp_path / "ct.nrrd")
+    write_label_map(LabelMap(ct.with_array(labels), SEGMENTS), tmp_path / "mask.seg.nrrd")
+    from OneShotSegLib.slicer.review.further_support import strokes_of_case
+
+    strokes_of_case(tmp_path / "mask.seg.nrrd", tmp_path / "ct.nrrd", tmp_path / "strokes.seg.nrrd")
+    strokes = read_label_map(tmp_path / "strokes.seg.nrrd")
+    assert any(segment.is_background_stroke for segment in strokes.segments)
+    assert set(np.unique(labels[strokes.volume.array == 2])) == {2}
+    assert set(np.unique(labels[strokes.volume.array == 255])) == {0}
+
+
+def test_weights_that_were_added_are_remembered_and_those_of_the_study_offered(
+    application: Any, study: StudyPaths, tmp_path: Path
+) -> None:
+    from OneShotSegLib.slicer.weights import WeightsChoice, trained_weights
+
+    class Settings(dict):
+        def value(self, key: str, default: Any = None) -> Any:
+            return self.get(key, default)
+
+        setValue = dict.__setitem__  # noqa: N815
+
+    choice = WeightsChoice(Settings())
+    assert [value for _label, value in choice.entries(study)] == [""]
+    mine = tmp_path / "mine"
+    for folder in (mine, trained_weights(study)):
+        folder.mkdir(parents=True)
+    choice.remember(mine)
+    choice.remember(tmp_path / "gone")
+    assert [value for _label, value in choice.entries(study)] == ["", str(trained_weights(study)), str(mine)]
+
+
+@pytest.fixture
+def dependencies() -> Callable[..., Any]:
+    from OneShotSegLib.slicer.jobs.dependencies import Dependencies
+
+    def make(missing: Sequence[str], agree: bool = True, works: bool = True) -> tuple[Any, list[Any]]:
+        calls: list[Any] = []
+        still = set(missing)
+
+        def install(words: Any) -> None:
+            calls.append(words)
+            if works:
+                still.clear()
+
+        def ask(question: str) -> bool:
+            calls.append(question)
+            return agree
+
+        made = Dependencies(("numba>=0.60", "rich>=13"), ask, install, install, lambda name: name not in still)
+        return made, calls
+
+    return make
+
+
+def test_nothing_is_asked_if_nothing_is_missing(dependencies: Any) -> None:
+    made, calls = dependencies([])
+    assert made.ensure()
+    assert calls == []
+
+
+def test_nothing_is_installed_without_consent(dependencies: Any) -> None:
+    made, calls = dependencies(["numba>=0.60"], agree=False)
+    assert not made.ensure()
+    assert len(calls) == 1
+    assert "numba>=0.60" in calls[0]
+
+
+def test_torch_comes_first_and_nothing_that_is_there_may_be_changed(dependencies: Any) -> None:
+    made, calls = dependencies(["torch>=2.5", "numba>=0.60"])
+    assert made.ensure()
+    _question, torch, words = calls
+    assert torch == ">=2.5"
+    assert words[:2] == ["--only-binary=:all:", "--prefer-binary"]
+    assert words[2] == "--constraint"
+    assert words[4:] == ["numba>=0.60"]
+
+
+def test_constraints_pin_every_installed_package_but_the_wanted_ones() -> None:
+    from OneShotSegLib.slicer.jobs.dependencies import installed_pins
+
+    pins = installed_pins(["scipy>=1"])
+    assert any(pin.startswith("numpy==") for pin in pins)
+    assert any(pin.startswith("simpleitk==") for pin in pins)
+    assert not any(pin.startswith("scipy==") for pin in pins)
+
+
+def test_an_installation_that_changed_nothing_is_said(dependencies: Any) -> None:
+    made, _calls = dependencies(["rich>=13"], works=False)
+    with pytest.raises(InputError, match=r"Still missing after installing: rich>=13\."):
+        made.ensure()

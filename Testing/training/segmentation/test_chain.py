@@ -1,0 +1,163 @@
+"""The second half of the method in small: spoilt masks, a network that learns from them, better masks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from OneShotSegLib import phantom
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.networks.segmentation_checkpoint import load_segmentation
+from OneShotSegLib.runner.request import SegmentationRequest
+from OneShotSegLib.runner.segmentation import chosen_values, segment_batch
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.training.segmentation.command import SegmentationTrainingRequest, train_segmentation
+from OneShotSegLib.training.segmentation.label_correction import CorrectionName
+from Testing.helpers.noisy_study import STRUCTURES, NoisyStudy, mean_dice, write_noisy_study
+
+PATIENTS = (0, 1, 2, 3, 5, 6)  # the scan of number 4 ends in the larynx
+LEARN = (
+    "--spacing",
+    "6,5,5",
+    "--patch",
+    "24,32,32",
+    "--base-channels",
+    "6",
+    "--learning-rate",
+    "3e-3",
+    "--correction",
+    "ensemble",
+)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> NoisyStudy:
+    """Six coarse phantoms with spoilt masks, all pending."""
+    return write_noisy_study(
+        tmp_path_factory.mktemp("noisy"), [phantom.make_patient(n, coarseness=2.0) for n in PATIENTS]
+    )
+
+
+def request_for(study: NoisyStudy, output: Path, **changes: object) -> SegmentationRequest:
+    settings: dict[str, object] = {
+        "base_channels": 6,
+        "patch_size": (24, 32, 32),
+        "spacing": (6.0, 5.0, 5.0),
+        "learning_rate": 3e-3,
+        "correction": CorrectionName.ensemble,
+        "rounds": 2,
+        "device": "cpu",
+    }
+    return SegmentationTrainingRequest(study=study.paths.root, output=output, **{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_the_network_is_better_than_the_masks_that_it_learnt_from(study: NoisyStudy, tmp_path: Path) -> None:
+    events = []
+    train_segmentation(
+        request_for(study, tmp_path / "model", steps=240), lambda event, **fields: events.append((event, fields))
+    )
+    request = SegmentationRequest(
+        model=tmp_path / "model", volumes=[study.paths.root.parent / "ct"], output=tmp_path / "out", device="cpu"
+    )
+    segment_batch(request)
+    out = StudyPaths(tmp_path / "out")
+    before, after = [], []
+    for name, truth in study.references.items():
+        mask = read_label_map(out.case(name).pseudo_mask)
+        ct = read_volume(study.paths.root.parent / "ct" / f"{name}.nii.gz")
+        assert mask.volume.same_grid(ct)
+        assert mask.segments == STRUCTURES
+        before.append(mean_dice(study.noisy[name], truth))
+        after.append(mean_dice(mask.volume.array, truth))
+        assert read_quality(out.case(name).quality).score > 0
+    assert np.mean(after) > np.mean(before) + 0.02, (before, after)
+    assert [event for event, _ in events].count("planned") == 1
+    assert (tmp_path / "model" / "training.png").stat().st_size > 5000
+    assert len(json.loads((tmp_path / "model" / "training.json").read_text())["corrected"]) == 2
+    assert out.report.is_file()
+    assert ReviewLedger.load(out.review).counts()["pending"] == len(PATIENTS)
+    assert StudyDescription.read(out).labels[0]["name"] == "Larynx"
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_one(
+    study: NoisyStudy, tmp_path: Path
+) -> None:
+    command = [
+        *(sys.executable, "-m", "OneShotSegLib", "train-seg", str(study.paths.root), "--events", "json"),
+        *(*LEARN, "--rounds", "3", "--steps", "40", "--device", "cpu", "--precision", "float32"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
+    first = subprocess.Popen([*command, "--output", str(broken)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "training, step 25" in line:
+            break
+    time.sleep(0.5)
+    first.send_signal(signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    assert not (broken / "model.safetensors").exists()
+    again = subprocess.run(
+        [*command, "--output", str(broken)], capture_output=True, text=True, env=environment, check=True
+    )
+    assert '"step": "training, step 25 ' not in again.stdout  # it goes on after it
+    subprocess.run([*command, "--output", str(unbroken)], capture_output=True, env=environment, check=True)
+    resumed, _ = load_segmentation(broken / "model.safetensors")
+    whole, _ = load_segmentation(unbroken / "model.safetensors")
+    for mine, other in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-3)
+    assert sorted(path.name for path in broken.iterdir()) == ["model.safetensors", "training.json", "training.png"]
+
+
+def test_a_study_of_rejected_cases_teaches_nothing(study: NoisyStudy, tmp_path: Path) -> None:
+    other = write_noisy_study(tmp_path, [phantom.make_patient(0, coarseness=3.0)])
+    ledger = ReviewLedger.load(other.paths.review)
+    ledger.decide("phantom_00", "rejected")
+    ledger.save()
+    with pytest.raises(InputError, match="expected cases that are done and not rejected"):
+        train_segmentation(request_for(other, tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"network": "transformer"}, "Expected a network of unet"),
+        ({"patch_size": (20, 32, 32)}, "multiples of 8"),
+        ({"structures": ("Tail",)}, "Expected structures of Larynx"),
+        ({"precision": "int8"}, "Expected a precision"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(
+    changes: dict[str, object], sentence: str, study: NoisyStudy, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        train_segmentation(request_for(study, tmp_path / "model", **changes))
+
+
+def test_a_folder_with_other_files_is_no_place_for_a_model(study: NoisyStudy, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="found a folder with other files"):
+        train_segmentation(request_for(study, tmp_path))
+
+
+def test_structures_are_chosen_by_name_or_value() -> None:
+    assert chosen_values("all", STRUCTURES) == (STRUCTURES[0].value,)
+    assert chosen_values("none", STRUCTURES) == ()
+    assert chosen_values("larynx", STRUCTURES) == chosen_values(str(STRUCTURES[0].value), STRUCTURES)
+    with pytest.raises(InputError, match="found 'tail'"):
+        chosen_values("tail", STRUCTURES)
