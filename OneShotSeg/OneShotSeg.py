@@ -138,7 +138,9 @@ class OneShotSegLogic(ScriptedLoadableModuleLogic):
         """The Python packages that the computation needs; the user is asked before any is installed."""
         from OneShotSegLib.slicer.jobs.dependencies import Dependencies, ask_slicer, read_requirements
 
-        return Dependencies(read_requirements(_here / "Resources" / "requirements.txt"), ask_slicer)
+        return Dependencies(
+            requirements=read_requirements(_here / "Resources" / "requirements.txt"), confirm=ask_slicer
+        )
 
     def checkSupport(self, supportVolume, scribbles):
         """Sentences that say what is missing in the scribbles; none if they can be propagated."""

@@ -33,7 +33,7 @@ def nnunet(
     """Write a raw dataset of nnU-Net v2: CTs, label maps with consecutive values, and dataset.json."""
     from OneShotSegLib.export.nnunet import NNUNetRequest, export_nnunet
 
-    request = NNUNetRequest(study, raw, dataset_id, name, accepted_only)
+    request = NNUNetRequest(study=study, raw=raw, dataset_id=dataset_id, name=name, accepted_only=accepted_only)
     print(export_nnunet(request, _tracked))
 
 

@@ -43,7 +43,7 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     if skip_uncontoured:
         figures, passed_over = _without_uncontoured(figures)
         notes += [f"{passed_over} structure(s) that a reference does not have: left out."] if passed_over else []
-    return Evaluation(tuple(figures), labels, tuple(notes), predictions)
+    return Evaluation(figures=tuple(figures), labels=labels, notes=tuple(notes), predictions=predictions)
 
 
 def _without_uncontoured(figures: list[StructureFigures]) -> tuple[list[StructureFigures], int]:

@@ -17,7 +17,7 @@ UNCOUNTED: tuple[Presence, ...] = ("absent", "uncontoured")
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StructureFigures:
     """One structure in one case.
 

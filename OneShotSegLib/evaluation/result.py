@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StructureMeans:
     """The means of one structure over the cases.
 
@@ -39,7 +39,7 @@ class StructureMeans:
     volume_error: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All figures of an evaluation.
 

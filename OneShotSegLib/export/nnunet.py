@@ -28,7 +28,7 @@ TAKEN_LABELS = ("background", "ignore")
 Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NNUNetRequest:
     """What `oneshotseg export nnunet` is asked to do.
 

@@ -83,7 +83,7 @@ def geodesic_distances(
         limit: Largest distance of interest; what lies beyond is not reached.
         start_costs: Distance at which a class's seeds start, 0 or more; 0 for classes that are not named.
     """
-    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
     distance, label = task.solve(start_costs)
     return GeodesicMap(task.uncrop(distance, np.inf), task.uncrop(label, 0))
 
@@ -102,7 +102,7 @@ def class_distances(
 
     Arguments as for `geodesic_distances`. Takes 4 bytes a voxel and class; `nearest_two` needs only the two nearest.
     """
-    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
     result = np.empty((task.classes.size, *task.shape), np.float32)
     for index, label in enumerate(task.classes):
         result[index] = task.uncrop(task.solve(start_costs, only=label)[0], np.inf)
@@ -123,7 +123,7 @@ def nearest_two(
 
     Arguments as for `geodesic_distances`. Memory does not grow with the number of classes, time does.
     """
-    task = _Task.prepare(image, seeds, spacing, cost, region, limit)
+    task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
     box = [s.stop - s.start for s in task.box]
     first, second = np.full(box, np.inf, np.float32), np.full(box, np.inf, np.float32)
     label, second_label = np.zeros(box, task.classes.dtype), np.zeros(box, task.classes.dtype)
@@ -142,8 +142,8 @@ def nearest_two(
     )
 
 
-@dataclass(frozen=True)
-class _Task:
+@dataclass(frozen=True, kw_only=True)
+class _GeodesicTask:
     """Checked input, cropped to the region's bounding box and padded to whole blocks with a border.
 
     Attributes:
@@ -177,7 +177,7 @@ class _Task:
         cost: StepCost,
         region: ArrayLike | None,
         limit: float,
-    ) -> _Task:
+    ) -> _GeodesicTask:
         """Check everything, crop and pad."""
         channels = as_channels(image)
         grid = channels.shape[1:]
@@ -192,7 +192,17 @@ class _Task:
         values = labels[box][tuple(places - 1)]
         values = values.astype(np.min_scalar_type(int(values.max(initial=0))))
         bound = np.nextafter(np.float32(min(limit, LARGEST_DISTANCE)), np.float32(np.inf))
-        return cls(padded, places, values, np.unique(values), grid, box, as_spacing(spacing), cost, bound)
+        return cls(
+            image=padded,
+            seeds=places,
+            seed_labels=values,
+            classes=np.unique(values),
+            shape=grid,
+            box=box,
+            spacing=as_spacing(spacing),
+            cost=cost,
+            bound=bound,
+        )
 
     def solve(
         self, start_costs: Mapping[int, float] | None, only: int | None = None

@@ -35,7 +35,7 @@ PALETTE: tuple[Color, ...] = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Segment:
     """One structure of a label map.
 
@@ -54,7 +54,7 @@ class Segment:
     @classmethod
     def numbered(cls, value: int) -> Segment:
         """A segment for a plain label value: named after it, coloured from the palette."""
-        return cls(value, f"Structure {value}", PALETTE[(value - 1) % len(PALETTE)])
+        return cls(value=value, name=f"Structure {value}", color=PALETTE[(value - 1) % len(PALETTE)])
 
     @property
     def is_background_stroke(self) -> bool:
@@ -155,7 +155,7 @@ def _segment(path: Path, number: int, fields: dict[str, str]) -> Segment:
     if not 1 <= value <= MAX_LABEL:
         raise InputError(f"{path}: expected segments with label values from 1 to {MAX_LABEL}, found {text[:20]!r}.")
     name = fields.get("Name") or f"Structure {value}"
-    return Segment(value, name, _color(fields.get("Color", ""), value), fields.get("Tags", ""))
+    return Segment(value=value, name=name, color=_color(fields.get("Color", ""), value), tags=fields.get("Tags", ""))
 
 
 def _color(text: str, value: int) -> Color:

@@ -15,7 +15,7 @@ GEOMETRY_TOLERANCE_MM = 1e-3
 NO_TURN = 1e-12
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Volume:
     """An array with its place in the patient, all in [z, y, x] order.
 
@@ -45,7 +45,12 @@ class Volume:
         matrix = np.eye(3) if direction is None else np.array(direction, dtype=np.float64)
         # What is left of a sum that should have been 0 can be so small that ITK fails to invert the matrix.
         matrix[np.abs(matrix) < NO_TURN] = 0
-        return cls(array, np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64), matrix)
+        return cls(
+            array=array,
+            spacing=np.asarray(spacing, dtype=np.float64),
+            origin=np.asarray(origin, dtype=np.float64),
+            direction=matrix,
+        )
 
     @classmethod
     def from_array(

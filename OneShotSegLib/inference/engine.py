@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 MOST_CANDIDATES = 3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LoadedModels:
     """All that a query needs, on one device.
 
@@ -129,4 +129,9 @@ class Engine:
     def _load(self, device: torch.device) -> LoadedModels:
         weights = load_weights(self.folder, device)
         supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
-        return LoadedModels(device, weights, supports, common_structures([support.structures for support in supports]))
+        return LoadedModels(
+            device=device,
+            weights=weights,
+            supports=supports,
+            structures=common_structures([support.structures for support in supports]),
+        )

@@ -31,7 +31,7 @@ MOST_SMOOTHING = 20
 CPU_SLAB = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlignmentSettings:
     """How the affine fit is refined.
 
@@ -52,7 +52,7 @@ class AlignmentSettings:
     between_voxels: bool = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ControlGrid:
     """A grid of voxels with control points on every few of them, axis-aligned in the support.
 
@@ -74,7 +74,7 @@ class ControlGrid:
         step = np.maximum(np.rint(settings.control_mm / spacing), 1).astype(np.int64)
         low, high = positions.min(axis=0) - settings.margin_mm, positions.max(axis=0) + settings.margin_mm
         cells = np.maximum(np.ceil((high - low) / (spacing * step)), 2).astype(np.int64)
-        return cls((low + high) / 2 - cells * step * spacing / 2, spacing, step, cells)
+        return cls(low=(low + high) / 2 - cells * step * spacing / 2, spacing=spacing, step=step, cells=cells)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -108,7 +108,7 @@ class AlignmentReference:
     seen: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Displacement:
     """What to add to the affine map, 0 outside the box.
 
@@ -215,7 +215,7 @@ def align(
         settings: How.
     """
     box = reference.box
-    found = Displacement(box, affine.linear)
+    found = Displacement(box=box, linear=affine.linear)
     pad = np.ceil(max(settings.radii_mm, default=0.0) / box.spacing).astype(np.int64)
     positions = box.positions(pad)
     with torch.inference_mode():

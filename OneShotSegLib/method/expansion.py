@@ -25,7 +25,7 @@ LONGEST_MM = 1e4
 RIM = 4  # voxels beyond the extent: what smoothing and the competition look at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExpansionSettings:
     """How seeds grow.
 
@@ -67,7 +67,7 @@ class Extent:
     holds_air: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Expansion:
     """Grown masks.
 
@@ -163,7 +163,9 @@ def expand(
     labels, rivals, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
     for classes in (labels, rivals):
         classes[classes == background] = 0
-    return Expansion(image.with_array(labels), certainty, rivals, settings.between_voxels)
+    return Expansion(
+        labels=image.with_array(labels), certainty=certainty, rivals=rivals, between_voxels=settings.between_voxels
+    )
 
 
 def _beyond_extent(seeds: NDArray[np.uint8], image: Volume, extent: Mapping[int, Extent]) -> NDArray[np.bool_]:

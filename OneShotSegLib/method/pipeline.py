@@ -35,7 +35,7 @@ from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 STEPS = ("prepare", "propagate", "align", "denoise", "expand", "refine")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Candidate:
     """What one support makes of one query.
 

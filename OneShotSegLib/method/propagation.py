@@ -21,7 +21,7 @@ from OneShotSegLib.networks.weights import Stage, Weights
 BODY_LEVEL = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PropagationSettings:
     """How scribbles are propagated to a query.
 
@@ -48,7 +48,7 @@ class PropagationSettings:
     smooth_strength: float = 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PreparedCT:
     """A CT as both stages see it.
 
@@ -69,10 +69,15 @@ class PreparedCT:
         """Resample a CT in HU to both working grids."""
         coarse = prepare_ct(ct, weights.coarse.info.spacing, weights.coarse.info.window)
         fine = prepare_ct(ct, weights.fine.info.spacing, weights.fine.info.window)
-        return cls(ct, PatchSource.from_volume(coarse, device), PatchSource.from_volume(fine, device), fine)
+        return cls(
+            ct=ct,
+            coarse=PatchSource.from_volume(coarse, device),
+            fine=PatchSource.from_volume(fine, device),
+            fine_volume=fine,
+        )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class EncodedScribbles:
     """The support's scribbles with their latent positions, computed once per study.
 
@@ -89,7 +94,7 @@ class EncodedScribbles:
     fine: Tensor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PropagatedScribbles:
     """Where the scribbles went.
 
@@ -121,10 +126,10 @@ def encode_scribbles(
     chosen = np.arange(len(points)) if limit is None else thin(points, limit)
     positions = points.positions[chosen]
     return EncodedScribbles(
-        points,
-        chosen,
-        locate(weights.coarse, support.coarse, positions),
-        locate(weights.fine, support.fine, positions),
+        points=points,
+        chosen=chosen,
+        coarse=locate(weights.coarse, support.coarse, positions),
+        fine=locate(weights.fine, support.fine, positions),
     )
 
 
@@ -193,7 +198,9 @@ class _PropagationState:
             )
             self.after["smooth"] = final
         residual = np.linalg.norm(self.affine(self.source) - self.moved, axis=1)
-        return PropagatedScribbles(points.moved(final), self.affine, residual, self.after)
+        return PropagatedScribbles(
+            points=points.moved(final), affine=self.affine, residual_mm=residual, after=self.after
+        )
 
 
 def start_positions(query: PreparedCT, count: int, over_body: bool, seed: int) -> Vector:

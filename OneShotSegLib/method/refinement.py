@@ -23,7 +23,7 @@ from OneShotSegLib.networks.weights import Stage
 MARGIN_MM = 24.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RefinementSettings:
     """How borders are mended.
 

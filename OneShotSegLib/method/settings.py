@@ -12,7 +12,7 @@ from OneShotSegLib.method.refinement import RefinementSettings
 from OneShotSegLib.method.tubular_tracking import TrackingSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """The settings of all steps.
 

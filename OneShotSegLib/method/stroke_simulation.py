@@ -14,7 +14,7 @@ DAB_VOXELS = 4
 """A line shorter than this is painted as a dab of the brush."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Hand:
     """How somebody paints.
 

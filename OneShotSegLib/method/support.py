@@ -33,7 +33,7 @@ class ScribbledCT:
     scribbles: LabelMap
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Support:
     """The scribbled CT with all that is computed once per batch.
 

@@ -22,7 +22,7 @@ from OneShotSegLib.method.structures import Structures
 SAME_SLICE_MM = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrackingSettings:
     """How tubular structures are tracked.
 

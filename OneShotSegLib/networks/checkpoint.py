@@ -26,7 +26,7 @@ MAX_PATCH_VOXELS = 2**22
 Vector3 = tuple[float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PRNetInfo:
     """What is needed to use a PRNet, and where it comes from.
 

@@ -25,7 +25,7 @@ from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 STEPS = ("prepare", "predict", "resample", "tidy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentOptions:
     """How a network is used.
 
@@ -42,7 +42,7 @@ class SegmentOptions:
     fill_holes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Segmenter:
     """A network on a device.
 
@@ -67,10 +67,10 @@ class Segmenter:
         """
         file = model / MODEL_FILE if model.is_dir() else model
         network, info = load_segmentation(file, device)
-        return cls(file, network, info, device)
+        return cls(file=file, network=network, info=info, device=device)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class NetworkPrediction:
     """What a network makes of a CT.
 
@@ -123,4 +123,6 @@ def segment_ct(
         labels = values[most_likely(probabilities, grid, ct)]
     with timer("tidy"):
         labels = fill_holes(keep_largest(labels, options.largest_component), options.fill_holes)
-    return NetworkPrediction(ct.with_array(labels), probabilities, grid, timer.seconds)
+    return NetworkPrediction(
+        labels=ct.with_array(labels), probabilities=probabilities, grid=grid, seconds=timer.seconds
+    )

@@ -33,7 +33,7 @@ MAX_BYTES = 2 * 1024**3
 SCALAR_CODES = {"f2": "e", "f4": "f", "f8": "d"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class OfficialSettings:
     """What an official checkpoint does not say about itself; the defaults are the published ones for the head and neck.
 
@@ -279,12 +279,12 @@ def _describe(
     training = {"source": "official", "file": path.name, **{k: v for k, v in said.items() if v is not None}}
     try:
         return PRNetInfo(
-            stage,
-            network.base_channels,
-            settings.patch_size,
-            settings.spacing,
-            position_range,
-            settings.window,
+            stage=stage,
+            base_channels=network.base_channels,
+            patch_size=settings.patch_size,
+            spacing=settings.spacing,
+            position_range=position_range,
+            window=settings.window,
             training=training,
             official_wiring=True,
         )

@@ -60,7 +60,7 @@ NETWORKS: Mapping[str, Callable[[int, int], nn.Module]] = {
 PATCH_MULTIPLE = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentationInfo:
     """What is needed to use a segmentation network, and where it comes from.
 
@@ -195,7 +195,8 @@ def _info(path: Path, description: dict[str, Any]) -> SegmentationInfo:
             **values,
             window=HUWindow(tuple(window["hu"]), tuple(window["level"])),
             structures=tuple(
-                Segment(s["value"], str(s["name"]), tuple(s["color"]), str(s.get("tags", ""))) for s in structures
+                Segment(value=s["value"], name=str(s["name"]), color=tuple(s["color"]), tags=str(s.get("tags", "")))
+                for s in structures
             ),
         )
     except (KeyError, TypeError, AttributeError) as error:

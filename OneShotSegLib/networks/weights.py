@@ -26,7 +26,7 @@ class Stage:
     info: PRNetInfo
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """A coarse and a fine stage.
 
@@ -96,4 +96,4 @@ def load_weights(folder: Path, device: torch.device | str = "cpu") -> Weights:
         if info.stage != stage:
             raise InputError(f"{folder / name}: expected the {stage} stage, found the {info.stage} stage.")
         stages[stage] = Stage(network, info)
-    return Weights(folder.name, folder, stages["coarse"], stages["fine"])
+    return Weights(name=folder.name, folder=folder, coarse=stages["coarse"], fine=stages["fine"])

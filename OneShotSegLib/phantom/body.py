@@ -52,10 +52,13 @@ def outline(traits: Traits) -> Shape:
 
 def body_parts(traits: Traits) -> Iterator[Part]:
     """Fat, the trunk's muscle, lungs and shoulder girdle."""
-    yield Part(_everywhere(), plain(FAT, fine=9.0))
+    yield Part(shape=_everywhere(), tissue=plain(FAT, fine=9.0))
     base = ellipsoid((-330, 25, 0), (203, 220, 330))
-    yield Part(intersection(inset(outline(traits), 3 + 1.4 * traits.fat_mm), base), muscle(traits.muscle_fat + 0.02))
-    yield Part(tube([(30, -102, 0), (10, -116, 0), (2, -114, 0)], [5, 6, 9]), plain(25, fine=15))
+    yield Part(
+        shape=intersection(inset(outline(traits), 3 + 1.4 * traits.fat_mm), base),
+        tissue=muscle(traits.muscle_fat + 0.02),
+    )
+    yield Part(shape=tube([(30, -102, 0), (10, -116, 0), (2, -114, 0)], [5, 6, 9]), tissue=plain(25, fine=15))
     yield from _chest_parts(traits)
     yield from _shoulder_parts(traits)
 
@@ -64,18 +67,18 @@ def skin_part(traits: Traits) -> Part:
     """Skin over everything and air outside it: muscles and glands that bulge out are cut off here."""
     body = outline(traits)
     outside = replace(_everywhere(), distance=lambda points: -body.distance(points) - np.float32(SKIN_MM))
-    return Part(outside, layered(10.0, AIR, SKIN_MM), clears_label=True)
+    return Part(shape=outside, tissue=layered(10.0, AIR, SKIN_MM), clears_label=True)
 
 
 def _chest_parts(traits: Traits) -> Iterator[Part]:
-    yield Part(ellipsoid((-225, 5, 0), (78, 38, 30), squareness=4), plain(-60, fine=45, coarse=25))
+    yield Part(shape=ellipsoid((-225, 5, 0), (78, 38, 30), squareness=4), tissue=plain(-60, fine=45, coarse=25))
     for side in SIDES:
-        yield Part(ellipsoid((-262, 22, 74 * side), (112, 66, 66)), muscle(traits.muscle_fat))
+        yield Part(shape=ellipsoid((-262, 22, 74 * side), (112, 66, 66)), tissue=muscle(traits.muscle_fat))
         for rib in range(5):
-            yield Part(_rib(rib, side), bone(traits.bone_density, 1.6))
-        yield Part(ellipsoid((-262, 22, 72 * side), (106, 60, 59)), lung())
+            yield Part(shape=_rib(rib, side), tissue=bone(traits.bone_density, 1.6))
+        yield Part(shape=ellipsoid((-262, 22, 72 * side), (106, 60, 59)), tissue=lung())
     aorta = tube([(-240, 22, 18), (-212, 5, 12), (-212, -18, -8), (-245, -25, -14)], 13)
-    yield Part(aorta, plain(42 + traits.contrast_hu, fine=4))
+    yield Part(shape=aorta, tissue=plain(42 + traits.contrast_hu, fine=4))
 
 
 def _rib(number: int, side: int) -> Shape:
@@ -96,23 +99,23 @@ def _shoulder_parts(traits: Traits) -> Iterator[Part]:
     for side in SIDES:
         yield from _fat_planes(side)
         clavicle = [(-178, -42, 14 * side), (-163, -46, 50 * side), (-150, -8, 105 * side), (-150, 14, 150 * side)]
-        yield Part(tube(clavicle, 6.5), compact)
+        yield Part(shape=tube(clavicle, 6.5), tissue=compact)
         blade = placed(block((0, 0, 0), (60, 4, 42), 3.5), (-215, 82, 98 * side), yaw=-22.0 * side, pitch=8)
-        yield Part(blade, compact)
+        yield Part(shape=blade, tissue=compact)
         spine = tube([(-176, 72, 70 * side), (-160, 52, 130 * side), (-150, 22, 160 * side)], 6.0)
-        yield Part(spine, compact)
-        yield Part(ellipsoid((-182, 22, 165 * side), (25, 24, 24)), bone(traits.bone_density, 2.5, 240))
+        yield Part(shape=spine, tissue=compact)
+        yield Part(shape=ellipsoid((-182, 22, 165 * side), (25, 24, 24)), tissue=bone(traits.bone_density, 2.5, 240))
         trapezius = tube([(-20, 52, 10 * side), (-90, 50, 34 * side), (-132, 48, 70 * side), (-150, 36, 130 * side)], 9)
-        yield Part(intersection(trapezius, inset(outline(traits), 4.0)), muscle(traits.muscle_fat))
+        yield Part(shape=intersection(trapezius, inset(outline(traits), 4.0)), tissue=muscle(traits.muscle_fat))
     sternum = block((-215, -49, 0), (36, 6, 20), 4)
-    yield Part(sternum, compact)
+    yield Part(shape=sternum, tissue=compact)
 
 
 def _fat_planes(side: int) -> Iterator[Part]:
     """Fat over the clavicle, in the armpit, and between the layers of the back."""
     loose = plain(FAT + 5, fine=12)
-    yield Part(ellipsoid((-152, -6, 66 * side), (17, 13, 30)), loose)
-    yield Part(tube([(-185, -8, 112 * side), (-235, 5, 122 * side)], [9, 13]), loose)
+    yield Part(shape=ellipsoid((-152, -6, 66 * side), (17, 13, 30)), tissue=loose)
+    yield Part(shape=tube([(-185, -8, 112 * side), (-235, 5, 122 * side)], [9, 13]), tissue=loose)
     for depth, width in ((57, 120), (74, 90)):
         path = [(-170, depth + 6, 12 * side), (-178, depth - 2, 0.6 * width * side), (-190, depth - 16, width * side)]
-        yield Part(tube(path, 1.5, stretch=(22, 1, 1)), plain(-70, fine=20))
+        yield Part(shape=tube(path, 1.5, stretch=(22, 1, 1)), tissue=plain(-70, fine=20))

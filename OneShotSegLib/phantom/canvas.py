@@ -14,7 +14,7 @@ COARSE_STEP = 4
 """Every so many voxels a point is looked at to find the box of voxels that a part can touch."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Part:
     """One thing in the patient.
 

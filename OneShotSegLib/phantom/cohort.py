@@ -25,7 +25,7 @@ LATTICE_STEP = 4
 """The deformation is worked out at every so many voxels and is linear between: it bends over 55 mm, not over 10."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """A field of view and what surgery did before it.
 
@@ -49,21 +49,23 @@ class Protocol:
 
 
 PROTOCOLS = (
-    Protocol(148, -145, 3.0, 2.2, 128, 120),
-    Protocol(146, -175, 3.5, 2.4, 124, 112),
-    Protocol(90, -150, 2.5, 2.0, 128, 124),
-    Protocol(148, -205, 4.0, 2.6, 128, 104),
-    Protocol(146, -100, 3.0, 1.9, 116, 128),
-    Protocol(145, -150, 3.0, 2.1, 128, 120, frozenset({"RightParotid"})),
-    Protocol(110, -185, 3.0, 2.3, 128, 116),
-    Protocol(148, -160, 3.6, 2.0, 128, 128),
-    Protocol(120, -145, 2.7, 2.5, 112, 104),
-    Protocol(146, -150, 4.0, 1.9, 124, 128, frozenset({"Thyroid"})),
+    Protocol(top=148, bottom=-145, slice_mm=3.0, pixel_mm=2.2, columns=128, rows=120),
+    Protocol(top=146, bottom=-175, slice_mm=3.5, pixel_mm=2.4, columns=124, rows=112),
+    Protocol(top=90, bottom=-150, slice_mm=2.5, pixel_mm=2.0, columns=128, rows=124),
+    Protocol(top=148, bottom=-205, slice_mm=4.0, pixel_mm=2.6, columns=128, rows=104),
+    Protocol(top=146, bottom=-100, slice_mm=3.0, pixel_mm=1.9, columns=116, rows=128),
+    Protocol(
+        top=145, bottom=-150, slice_mm=3.0, pixel_mm=2.1, columns=128, rows=120, removed=frozenset({"RightParotid"})
+    ),
+    Protocol(top=110, bottom=-185, slice_mm=3.0, pixel_mm=2.3, columns=128, rows=116),
+    Protocol(top=148, bottom=-160, slice_mm=3.6, pixel_mm=2.0, columns=128, rows=128),
+    Protocol(top=120, bottom=-145, slice_mm=2.7, pixel_mm=2.5, columns=112, rows=104),
+    Protocol(top=146, bottom=-150, slice_mm=4.0, pixel_mm=1.9, columns=124, rows=128, removed=frozenset({"Thyroid"})),
 )
 """Patient ``index`` is scanned with protocol ``index % 10``: number 4's scan ends in the larynx, above the thyroid."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class PhantomCase:
     """One patient.
 
@@ -125,7 +127,14 @@ def make_patient(index: int, seed: int = DEFAULT_SEED, coarseness: float = 1.0, 
     ct = acquire(canvas.hu, axes, spacing, Scan.random(streams[4]), streams[4])
     shift = np.round(streams[2].uniform((-900, -180, -60), (-300, -40, 60)), 1)
     placed = Volume.create(ct, grid.spacing, grid.origin + shift)
-    return PhantomCase(f"phantom_{index:02d}", placed, placed.with_array(canvas.labels), traits, deformation, shift)
+    return PhantomCase(
+        name=f"phantom_{index:02d}",
+        ct=placed,
+        reference=placed.with_array(canvas.labels),
+        traits=traits,
+        deformation=deformation,
+        reference_point=shift,
+    )
 
 
 def make_cohort(count: int = 12, seed: int = DEFAULT_SEED, coarseness: float = 1.0) -> Iterator[PhantomCase]:

@@ -18,7 +18,7 @@ CONTROL_LOW = vector([-420.0, -330.0, -330.0])
 CONTROL_SHAPE = (14, 13, 13)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Deformation:
     """The map from a patient's positions to anatomical positions, both in mm (z, y, x).
 
@@ -38,7 +38,12 @@ class Deformation:
     def identity(cls) -> Deformation:
         """The standard anatomy itself."""
         still = (0.0, 0.0, 0.0)
-        return cls(vector([1, 1, 1]), still, still, np.zeros((3, *CONTROL_SHAPE), dtype=np.float32))
+        return cls(
+            size=vector([1, 1, 1]),
+            head_turn=still,
+            body_turn=still,
+            controls=np.zeros((3, *CONTROL_SHAPE), dtype=np.float32),
+        )
 
     @classmethod
     def random(cls, rng: np.random.Generator, strength: float = 1.0) -> Deformation:
@@ -49,10 +54,14 @@ class Deformation:
         controls = strength * rng.normal(0, 6.0, (3, *CONTROL_SHAPE))
         # A tail of the normal distribution must not fold the neck or the lattice.
         return cls(
-            vector(np.clip(size, 0.86, 1.14)),
-            (float(np.clip(head[0], -11, 11)), float(np.clip(head[1], -7, 7)), float(np.clip(head[2], -4, 4))),
-            (float(body[0]), float(body[1]), float(body[2])),
-            np.clip(controls, -13, 13).astype(np.float32),
+            size=vector(np.clip(size, 0.86, 1.14)),
+            head_turn=(
+                float(np.clip(head[0], -11, 11)),
+                float(np.clip(head[1], -7, 7)),
+                float(np.clip(head[2], -4, 4)),
+            ),
+            body_turn=(float(body[0]), float(body[1]), float(body[2])),
+            controls=np.clip(controls, -13, 13).astype(np.float32),
         )
 
     def to_anatomy(self, positions: ArrayLike) -> Points:

@@ -51,37 +51,39 @@ def braincase(vault_mm: float = 0.0, floor_mm: float = 0.0) -> Shape:
 
 def skull_parts(traits: Traits) -> Iterator[Part]:
     """Braincase, brain and what is in it."""
-    yield Part(braincase(), layered(1250 * traits.bone_density, 620 * traits.bone_density, 2.0, inner_fine=80))
+    yield Part(
+        shape=braincase(), tissue=layered(1250 * traits.bone_density, 620 * traits.bone_density, 2.0, inner_fine=80)
+    )
     inside = braincase(5.6, 2.8)
-    yield Part(inside, brain())
+    yield Part(shape=inside, tissue=brain())
     for part in (*_midline_parts(), *_paired_parts(traits.ventricle_size)):
-        yield Part(intersection(part.shape, inside), part.tissue)
+        yield Part(shape=intersection(part.shape, inside), tissue=part.tissue)
 
 
 def _paired_parts(size: float) -> Iterator[Part]:
     """Cerebellum, lateral ventricles with the grey nuclei beside them."""
     for side in SIDES:
-        yield Part(ellipsoid((12, 34, 23 * side), (22, 26, 26)), plain(37, fine=3, coarse=2))
+        yield Part(shape=ellipsoid((12, 34, 23 * side), (22, 26, 26)), tissue=plain(37, fine=3, coarse=2))
         horn = [(66, -52, 9 * side), (76, -20, 9 * side), (72, 8, 14 * side), (54, 16, 24 * side), (44, 0, 30 * side)]
         radii = [5 * size, 7 * size, 8 * size, 6 * size, 3 * size]
-        yield Part(tube(horn, radii, stretch=(1.2, 1, 0.9)), plain(CSF, fine=2))
-        yield Part(ellipsoid((56, -12, 13 * side), (11, 15, 9)), plain(38, fine=1.5))
-        yield Part(ellipsoid((62, -38, 19 * side), (11, 16, 8)), plain(40, fine=1.5))
-    yield Part(block((52, -12, 0), (10, 12, 2.5), 2), plain(CSF, fine=2))
+        yield Part(shape=tube(horn, radii, stretch=(1.2, 1, 0.9)), tissue=plain(CSF, fine=2))
+        yield Part(shape=ellipsoid((56, -12, 13 * side), (11, 15, 9)), tissue=plain(38, fine=1.5))
+        yield Part(shape=ellipsoid((62, -38, 19 * side), (11, 16, 8)), tissue=plain(40, fine=1.5))
+    yield Part(shape=block((52, -12, 0), (10, 12, 2.5), 2), tissue=plain(CSF, fine=2))
 
 
 def _midline_parts() -> Iterator[Part]:
     """Falx, tentorium and the fissures of CSF beside the falx."""
-    yield Part(block((96, -10, 0), (26, 78, 2.4), 1), plain(14, fine=3))
-    yield Part(block((96, -8, 0), (34, 80, 0.9), 0.5), plain(62, fine=2))
+    yield Part(shape=block((96, -10, 0), (26, 78, 2.4), 1), tissue=plain(14, fine=3))
+    yield Part(shape=block((96, -8, 0), (34, 80, 0.9), 0.5), tissue=plain(62, fine=2))
     for side in SIDES:
         leaf = placed(block((0, 0, 0), (1.2, 28, 27), 1), (32, 38, 26 * side), pitch=-12, roll=20.0 * side)
-        yield Part(leaf, plain(52, fine=2))
+        yield Part(shape=leaf, tissue=plain(52, fine=2))
         fissure = tube([(34, -48, 30 * side), (46, -30, 46 * side), (52, -2, 52 * side)], 3.0, stretch=(1.4, 1, 1))
-        yield Part(fissure, plain(CSF + 6, fine=3))
+        yield Part(shape=fissure, tissue=plain(CSF + 6, fine=3))
     sinus = tube([(130, -14, 0), (116, 36, 0), (84, 68, 0), (56, 73, 0), (30, 68, 0)], 3.2)
-    yield Part(sinus, plain(62, fine=2))
-    yield Part(ellipsoid((36, -34, 0), (6, 10, 13)), plain(CSF + 2, fine=2))
+    yield Part(shape=sinus, tissue=plain(62, fine=2))
+    yield Part(shape=ellipsoid((36, -34, 0), (6, 10, 13)), tissue=plain(CSF + 2, fine=2))
 
 
 def skull_base_parts(traits: Traits) -> Iterator[Part]:
@@ -89,22 +91,24 @@ def skull_base_parts(traits: Traits) -> Iterator[Part]:
     dense = bone(traits.bone_density * 1.1, 3.5, 700)
     spongy = bone(traits.bone_density, 1.8, 380)
     clivus = placed(block((0, 0, 0), (19, 5.5, 14), 3), (15, -26, 0), pitch=40)
-    yield Part(clivus, spongy)
+    yield Part(shape=clivus, tissue=spongy)
     for side in SIDES:
-        yield Part(tube([(10, -3, 56 * side), (15, -16, 32 * side), (17, -28, 15 * side)], [12, 9, 6]), dense)
+        yield Part(
+            shape=tube([(10, -3, 56 * side), (15, -16, 32 * side), (17, -28, 15 * side)], [12, 9, 6]), tissue=dense
+        )
         mastoid = placed(ellipsoid((0, 0, 0), (22, 15, 11)), (-1, 8, 54 * side), roll=-12.0 * side)
-        yield Part(mastoid, air_cells(600 * traits.bone_density))
-        yield Part(ellipsoid((-6, 3, 12 * side), (6, 10, 5)), spongy)
-        yield Part(tube([(10, -8, 84 * side), (9, -9, 58 * side)], 3.2), plain(AIR))
-        yield Part(ellipsoid((11, -11, 48 * side), (6, 4, 4)), plain(-750, fine=200))
-        yield Part(tube([(13, -12, 33 * side), (15, -17, 30 * side)], 2.2), plain(30))
+        yield Part(shape=mastoid, tissue=air_cells(600 * traits.bone_density))
+        yield Part(shape=ellipsoid((-6, 3, 12 * side), (6, 10, 5)), tissue=spongy)
+        yield Part(shape=tube([(10, -8, 84 * side), (9, -9, 58 * side)], 3.2), tissue=plain(AIR))
+        yield Part(shape=ellipsoid((11, -11, 48 * side), (6, 4, 4)), tissue=plain(-750, fine=200))
+        yield Part(shape=tube([(13, -12, 33 * side), (15, -17, 30 * side)], 2.2), tissue=plain(30))
         wing = tube([(33, -55, 14 * side), (36, -60, 38 * side), (32, -58, 56 * side)], [4, 3, 4], stretch=(1.5, 1, 1))
-        yield Part(wing, spongy)
+        yield Part(shape=wing, tissue=spongy)
         plate = block((-2, -47, 13.5 * side), (13, 7, 1.5), 1)
-        yield Part(plate, spongy)
-    yield Part(ellipsoid((24, -44, 0), (14, 16, 19), squareness=4), spongy)
-    yield Part(ellipsoid((24, -45, 6), (10, 12, 8), squareness=4), plain(AIR))
-    yield Part(ellipsoid((23, -45, -9), (10, 12, 6), squareness=4), plain(AIR))
+        yield Part(shape=plate, tissue=spongy)
+    yield Part(shape=ellipsoid((24, -44, 0), (14, 16, 19), squareness=4), tissue=spongy)
+    yield Part(shape=ellipsoid((24, -45, 6), (10, 12, 8), squareness=4), tissue=plain(AIR))
+    yield Part(shape=ellipsoid((23, -45, -9), (10, 12, 6), squareness=4), tissue=plain(AIR))
 
 
 def head_muscle_parts(traits: Traits) -> Iterator[Part]:
@@ -112,5 +116,5 @@ def head_muscle_parts(traits: Traits) -> Iterator[Part]:
     meat = muscle(traits.muscle_fat * 0.6)
     for side in SIDES:
         temporal = placed(ellipsoid((0, 0, 0), (42, 36, 9)), (36, -38, 67 * side), roll=9.0 * side)
-        yield Part(temporal, meat)
-        yield Part(ellipsoid((-12, 34, 17 * side), (18, 17, 15)), muscle(traits.muscle_fat))
+        yield Part(shape=temporal, tissue=meat)
+        yield Part(shape=ellipsoid((-12, 34, 17 * side), (18, 17, 15)), tissue=muscle(traits.muscle_fat))

@@ -19,13 +19,13 @@ CORD_TOP = -6.0
 def spine_parts(traits: Traits) -> Iterator[Part]:
     """The column from the atlas down, without the canal's content."""
     discs = tube(beside_canal(-38, -250, -18, 0), [7.0, *[8.5] * 8, 11.0], stretch=(1, 0.92, 1.25))
-    yield Part(discs, plain(88, fine=10))
+    yield Part(shape=discs, tissue=plain(88, fine=10))
     density = bone(traits.bone_density * 0.85, 1.5, 330)
     for name, z in VERTEBRAE.items():
         for shape in _vertebra(name, z):
-            yield Part(placed(shape, (z, canal_y(z), 0), pitch=canal_pitch(z)), density)
+            yield Part(shape=placed(shape, (z, canal_y(z), 0), pitch=canal_pitch(z)), tissue=density)
     for shape in (*_atlas(), *_axis()):
-        yield Part(shape, density)
+        yield Part(shape=shape, tissue=density)
 
 
 def _vertebra(name: str, z: float) -> Iterator[Shape]:
@@ -69,9 +69,9 @@ def _axis() -> Iterator[Shape]:
 def canal_parts(traits: Traits) -> Iterator[Part]:
     """CSF in the canal with the cord in it, a little epidural fat behind."""
     canal = tube(along_canal(4, -300), 7.6, stretch=(1, 1, 1.3))
-    yield Part(canal, plain(CSF + 6, fine=3))
+    yield Part(shape=canal, tissue=plain(CSF + 6, fine=3))
     cord = tube(along_canal(CORD_TOP, -300), 4.4 * traits.cord_size, stretch=(1, 1, 1.4))
-    yield Part(cord, plain(42, fine=2), label=SPINAL_CORD.value)
+    yield Part(shape=cord, tissue=plain(42, fine=2), label=SPINAL_CORD.value)
 
 
 def brainstem_parts(traits: Traits) -> Iterator[Part]:
@@ -82,9 +82,9 @@ def brainstem_parts(traits: Traits) -> Iterator[Part]:
         tube([(16, -12, 0), (-4, -1, 0)], [13, 9]),
         smooth_mm=4,
     )
-    yield Part(cistern, plain(CSF, fine=2))
-    yield Part(ellipsoid((17, 4, 0), (11, 7, 8)), plain(CSF, fine=2))
-    yield Part(brainstem_shape(size), plain(36, fine=2.0), label=BRAINSTEM.value)
+    yield Part(shape=cistern, tissue=plain(CSF, fine=2))
+    yield Part(shape=ellipsoid((17, 4, 0), (11, 7, 8)), tissue=plain(CSF, fine=2))
+    yield Part(shape=brainstem_shape(size), tissue=plain(36, fine=2.0), label=BRAINSTEM.value)
 
 
 def brainstem_shape(size: float) -> Shape:

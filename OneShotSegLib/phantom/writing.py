@@ -11,7 +11,7 @@ from OneShotSegLib.phantom.cohort import DEFAULT_SEED, make_cohort, scribbles
 from OneShotSegLib.phantom.structures import BACKGROUND
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CohortFiles:
     """Where a written cohort lies.
 
@@ -43,4 +43,4 @@ def write_cohort(folder: Path | str, count: int = 12, seed: int = DEFAULT_SEED, 
         if not written:
             write_label_map(LabelMap(scribbles(case), (*case.present, BACKGROUND)), strokes)
         written.append(path)
-    return CohortFiles(written[0], strokes, tuple(written[1:]), root / "reference")
+    return CohortFiles(support=written[0], scribbles=strokes, queries=tuple(written[1:]), references=root / "reference")

@@ -68,7 +68,7 @@ class StructureRow:
     figures: Figures | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseContent:
     """One case.
 
@@ -88,7 +88,7 @@ class CaseContent:
     rows: tuple[StructureRow, ...] = ()
     quality: CaseQuality | None = None
     error: str = ""
-    review: ReviewEntry = field(default_factory=lambda: ReviewEntry(""))
+    review: ReviewEntry = field(default_factory=lambda: ReviewEntry(case=""))
 
     @property
     def status(self) -> str:
@@ -115,7 +115,7 @@ class CaseContent:
         return place, self.score if self.score is not None else 0.0, self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyContent:
     """A study.
 
@@ -183,9 +183,14 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
         _case(paths.case(name), located(root, source) if source else None, labels, evaluation)
         for name, source in sources.items()
     ]
-    reviewed = [replace(case, review=ledger.get(case.name, ReviewEntry(case.name))) for case in cases]
+    reviewed = [replace(case, review=ledger.get(case.name, ReviewEntry(case=case.name))) for case in cases]
     return StudyContent(
-        paths, description, labels, background, tuple(sorted(reviewed, key=lambda case: case.doubt)), notes
+        paths=paths,
+        description=description,
+        labels=labels,
+        background=background,
+        cases=tuple(sorted(reviewed, key=lambda case: case.doubt)),
+        notes=notes,
     )
 
 
@@ -211,7 +216,7 @@ def css_color(color: Sequence[float]) -> str:
 def _case(
     paths: CasePaths, source: Path | None, labels: Sequence[Label], evaluation: EvaluationFigures | None
 ) -> CaseContent:
-    case = CaseContent(paths.name, paths, source)
+    case = CaseContent(name=paths.name, paths=paths, source=source)
     if not paths.is_done:
         return replace(case, error=_failure(paths))
     try:

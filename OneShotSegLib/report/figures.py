@@ -47,7 +47,7 @@ class Overlay:
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """One plane of a case, ready for HTML.
 

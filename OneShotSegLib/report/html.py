@@ -143,7 +143,7 @@ def histogram(scores: Iterable[float]) -> list[int]:
     return [counts[place] for place in range(BINS)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Strip:
     """The scores of one structure over the cases.
 
@@ -163,7 +163,12 @@ class Strip:
     def of(cls, content: StudyContent, label: Label) -> Strip:
         """The scores of a structure in a study."""
         scores = content.scores_of(label)
-        return cls(label, tuple(scores), median(scores) if scores else None, content.absent_count(label))
+        return cls(
+            label=label,
+            scores=tuple(scores),
+            median=median(scores) if scores else None,
+            absent=content.absent_count(label),
+        )
 
 
 def _facts(content: StudyContent) -> list[tuple[str, str]]:

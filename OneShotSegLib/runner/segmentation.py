@@ -85,10 +85,10 @@ def _run_case(
 
 def _options(request: SegmentationRequest, structures: tuple[Segment, ...]) -> SegmentOptions:
     return SegmentOptions(
-        request.overlap,
-        request.flips,
-        chosen_values(request.largest_component, structures),
-        chosen_values(request.fill_holes, structures),
+        overlap=request.overlap,
+        flips=request.flips,
+        largest_component=chosen_values(request.largest_component, structures),
+        fill_holes=chosen_values(request.fill_holes, structures),
     )
 
 

@@ -24,7 +24,7 @@ LEAST_VOXELS = 30
 SIDES = {"left": "left", "l": "left", "lt": "left", "right": "right", "r": "right", "rt": "right"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class UnlikeSides:
     """A pair whose sides are of other tissue than each other.
 
@@ -76,7 +76,14 @@ def unlike_sides(
             suspect = int(np.argmax(np.abs(np.subtract(tissue, wanted))))
             from_fat = np.abs(np.subtract(tissue, FAT_HU))
             is_missing = bool(from_fat[suspect] < from_fat[1 - suspect])
-            found.append(UnlikeSides(pair[suspect], pair[1 - suspect], round(difference, 1), is_missing))
+            found.append(
+                UnlikeSides(
+                    suspect=pair[suspect],
+                    other=pair[1 - suspect],
+                    difference_hu=round(difference, 1),
+                    is_missing=is_missing,
+                )
+            )
     return found
 
 

@@ -24,7 +24,7 @@ HIGHEST_Z = 4.0
 """One measure that is far out does not outvote all others."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Suggestion:
     """A case worth correcting.
 
@@ -86,7 +86,13 @@ def _offer(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -
     novelty = 1.0 if math.isinf(nearest) else nearest / (nearest + usual) if usual > 0 else 0.5
     doubt = 1.0 - quality.score
     worst = quality.worst.name if quality.worst else ""
-    return Suggestion(quality.case, round(doubt * novelty, 4), round(doubt, 4), round(novelty, 4), worst)
+    return Suggestion(
+        case=quality.case,
+        worth=round(doubt * novelty, 4),
+        doubt=round(doubt, 4),
+        novelty=round(novelty, 4),
+        structure=worst,
+    )
 
 
 def _usual(distances: NDArray[np.float64]) -> float:

@@ -50,7 +50,10 @@ def label_values_names_and_colors_are_kept() -> None:
     array = np.zeros(grid.shape, dtype=np.uint8)
     array[1:3, 2:5, 3:6] = 7
     array[5:7, 6:9, 8:10] = 3
-    segments = (Segment(7, "Seven", (0.1, 0.2, 0.3)), Segment(3, "Three", (0.9, 0.5, 0.1)))
+    segments = (
+        Segment(value=7, name="Seven", color=(0.1, 0.2, 0.3)),
+        Segment(value=3, name="Three", color=(0.9, 0.5, 0.1)),
+    )
     node = add_segmentation_node(LabelMap(grid.with_array(array), segments), "labels")
     back = label_map_from_node(node, grid)
     expect(np.array_equal(back.volume.array, array), "labels changed")
@@ -89,8 +92,8 @@ def decisions_are_on_disk_at_once() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = StudyPaths(Path(folder))
         for name, score in (("good", 0.9), ("doubtful", 0.2)):
-            structures = (StructureQuality(1, "Mandible", "found", score),)
-            write_quality(CaseQuality(name, score, structures), study.case(name).quality)
+            structures = (StructureQuality(value=1, name="Mandible", state="found", score=score),)
+            write_quality(CaseQuality(case=name, score=score, structures=structures), study.case(name).quality)
         session = ReviewSession(study)
         expect([row.case for row in session.rows] == ["doubtful", "good"], "the doubtful case is not first")
         session.accept("doubtful")

@@ -31,7 +31,7 @@ class StudyCase:
     source: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyDescription:
     """The content of study.json.
 
@@ -105,7 +105,7 @@ class StudyDescription:
             if entry["value"] != self.background_label:
                 plain = Segment.numbered(entry["value"])
                 color = tuple(entry["color"][:3]) if entry.get("color") else plain.color
-                segments.append(Segment(entry["value"], entry["name"], color))
+                segments.append(Segment(value=entry["value"], name=entry["name"], color=color))
         return tuple(segments)
 
     def differs_from(self, other: StudyDescription) -> str | None:

@@ -16,7 +16,7 @@ State = Literal["found", "partial", "absent"]
 MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StructureQuality:
     """Measures of one structure in one case.
 
@@ -57,7 +57,7 @@ class StructureQuality:
         return replace(self, score=score)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseQuality:
     """Measures of one case.
 

@@ -13,7 +13,7 @@ from OneShotSegLib.study.quality import CaseQuality, read_quality
 from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyResult:
     """A case that has a mask.
 
@@ -50,7 +50,7 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
         mask = counting_mask(files, state)
         if mask.is_file():
             quality = read_quality(files.quality) if files.is_done else None
-            yield StudyResult(case.case, Path(case.source), mask, state, quality)
+            yield StudyResult(case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality)
 
 
 def counting_mask(files: CasePaths, state: ReviewState) -> Path:

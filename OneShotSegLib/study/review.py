@@ -20,7 +20,7 @@ TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
 COLUMNS = ("case", "state", "score", "comment", "time")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReviewEntry:
     """One row of the ledger.
 
@@ -101,7 +101,7 @@ class ReviewLedger:
     def ensure_cases(self, qualities: Iterable[CaseQuality]) -> None:
         """Add the cases that are new, as pending, and update every score; decisions stay as they are."""
         for quality in qualities:
-            entry = self._entries.get(quality.case, ReviewEntry(quality.case))
+            entry = self._entries.get(quality.case, ReviewEntry(case=quality.case))
             self._entries[quality.case] = replace(entry, score=round(quality.score, 4))
 
     def decide(self, case: str, state: ReviewState, comment: str | None = None) -> ReviewEntry:
@@ -160,7 +160,7 @@ class ReviewLedger:
             kept = ours or theirs
             assert kept is not None  # the case came from one of the two
             return kept
-        base = self._on_disk.get(case, ReviewEntry(case))
+        base = self._on_disk.get(case, ReviewEntry(case=case))
         decided = _merged_decision(base, ours, theirs, notes)
         score = theirs.score if ours.score == base.score else ours.score
         return replace(decided, score=score, extra=theirs.extra)
@@ -215,7 +215,12 @@ def _entry(place: str, row: Mapping[str, str]) -> ReviewEntry:
         raise InputError(f"{place}: expected a state of {', '.join(STATES)}, found {row['state']!r}.")
     extra = {name: text for name, text in row.items() if name not in COLUMNS}
     return ReviewEntry(
-        row["case"], state, _score(place, row["score"]), row["comment"], _time(place, row["time"]), extra
+        case=row["case"],
+        state=state,
+        score=_score(place, row["score"]),
+        comment=row["comment"],
+        time=_time(place, row["time"]),
+        extra=extra,
     )
 
 

@@ -104,14 +104,14 @@ def measure(
         result = segment_query(support, query.ct, weights, method, prepared=query)
     except InputError:
         # Denoising can leave nothing to grow from: the user gets no mask, and that is what the row has to say.
-        yield from (Row(case, value, {"share kept": 0.0, "Dice": 0.0}) for value in values)
+        yield from (Row(case=case, value=value, figures={"share kept": 0.0, "Dice": 0.0}) for value in values)
         return
     mask = result.pseudo_mask().array
     last = next(reversed(result.propagation.after))
     for value in values:
         figures = landing_figures(support, result, reference, value) | mask_figures(mask, reference, value)
         figures["mm outside"] = figures[f"mm outside after {last}"]
-        yield Row(case, value, {column: figures[column] for column in COLUMNS})
+        yield Row(case=case, value=value, figures={column: figures[column] for column in COLUMNS})
 
 
 def print_changes(found: Mapping[str, list[Row]]) -> None:

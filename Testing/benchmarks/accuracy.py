@@ -92,7 +92,7 @@ def _measure(
         grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
         for value in judged(reference, support.structures.values):
-            row = Row(case, value, landing_figures(support, result, reference, value))
+            row = Row(case=case, value=value, figures=landing_figures(support, result, reference, value))
             row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
             row.figures |= mask_figures(mask, reference, value)
             structure = candidate.of(value)
@@ -109,7 +109,7 @@ def _vote(candidates: dict[str, list[ScoredCandidate]], options: argparse.Namesp
         for structure in settled.quality.structures:
             if structure.value in ORGANS and (reference.array == structure.value).any():
                 figures = mask_figures(settled.mask.array, reference, structure.value)
-                yield Row(case, structure.value, {**figures, "score": structure.score})
+                yield Row(case=case, value=structure.value, figures={**figures, "score": structure.score})
 
 
 def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:

@@ -23,7 +23,7 @@ SKIN_HU = -300.0
 SEED = 1  # 0 would mean the clock
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LinearSettings:
     """How the rigid and the affine map are found.
 
@@ -44,7 +44,7 @@ class LinearSettings:
     iterations: int = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SplineSettings:
     """How the B-spline is found.
 
@@ -65,7 +65,7 @@ class SplineSettings:
     tolerance: float = 1e-5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegistrationSettings:
     """How a query is registered to the support.
 

@@ -32,12 +32,12 @@ from OneShotSegLib.scoring.overlap import dice
 
 IN_THE_BODY_HU = -300
 HANDS: Mapping[str, Hand] = {
-    "lines on 3 slices": Hand(3, 25.0, 0.0),
-    "lines on 4 slices": Hand(4, 20.0, 0.0),
-    "brush of a third, 3 slices": Hand(3, 25.0, 0.33),
-    "brush of a half, 3 slices": Hand(3, 25.0, 0.5),
-    "brush of a half, 4 slices": Hand(4, 20.0, 0.5),
-    "brush of a half, 4 slices, background at 10 mm": Hand(4, 20.0, 0.5, 10.0),
+    "lines on 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.0),
+    "lines on 4 slices": Hand(slices=4, one_more_per_mm=20.0, brush=0.0),
+    "brush of a third, 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.33),
+    "brush of a half, 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.5),
+    "brush of a half, 4 slices": Hand(slices=4, one_more_per_mm=20.0, brush=0.5),
+    "brush of a half, 4 slices, background at 10 mm": Hand(slices=4, one_more_per_mm=20.0, brush=0.5, gap_mm=10.0),
 }
 
 
@@ -54,7 +54,10 @@ def main() -> None:
     options = _options()
     support, queries, names = _cohort(options) if options.cohort else _phantoms(options)
     weights = load_weights(choose_weights("auto", support.ct, torch.device("cpu")))
-    segments = (*(Segment(value, name, (1, 1, 1)) for value, name in names.items()), phantom.BACKGROUND)
+    segments = (
+        *(Segment(value=value, name=name, color=(1, 1, 1)) for value, name in names.items()),
+        phantom.BACKGROUND,
+    )
     supports = {}
     for title, hand in HANDS.items():
         allowed = support.ct.array > IN_THE_BODY_HU

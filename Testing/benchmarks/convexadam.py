@@ -43,7 +43,7 @@ print(json.dumps(took))
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConvexAdamSettings:
     """The package's own settings, by its names; lengths in voxels of the common grid.
 

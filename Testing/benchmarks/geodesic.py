@@ -81,8 +81,8 @@ print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": memory}))
 """
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
     """One measurement: what ran, on which cost, and how to start it."""
 
     name: str
@@ -93,13 +93,15 @@ class Row:
 
 
 ROWS = [
-    Row("ours, exact, GeodisTK's cost", "ours", "GeodisTK"),
-    Row("GeodisTK, 2 iterations", "geodistk", "GeodisTK", iterations=2),
-    Row(CONVERGED_ROW, "geodistk", "GeodisTK"),
-    Row("ours, exact, FastGeodis's cost", "ours", "FastGeodis"),
-    Row("FastGeodis, 4 iterations, 1 thread", "fastgeodis", "FastGeodis", iterations=4),
-    Row("FastGeodis, 4 iterations, 2 threads", "fastgeodis", "FastGeodis", threads=2, iterations=4),
-    Row("ours, exact, our cost", "ours", "ours"),
+    Measurement(name="ours, exact, GeodisTK's cost", library="ours", cost="GeodisTK"),
+    Measurement(name="GeodisTK, 2 iterations", library="geodistk", cost="GeodisTK", iterations=2),
+    Measurement(name=CONVERGED_ROW, library="geodistk", cost="GeodisTK"),
+    Measurement(name="ours, exact, FastGeodis's cost", library="ours", cost="FastGeodis"),
+    Measurement(name="FastGeodis, 4 iterations, 1 thread", library="fastgeodis", cost="FastGeodis", iterations=4),
+    Measurement(
+        name="FastGeodis, 4 iterations, 2 threads", library="fastgeodis", cost="FastGeodis", threads=2, iterations=4
+    ),
+    Measurement(name="ours, exact, our cost", library="ours", cost="ours"),
 ]
 
 
@@ -169,7 +171,7 @@ def exact_distance(image: NDArray, seeds: NDArray, cost: StepCost) -> NDArray[np
     return distance[1:-1, 1:-1, 1:-1]
 
 
-class LoadedModels:
+class GeodesicBenchmark:
     """Runs the rows on one volume."""
 
     def __init__(self, size: int, options: argparse.Namespace, folder: Path) -> None:
@@ -187,7 +189,7 @@ class LoadedModels:
             return exact_distance(self.image, self.seeds, cost)
         return geodesic_distances(self.image, self.seeds, SPACING, cost).distance
 
-    def measure(self, row: Row, iterations: int, repeats: int) -> dict[str, float]:
+    def measure(self, row: Measurement, iterations: int, repeats: int) -> dict[str, float]:
         """Seconds, bytes, and the mean and largest error over the mean exact distance."""
         task = {
             "library": row.library,
@@ -210,7 +212,7 @@ class LoadedModels:
         scale = self.exact[row.cost].mean()
         return result | {"error": error.mean() / scale, "worst": error.max() / scale, "iterations": iterations}
 
-    def run(self, row: Row) -> dict[str, float] | None:
+    def run(self, row: Measurement) -> dict[str, float] | None:
         """One row; None where its library is not installed."""
         if not self.pythons[row.library]:
             return None
@@ -226,7 +228,7 @@ class LoadedModels:
             iterations *= 2
 
 
-def print_table(size: int, rows: list[tuple[Row, dict[str, float] | None]]) -> None:
+def print_table(size: int, rows: list[tuple[Measurement, dict[str, float] | None]]) -> None:
     """A size's rows; CPU time is compared with ours on the same cost."""
     ours = {row.cost: result["cpu"] for row, result in rows if row.library == "ours" and result}
     print(f"\n### {size} x {size} x {size} voxels\n")
@@ -259,7 +261,7 @@ def main() -> None:
     options = parser.parse_args()
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            bench = LoadedModels(size, options, Path(folder))
+            bench = GeodesicBenchmark(device=size, weights=options, supports=Path(folder))
             print_table(size, [(row, bench.run(row)) for row in ROWS])
 
 

@@ -22,7 +22,14 @@ from OneShotSegLib.networks.prnet import PRNet, relative_position
 PATCH = (48, 128, 128)
 SPACING = (3.0, 1.0, 1.0)
 CHANNELS = 16
-COARSE = PRNetInfo("coarse", CHANNELS, PATCH, SPACING, (700.0, 500.0, 500.0), official_wiring=True)
+COARSE = PRNetInfo(
+    stage="coarse",
+    base_channels=CHANNELS,
+    patch_size=PATCH,
+    spacing=SPACING,
+    position_range=(700.0, 500.0, 500.0),
+    official_wiring=True,
+)
 STARTS = 5
 PASSES_A_POINT = 2  # the fine jump and, where that led, the features for denoising
 BACKGROUND_STEP = 2  # of the background's scribble voxels every second one is used

@@ -116,7 +116,8 @@ def warp_all(name: str, options: argparse.Namespace, register: Registration) -> 
             took = registering + warping
             seconds = {"seconds a case": took.clock, "CPU seconds a case": took.cpu}
             found[way] += [
-                Row(case, value, mask_figures(mask, reference, value) | seconds) for value in judged(reference, values)
+                Row(case=case, value=value, figures=mask_figures(mask, reference, value) | seconds)
+                for value in judged(reference, values)
             ]
         print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
     for way, rows in found.items():

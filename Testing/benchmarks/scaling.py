@@ -33,7 +33,7 @@ from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weight
 VALUE = phantom.BACKGROUND.value
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Series:
     """Cost against one number."""
 
@@ -48,7 +48,7 @@ class Series:
         return float(np.log(self.ours[-1] / self.ours[0]) / np.log(self.at[-1] / self.at[0]))
 
 
-class LoadedModels:
+class ScalingBenchmark:
     """Measures cases of the phantom cohort."""
 
     def __init__(self, weights: Weights, repeats: int) -> None:
@@ -64,7 +64,7 @@ class LoadedModels:
         """CPU seconds of a case, ours and the published way's passes."""
         values = set(np.unique(strokes).tolist())
         segments = tuple(s for s in (*phantom.STRUCTURES, phantom.BACKGROUND) if s.value in values)
-        scribbles = LabelMap(Volume(strokes, *_place(self.support)), segments)
+        scribbles = LabelMap(self.support.with_array(strokes), segments)
         support = prepare_support(self.support, scribbles, self.weights, DEFAULT)
         took = time_of(lambda: segment_query(support, query, self.weights, DEFAULT), self.repeats)
         background = int((strokes == VALUE).sum())
@@ -72,7 +72,7 @@ class LoadedModels:
 
     def measure(self, name: str, cases: Iterable[tuple[float, NDArray, Volume]]) -> Series:
         """A series from the number, the strokes and the query of each of its points."""
-        series = Series(name)
+        series = Series(name=name)
         for at, strokes, query in cases:
             ours, published = self.case(strokes, query)
             series.at.append(at)
@@ -109,8 +109,8 @@ class LoadedModels:
 
     def over_cases(self, counts: tuple[int, ...]) -> Series:
         """A batch: the support once, then the cases."""
-        series, queries = Series("cases"), [phantom.make_patient(1 + n).ct for n in range(max(counts))]
-        scribbles = LabelMap(Volume(self.strokes, *_place(self.support)), (*phantom.STRUCTURES, phantom.BACKGROUND))
+        series, queries = Series(name="cases"), [phantom.make_patient(1 + n).ct for n in range(max(counts))]
+        scribbles = LabelMap(self.support.with_array(self.strokes), (*phantom.STRUCTURES, phantom.BACKGROUND))
         present = set(np.unique(self.strokes).tolist())
         scribbles = LabelMap(scribbles.volume, tuple(s for s in scribbles.segments if s.value in present))
         background = int((self.strokes == VALUE).sum())
@@ -132,15 +132,11 @@ class LoadedModels:
         return series
 
 
-def _place(volume: Volume) -> tuple[NDArray, NDArray, NDArray]:
-    return volume.spacing, volume.origin, volume.direction
-
-
 def main() -> None:
     """Measure, print, draw."""
     options = _options()
     torch.set_num_threads(options.threads)
-    bench = LoadedModels(load_weights(resolve_weights("phantom")), 1 if options.quick else 3)
+    bench = ScalingBenchmark(device=load_weights(resolve_weights("phantom")), weights=1 if options.quick else 3)
     print(f"{describe()}; a full pass of the published network takes {bench.full_pass:.2f} CPU s.\n")
     print("| number of | | ours, CPU s | published way's passes, CPU s |\n| --- | ---: | ---: | ---: |")
     all_series = [

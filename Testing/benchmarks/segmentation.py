@@ -49,7 +49,9 @@ def reference_study(
     """Make a study whose cases were all corrected to the reference labels."""
     left_out = leave_out.split(",")
     names = [name for name in cases_of(cohort, "train") if name not in left_out]
-    segments = tuple(Segment(value, name, Segment.numbered(value).color) for value, name in enumerate(ORGANS, 1))
+    segments = tuple(
+        Segment(value=value, name=name, color=Segment.numbered(value).color) for value, name in enumerate(ORGANS, 1)
+    )
     paths = StudyPaths(study)
     StudyDescription(
         supports=({"ct": "none", "scribbles": "none", "fingerprint": "reference"},),
@@ -60,7 +62,7 @@ def reference_study(
         cases=tuple(StudyCase(name, str((cohort / "cases" / name / "ct.nii.gz").resolve())) for name in names),
     ).write(paths)
     ledger = ReviewLedger(paths.review)
-    ledger.ensure_cases(CaseQuality(name, 1.0, ()) for name in names)
+    ledger.ensure_cases(CaseQuality(case=name, score=1.0, structures=()) for name in names)
     for name in names:
         labels = read_label_map(cohort / "cases" / name / "seg.nii.gz")
         write_label_map(LabelMap(labels.volume, segments), paths.case(name).edited_mask)

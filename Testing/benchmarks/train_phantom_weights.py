@@ -30,7 +30,8 @@ def main() -> None:
     if not (cohort / "ct").is_dir():
         phantom.write_cohort(cohort, PATIENTS, seed=SEED)
     train_weights(
-        PRNetTrainingRequest([cohort / "ct"], work / "weights", STEPS, fine_steps=FINE_STEPS), TrainingProgress()
+        PRNetTrainingRequest(volumes=[cohort / "ct"], output=work / "weights", steps=STEPS, fine_steps=FINE_STEPS),
+        TrainingProgress(),
     )
     for name in (COARSE_FILE, FINE_FILE):
         print(ship(work / "weights" / name, DESTINATION / name))

@@ -32,8 +32,8 @@ from OneShotSegLib.training.prnet.trainer import COARSE, PRNetTrainer, TrainingS
 from OneShotSegLib.training.prnet.volumes import load_training_volumes
 
 
-@dataclass
-class Row:
+@dataclass(kw_only=True)
+class TimedTraining:
     """One way of training, timed."""
 
     name: str
@@ -73,21 +73,21 @@ def main() -> None:
     _print(rows)
 
 
-def _published(info: PRNetInfo, files: list[Path], batch: int, steps: int) -> Row:
+def _published(info: PRNetInfo, files: list[Path], batch: int, steps: int) -> TimedTraining:
     trainer = PublishedTrainer(info, files, batch)
-    return Row("published way", info, batch, time_of(trainer.train_step, steps))
+    return TimedTraining(name="published way", info=info, pairs=batch, took=time_of(trainer.train_step, steps))
 
 
-def _ours(info: PRNetInfo, cts: list[Path], volumes: int, steps: int, folder: Path) -> Row:
+def _ours(info: PRNetInfo, cts: list[Path], volumes: int, steps: int, folder: Path) -> TimedTraining:
     (loaded,) = load_training_volumes(cts, [info], torch.device("cpu"))
     settings = TrainingSettings(volumes_per_step=volumes)
     trainer = PRNetTrainer(info, settings, loaded, loaded[:1], folder / "unused.safetensors")
     count = settings.patches_per_volume
     pairs = volumes * count * (count - 1) // 2
-    return Row("ours", info, pairs, time_of(trainer.train_step, steps))
+    return TimedTraining(name="ours", info=info, pairs=pairs, took=time_of(trainer.train_step, steps))
 
 
-def _print(rows: dict[tuple[str, str], Row]) -> None:
+def _print(rows: dict[tuple[str, str], TimedTraining]) -> None:
     print("| way | channels | patch | pairs a step | s a step | CPU s a step | pairs a s | pairs a CPU s |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows.values():

@@ -144,7 +144,12 @@ def test_cancelling_ends_with_130_and_keeps_what_is_done(phantoms: CohortFiles, 
 
 def other_grid(files: CohortFiles, folder: Path) -> dict[str, object]:
     labels = read_label_map(files.scribbles)
-    cut = Volume(labels.volume.array[1:], labels.volume.spacing, labels.volume.origin, labels.volume.direction)
+    cut = Volume(
+        array=labels.volume.array[1:],
+        spacing=labels.volume.spacing,
+        origin=labels.volume.origin,
+        direction=labels.volume.direction,
+    )
     return {"scribbles": written(labels.with_volume(cut), folder)}
 
 

@@ -44,7 +44,10 @@ def compared(a: np.ndarray, b: np.ndarray) -> StructureFigures:
 
 
 def make_study(root: Path, masks: dict[str, Volume | None]) -> Path:
-    structures = (Segment(1, "Cube", (1.0, 0.0, 0.0)), Segment(2, "Other", (0.0, 1.0, 0.0)))
+    structures = (
+        Segment(value=1, name="Cube", color=(1.0, 0.0, 0.0)),
+        Segment(value=2, name="Other", color=(0.0, 1.0, 0.0)),
+    )
     for case, volume in masks.items():
         folder = root / "cases" / case
         folder.mkdir(parents=True)
@@ -207,7 +210,10 @@ def test_a_prediction_on_another_grid_is_resampled_with_a_note(tmp_path: Path) -
 
 
 def test_the_background_stroke_is_no_structure(tmp_path: Path) -> None:
-    segments = (Segment(1, "Cube", (1.0, 0.0, 0.0)), Segment(2, "background", (0.0, 0.0, 1.0)))
+    segments = (
+        Segment(value=1, name="Cube", color=(1.0, 0.0, 0.0)),
+        Segment(value=2, name="background", color=(0.0, 0.0, 1.0)),
+    )
     both = labels(v1=cube(2, 2, 2), v2=cube(11, 13, 12))
     for folder in ("ref", "pred"):
         (tmp_path / folder).mkdir()
@@ -230,12 +236,22 @@ def test_folders_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> 
 @pytest.fixture
 def evaluation(tmp_path: Path) -> Evaluation:
     figures = (
-        StructureFigures("=pt_1", 1, "@cmd", "both", 0.81234, 3.0, 1.0, 10.0, 8.0),
-        StructureFigures("=pt_1", 2, "[bold]x", "false negative", 0.0, reference_ml=4.0),
-        StructureFigures("pt_2", 1, "@cmd", "absent", None),
-        StructureFigures("pt_2", 2, "[bold]x", "false positive", 0.0, predicted_ml=4.0),
+        StructureFigures(
+            case="=pt_1",
+            value=1,
+            name="@cmd",
+            presence="both",
+            dice=0.81234,
+            hd95_mm=3.0,
+            assd_mm=1.0,
+            reference_ml=10.0,
+            predicted_ml=8.0,
+        ),
+        StructureFigures(case="=pt_1", value=2, name="[bold]x", presence="false negative", dice=0.0, reference_ml=4.0),
+        StructureFigures(case="pt_2", value=1, name="@cmd", presence="absent", dice=None),
+        StructureFigures(case="pt_2", value=2, name="[bold]x", presence="false positive", dice=0.0, predicted_ml=4.0),
     )
-    return Evaluation(figures, {1: "@cmd", 2: "[bold]x"}, ("A note.",), tmp_path)
+    return Evaluation(figures=figures, labels={1: "@cmd", 2: "[bold]x"}, notes=("A note.",), predictions=tmp_path)
 
 
 def test_the_csv_goes_beside_the_predictions_with_formulas_guarded_and_gaps_for_no_figure(
@@ -258,5 +274,8 @@ def test_the_terminal_table_names_what_is_missing_and_takes_names_literally(eval
 
 
 def test_the_box_plot_is_a_png_even_where_nothing_can_be_drawn(evaluation: Evaluation, tmp_path: Path) -> None:
-    for drawn in (evaluation, Evaluation(evaluation.figures[2:3], {1: "$a"}, (), tmp_path)):
+    for drawn in (
+        evaluation,
+        Evaluation(figures=evaluation.figures[2:3], labels={1: "$a"}, notes=(), predictions=tmp_path),
+    ):
         assert drawn.box_plot(tmp_path / "box.png").read_bytes().startswith(b"\x89PNG")

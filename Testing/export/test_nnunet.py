@@ -29,7 +29,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_it_holds_what_was_accepted_under_plain_names(study: StudyPaths, tmp_path: Path) -> None:
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", 42))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", dataset_id=42))
     assert folder == tmp_path / "raw" / "Dataset042_neck_study"
     assert files(folder) == {
         "cases.csv",
@@ -47,7 +47,7 @@ def test_it_holds_what_was_accepted_under_plain_names(study: StudyPaths, tmp_pat
 
 
 def test_all_takes_what_waits_for_review_too_but_never_what_was_rejected(study: StudyPaths, tmp_path: Path) -> None:
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", name="Neck", accepted_only=False))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", name="Neck", accepted_only=False))
     assert {path.name for path in (folder / "labelsTr").iterdir()} == {
         "Muller_1.nii.gz",
         "pt_2.nii.gz",
@@ -57,7 +57,7 @@ def test_all_takes_what_waits_for_review_too_but_never_what_was_rejected(study: 
 
 
 def test_labels_are_consecutive_and_named_without_the_background_stroke(study: StudyPaths, tmp_path: Path) -> None:
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw"))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     content = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     assert content["labels"] == {"background": 0, "Cord": 1, "Drüse links": 2}
     assert content["channel_names"] == {"0": "CT"}
@@ -67,7 +67,7 @@ def test_labels_are_consecutive_and_named_without_the_background_stroke(study: S
 def test_images_and_labels_share_the_ct_s_grid_and_an_edited_mask_goes_before_the_pseudo_mask(
     study: StudyPaths, tmp_path: Path
 ) -> None:
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw"))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     ct = read_volume(tmp_path / "ct" / "pt 2.nii.gz")
     image = read_volume(folder / "imagesTr" / "pt_2_0000.nii.gz")
     labels = read_volume(folder / "labelsTr" / "pt_2.nii.gz")
@@ -84,25 +84,25 @@ def test_a_mask_on_another_grid_is_brought_onto_the_ct_s(study: StudyPaths, tmp_
     grid = mask.volume
     finer = Volume.create(doubled, grid.spacing * (1, 1, 0.5), grid.to_world((0, 0, -0.25)), grid.direction)
     write_label_map(mask.with_volume(finer), study.case("pt 2").edited_mask)
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw"))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     found = read_volume(folder / "labelsTr" / "pt_2.nii.gz").array
     assert ((found == 1) == (mask.volume.array == CORD)).mean() > 0.97
 
 
 def test_nothing_is_written_over_and_a_number_is_given_once(study: StudyPaths, tmp_path: Path) -> None:
-    folder = export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", 7, "Neck"))
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", dataset_id=7, name="Neck"))
     before = (folder / "dataset.json").read_bytes()
     with pytest.raises(InputError, match="expected a new or an empty folder"):
-        export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", 7, "Neck"))
+        export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", dataset_id=7, name="Neck"))
     with pytest.raises(InputError, match="found Dataset007_Neck there"):
-        export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", 7, "Other"))
+        export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", dataset_id=7, name="Other"))
     assert (folder / "dataset.json").read_bytes() == before
 
 
 def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) -> None:
     (tmp_path / "ct" / "pt 2.nii.gz").unlink()
     with pytest.raises(InputError, match="no such file"):
-        export_nnunet(NNUNetRequest(study.root, tmp_path / "raw"))
+        export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     assert not files(tmp_path / "raw")
 
 
@@ -118,11 +118,11 @@ def test_a_number_or_name_that_does_not_fit_is_told(
     study: StudyPaths, tmp_path: Path, settings: dict, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        export_nnunet(NNUNetRequest(study.root, tmp_path / "raw", **settings))
+        export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", **settings))
 
 
 def test_a_study_without_accepted_cases_is_told_of_all(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", ("pt_1",))
     study = write_small_study(tmp_path / "study", cts, ("pending",))
     with pytest.raises(InputError, match="none among 1 that wait for review; --all"):
-        export_nnunet(NNUNetRequest(study.root, tmp_path / "raw"))
+        export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))

@@ -23,7 +23,7 @@ from Testing.helpers.tiny_batch import TinyBatch
 CASES = 3
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Tally:
     """One row of the table."""
 

@@ -33,7 +33,7 @@ SLOW_SECONDS = 60.0
 def corrupt(folder: Path, times: int, seed: int) -> Tally:
     """So many damaged files of each format."""
     formats = _formats(folder)
-    tally = Tally(f"damaged files of {len(formats)} formats ({', '.join(formats)})")
+    tally = Tally(fault=f"damaged files of {len(formats)} formats ({', '.join(formats)})")
     slowest = 0.0
     for name, (whole, read) in formats.items():
         for first in range(0, times, BATCH):

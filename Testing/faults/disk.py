@@ -33,7 +33,7 @@ def full_disk(folder: Path, times: int, seed: int) -> Tally:
     tiny = batch(folder)
     expected = undisturbed(tiny, folder)
     needed = sum(path.stat().st_size for path in (folder / f"undisturbed-{len(expected)}").rglob("*") if path.is_file())
-    tally = Tally("disk full (a small tmpfs)")
+    tally = Tally(fault="disk full (a small tmpfs)")
     for number in range(times):
         size = int(40_000 + (needed - 40_000) * number / times) // 4096 * 4096
         with mounted(folder / "small", size) as disk:
@@ -56,7 +56,7 @@ def lost_share(folder: Path, times: int, seed: int) -> Tally:
     chance = random.Random(seed)
     tiny = batch(folder)
     expected = undisturbed(tiny, folder)
-    tally = Tally("share lost or made read-only in mid-run (tmpfs)")
+    tally = Tally(fault="share lost or made read-only in mid-run (tmpfs)")
     for number in range(times):
         with mounted(folder / "real", 50_000_000) as disk, _bound(disk, folder / "share") as share:
             pid = run_forked(tiny.request(share / "study"))
@@ -105,7 +105,7 @@ def io_errors(folder: Path, times: int, seed: int) -> Tally:
     """EIO from a random call that opens, syncs, renames or lists, in every run; then the same command goes on."""
     tiny = batch(folder, 2)
     expected = undisturbed(tiny, folder)
-    tally = Tally("input/output error (EIO) of one random file operation of a run")
+    tally = Tally(fault="input/output error (EIO) of one random file operation of a run")
     chance = random.Random(seed)
     calls = _count_calls(tiny.request(folder / "counted"), folder / "calls")
     tally.note("file operations in a run", calls)

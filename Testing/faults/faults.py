@@ -32,7 +32,7 @@ def kill(folder: Path, times: int, seed: int) -> Tally:
     began = time.monotonic()
     os.waitpid(run_forked(tiny.request(folder / "timed")), 0)
     lasts = time.monotonic() - began
-    tally = Tally("SIGKILL at a random moment of a batch of 3")
+    tally = Tally(fault="SIGKILL at a random moment of a batch of 3")
     while tally.injected < times:
         study = folder / f"killed-{tally.injected}"
         _kill_until_done(tally, tiny.request(study), chance, lasts, times)
@@ -72,7 +72,7 @@ def cancel(folder: Path, times: int, seed: int) -> Tally:
     chance = random.Random(seed)
     tiny = batch(folder)
     expected = undisturbed(tiny, folder)
-    tally = Tally("SIGTERM at a random moment of a batch of 3")
+    tally = Tally(fault="SIGTERM at a random moment of a batch of 3")
     slowest = 0.0
     study, done = folder / "cancelled", dict[str, int]()
     program = [sys.executable, tiny_batch.__file__, str(tiny.weights.parent), "3", "--device", "cpu"]

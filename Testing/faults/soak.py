@@ -27,7 +27,7 @@ def soak(folder: Path, times: int, seed: int) -> Tally:
                 # Processor time since the start: how long a case takes by the clock depends on what else is going on.
                 print(json.dumps([resident, time.process_time()]), file=file, flush=True)
 
-        tally = Tally(f"soak of {times} cases in one process")
+        tally = Tally(fault=f"soak of {times} cases in one process")
         os.waitpid(run_forked(tiny.request(folder / "soak"), note), 0)
     figures = np.array([json.loads(line) for line in told.read_text().splitlines()])
     tally.injected = len(figures)

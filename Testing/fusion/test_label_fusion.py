@@ -48,6 +48,11 @@ def test_a_label_without_any_say_is_left_out():
 
 
 def test_ballots_may_lie_on_grids_of_their_own():
-    shifted = Volume(block(4, 12).array, GRID.spacing, GRID.origin + np.array([0, 0, 2]), GRID.direction)
+    shifted = Volume(
+        array=block(4, 12).array,
+        spacing=GRID.spacing,
+        origin=GRID.origin + np.array([0, 0, 2]),
+        direction=GRID.direction,
+    )
     read = fuse_labels([WeightedLabels(shifted, {1: 1.0}), WeightedLabels(block(6, 14), {1: 1.0})], GRID)
     np.testing.assert_array_equal(read.array, block(6, 14).array)

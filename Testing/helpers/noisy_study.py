@@ -79,10 +79,12 @@ def quality_of(case: str, labels: NDArray[np.uint8]) -> CaseQuality:
     """As propagation would judge: a structure without a voxel is absent."""
     there = set(np.unique(labels).tolist())
     structures = tuple(
-        StructureQuality(s.value, s.name, "found" if s.value in there else "absent", 0.5 * (s.value in there))
+        StructureQuality(
+            value=s.value, name=s.name, state="found" if s.value in there else "absent", score=0.5 * (s.value in there)
+        )
         for s in STRUCTURES
     )
-    return CaseQuality(case, 0.5, structures)
+    return CaseQuality(case=case, score=0.5, structures=structures)
 
 
 def spoil(labels: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:

@@ -22,10 +22,10 @@ BRAINSTEM_TAGS = (
     "~SCT^123037004^Anatomical Structure~SCT^2748008^Spinal cord~^^~Anatomic codes~^^~^^|"
 )
 STRUCTURES = (
-    Segment(CORD, "Cord", (0.9, 0.6, 0.0), BRAINSTEM_TAGS),
-    Segment(GLAND, "Drüse links", (0.3, 0.7, 0.9)),
+    Segment(value=CORD, name="Cord", color=(0.9, 0.6, 0.0), tags=BRAINSTEM_TAGS),
+    Segment(value=GLAND, name="Drüse links", color=(0.3, 0.7, 0.9)),
 )
-STROKE = Segment(BACKGROUND, "Background", (0.5, 0.5, 0.5))
+STROKE = Segment(value=BACKGROUND, name="Background", color=(0.5, 0.5, 0.5))
 
 
 def small_ct(seed: int = 0, direction: np.ndarray | None = None) -> Volume:
@@ -89,9 +89,23 @@ def _describe(paths: StudyPaths, sources: dict[str, Path]) -> None:
 
 def middling_quality(case: str, score: float = 0.5, **measures: float) -> CaseQuality:
     """Measures of a case that all its structures have in common."""
-    usual = StructureQuality(0, "", "found", score, 0.5, 0.9, 5.0, 10.0, 1.0, 1.0, 0.7, 0.6, 0.4)
+    usual = StructureQuality(
+        value=0,
+        name="",
+        state="found",
+        score=score,
+        similarity=0.5,
+        kept=0.9,
+        cycle_mm=5.0,
+        volume_ml=10.0,
+        volume_ratio=1.0,
+        in_view=1.0,
+        agreement=0.7,
+        core_dice=0.6,
+        certainty=0.4,
+    )
     structures = tuple(replace(usual, value=s.value, name=s.name, **measures) for s in STRUCTURES)
-    return CaseQuality(case, score, structures)
+    return CaseQuality(case=case, score=score, structures=structures)
 
 
 def write_cts(folder: Path, names: Sequence[str]) -> dict[str, Path]:

@@ -33,7 +33,9 @@ def stored_obliquely(ct: Volume) -> Volume:
     centre = ct.to_world((np.asarray(ct.shape) - 1) / 2)
     shape = np.ceil(np.asarray(ct.shape) * 1.15).astype(int)
     oblique = Volume.create(np.zeros(shape, np.uint8), ct.spacing, direction=turn)
-    placed = Volume(oblique.array, ct.spacing, centre - oblique.to_world((shape - 1) / 2), turn)
+    placed = Volume(
+        array=oblique.array, spacing=ct.spacing, origin=centre - oblique.to_world((shape - 1) / 2), direction=turn
+    )
     return resample(ct, placed, fill=AIR_HU)
 
 

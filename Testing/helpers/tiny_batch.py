@@ -68,14 +68,25 @@ def make(folder: Path, count: int) -> TinyBatch:
     if not (weights / FINE_FILE).exists():
         phantom.write_cohort(folder, count + 1, coarseness=COARSENESS)
         _write_weights(weights)
-    files = CohortFiles(names[0], folder / "scribbles.seg.nrrd", tuple(names[1:]), folder / "reference")
+    files = CohortFiles(
+        support=names[0],
+        scribbles=folder / "scribbles.seg.nrrd",
+        queries=tuple(names[1:]),
+        references=folder / "reference",
+    )
     return TinyBatch(files, weights)
 
 
 def _write_weights(folder: Path) -> None:
     """The phantom's coarse network, and beside it an untrained small one of a short range."""
     torch.manual_seed(0)
-    info = PRNetInfo("fine", 2, (16, 32, 16), (6.0, 6.0, 6.0), (10.0, 10.0, 10.0))
+    info = PRNetInfo(
+        stage="fine",
+        base_channels=2,
+        patch_size=(16, 32, 16),
+        spacing=(6.0, 6.0, 6.0),
+        position_range=(10.0, 10.0, 10.0),
+    )
     save_prnet(folder / FINE_FILE, info.build(), info)
     shutil.copyfile(resolve_weights("phantom") / COARSE_FILE, folder / COARSE_FILE)
 

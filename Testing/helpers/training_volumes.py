@@ -16,7 +16,13 @@ from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.prnet.trainer import PRNetTrainer, TrainingSettings
 from OneShotSegLib.training.prnet.volumes import TrainingVolume
 
-INFO = PRNetInfo("coarse", 4, (32, 32, 32), (6.0, 6.0, 6.0), (300.0, 300.0, 300.0))
+INFO = PRNetInfo(
+    stage="coarse",
+    base_channels=4,
+    patch_size=(32, 32, 32),
+    spacing=(6.0, 6.0, 6.0),
+    position_range=(300.0, 300.0, 300.0),
+)
 SETTINGS = TrainingSettings(steps=6, volumes_per_step=1, patches_per_volume=3, validate_every=3, learning_rate=5e-3)
 
 

@@ -18,10 +18,10 @@ from OneShotSegLib.imaging.volume import Volume
 
 TAGS = "TerminologyEntry:Segmentation category and type~SCT^85756007^Tissue|Segmentation.Status:inprogress|"
 SEGMENTS = (
-    Segment(7, "Brainstem", (0.5, 0.25, 1.0), TAGS),
-    Segment(2, "Parotide, links", (1.0, 0.0, 0.2)),
-    Segment(200, "Background", (0.1, 0.2, 0.3)),
-    Segment(5, "not painted", (0.0, 1.0, 0.0)),
+    Segment(value=7, name="Brainstem", color=(0.5, 0.25, 1.0), tags=TAGS),
+    Segment(value=2, name="Parotide, links", color=(1.0, 0.0, 0.2)),
+    Segment(value=200, name="Background", color=(0.1, 0.2, 0.3)),
+    Segment(value=5, name="not painted", color=(0.0, 1.0, 0.0)),
 )
 
 
@@ -255,8 +255,8 @@ def test_any_header_gives_a_label_map_or_a_sentence(tmp_path, entries):
 
 @pytest.mark.parametrize("name", ["Background", "background", " BACKGROUND "])
 def test_the_background_stroke_goes_by_its_name_in_any_case(name):
-    assert Segment(3, name, (0, 0, 0)).is_background_stroke
-    assert not Segment(3, name + "s", (0, 0, 0)).is_background_stroke
+    assert Segment(value=3, name=name, color=(0, 0, 0)).is_background_stroke
+    assert not Segment(value=3, name=name + "s", color=(0, 0, 0)).is_background_stroke
 
 
 def test_a_value_can_be_named_as_the_background():

@@ -31,7 +31,7 @@ AFFINE = AffineMap(
 def prepared(array: np.ndarray, origin: tuple[float, ...] = (0.0, 0.0, 0.0)) -> PreparedCT:
     volume = Volume.create(array.astype(np.float32), SPACING, origin)
     source = PatchSource.from_volume(volume)
-    return PreparedCT(volume, source, source, volume)
+    return PreparedCT(ct=volume, coarse=source, fine=source, fine_volume=volume)
 
 
 def texture() -> np.ndarray:

@@ -10,7 +10,8 @@ from OneShotSegLib.method.structures import Structures
 from OneShotSegLib.scoring.overlap import dice
 
 STRUCTURES = Structures(
-    (Segment(1, "Ball", (1, 0, 0)), Segment(2, "Other ball", (0, 1, 0))), Segment(9, "Background", (0, 0, 1))
+    (Segment(value=1, name="Ball", color=(1, 0, 0)), Segment(value=2, name="Other ball", color=(0, 1, 0))),
+    Segment(value=9, name="Background", color=(0, 0, 1)),
 )
 REACH = {1: Extent(30, 30), 2: Extent(30, 30)}
 PAPER = ExpansionSettings(exact=False, spacing=None, smooth_mm=0, air_is_background=False, limit_extent=False)

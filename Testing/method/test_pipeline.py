@@ -33,7 +33,7 @@ STRAIGHT = 0.95
 CLINICAL_COARSENESS = 0.5  # voxels of 1.5 x 1.1 x 1.1 mm
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """A prepared support and a query with its straight result."""
 
@@ -63,7 +63,7 @@ def supported(weights: Weights, method: Method, every: int = 1, coarseness: floa
 def scene(weights: Weights) -> Scene:
     patient = phantom.make_patient(1, coarseness=1.4)
     support = supported(weights, DEFAULT)
-    return Scene(weights, support, patient, mask_of(support, patient.ct, weights))
+    return Scene(weights=weights, support=support, patient=patient, mask=mask_of(support, patient.ct, weights))
 
 
 def mask_of(support: Support, query: Volume, weights: Weights, method: Method = DEFAULT) -> Volume:
@@ -138,7 +138,7 @@ def test_a_volume_smaller_than_a_patch_is_padded_not_refused(scene: Scene) -> No
     ct = scene.patient.ct
     middle = tuple(slice(n // 2 - 8, n // 2 + 8) for n in ct.shape)
     start = ct.to_world([part.start for part in middle])
-    small = Volume(ct.array[middle], ct.spacing, start, ct.direction)
+    small = Volume(array=ct.array[middle], spacing=ct.spacing, origin=start, direction=ct.direction)
     assert mask_of(scene.support, small, scene.weights).same_grid(small)
 
 

@@ -29,7 +29,12 @@ class Oracle(nn.Module):
 
 @pytest.fixture
 def stage() -> Stage:
-    return Stage(Oracle(), PRNetInfo("coarse", 8, (32, 32, 32), (4.0, 4.0, 4.0), RANGE))  # type: ignore[arg-type]
+    return Stage(
+        Oracle(),
+        PRNetInfo(
+            stage="coarse", base_channels=8, patch_size=(32, 32, 32), spacing=(4.0, 4.0, 4.0), position_range=RANGE
+        ),
+    )  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def ramp() -> Volume:
 
 def prepared(volume: Volume) -> PreparedCT:
     source = PatchSource.from_volume(volume)
-    return PreparedCT(volume, source, source, volume)
+    return PreparedCT(ct=volume, coarse=source, fine=source, fine_volume=volume)
 
 
 def test_a_jump_leads_to_where_the_patch_looks_alike(stage: Stage, ramp: Volume) -> None:

@@ -12,7 +12,7 @@ def label_map(painted: dict[int, str], *unpainted: Segment) -> LabelMap:
     array = np.zeros((4, 6, 8), np.uint8)
     for number, value in enumerate(painted):
         array[1, 1, number] = value
-    named = tuple(Segment(value, name, (1, 0, 0)) for value, name in painted.items())
+    named = tuple(Segment(value=value, name=name, color=(1, 0, 0)) for value, name in painted.items())
     return LabelMap(Volume.create(array, (3, 2, 1)), (*named, *unpainted))
 
 
@@ -32,8 +32,8 @@ def test_a_plain_label_value_can_be_named_the_background():
     [
         ({1: "Heart"}, (), "background stroke"),
         ({9: "Background"}, (), "at least one structure"),
-        ({1: "Heart"}, (Segment(9, "Background", (0, 0, 0)),), "background stroke"),
-        ({1: "Heart", 9: "Background"}, (Segment(2, "Liver", (0, 0, 0)),), "none for: Liver"),
+        ({1: "Heart"}, (Segment(value=9, name="Background", color=(0, 0, 0)),), "background stroke"),
+        ({1: "Heart", 9: "Background"}, (Segment(value=2, name="Liver", color=(0, 0, 0)),), "none for: Liver"),
     ],
 )
 def test_missing_strokes_are_named_in_one_sentence(painted, unpainted, sentence):

@@ -6,7 +6,7 @@ from OneShotSegLib.method.structures import Structures, common_structures
 
 
 def segment(value: int, name: str) -> Segment:
-    return Segment(value, name, (0.5, 0.5, 0.5))
+    return Segment(value=value, name=name, color=(0.5, 0.5, 0.5))
 
 
 GLAND, CORD, BACKGROUND = segment(1, "Gland"), segment(2, "Cord"), segment(9, "Background")

@@ -14,7 +14,8 @@ CORD, STEM, BACKGROUND = 1, 2, 9
 SPACING = (2.5, 3.0, 3.0)
 SHAPE = (80, 40, 40)
 STRUCTURES = Structures(
-    (Segment(CORD, "Cord", (1, 0, 0)), Segment(STEM, "Stem", (0, 1, 0))), Segment(BACKGROUND, "Background", (0, 0, 0))
+    (Segment(value=CORD, name="Cord", color=(1, 0, 0)), Segment(value=STEM, name="Stem", color=(0, 1, 0))),
+    Segment(value=BACKGROUND, name="Background", color=(0, 0, 0)),
 )
 SETTINGS = TrackingSettings()
 

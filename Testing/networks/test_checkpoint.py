@@ -17,12 +17,12 @@ from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.networks.checkpoint import FORMAT, PRNetInfo, load_prnet, load_tensors, save_prnet, save_tensors
 
 INFO = PRNetInfo(
-    "coarse",
-    2,
-    (16, 32, 16),
-    (6.0, 5.5, 5.0),
-    (700.0, 500.0, 400.0),
-    HUWindow((-900.0, 0.0, 900.0), (0.0, 0.4, 1.0)),
+    stage="coarse",
+    base_channels=2,
+    patch_size=(16, 32, 16),
+    spacing=(6.0, 5.5, 5.0),
+    position_range=(700.0, 500.0, 400.0),
+    window=HUWindow((-900.0, 0.0, 900.0), (0.0, 0.4, 1.0)),
     training={"volumes": 3, "note": "ä"},
     step=17,
     metrics={"held_out_error_mm": 4.5},

@@ -25,8 +25,10 @@ from OneShotSegLib.scoring.network import expected_dice
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
 
-BONE = Segment(4, "Bone", (0.9, 0.9, 0.7))
-INFO = SegmentationInfo("unet", 2, (16, 16, 16), (4.0, 4.0, 4.0), (BONE,))
+BONE = Segment(value=4, name="Bone", color=(0.9, 0.9, 0.7))
+INFO = SegmentationInfo(
+    network="unet", base_channels=2, patch_size=(16, 16, 16), spacing=(4.0, 4.0, 4.0), structures=(BONE,)
+)
 FLIPPED_X_AND_TURNED = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 
@@ -57,7 +59,7 @@ def bony_ct(direction: np.ndarray | None = None) -> tuple[Volume, np.ndarray]:
 
 
 def bone_segmenter() -> Segmenter:
-    return Segmenter(Path("model"), BrightIsBone(), INFO, torch.device("cpu"))
+    return Segmenter(file=Path("model"), network=BrightIsBone(), info=INFO, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("direction", [None, FLIPPED_X_AND_TURNED], ids=["axis-aligned", "turned"])

@@ -22,8 +22,13 @@ from OneShotSegLib.networks.segmentation_checkpoint import (
 )
 from OneShotSegLib.networks.unet import UNet
 
-STRUCTURES = (Segment(3, "Gland", (0.9, 0.6, 0.0), "tags"), Segment(7, "Bone", (0.3, 0.7, 0.9)))
-INFO = SegmentationInfo("unet", 4, (16, 16, 16), (3.0, 4.0, 4.0), STRUCTURES)
+STRUCTURES = (
+    Segment(value=3, name="Gland", color=(0.9, 0.6, 0.0), tags="tags"),
+    Segment(value=7, name="Bone", color=(0.3, 0.7, 0.9)),
+)
+INFO = SegmentationInfo(
+    network="unet", base_channels=4, patch_size=(16, 16, 16), spacing=(3.0, 4.0, 4.0), structures=STRUCTURES
+)
 
 
 class OfficialBlock(nn.Module):
@@ -97,7 +102,13 @@ def test_a_checkpoint_comes_back_with_all_that_it_says_of_itself(name: str, tmp_
 
 
 def test_weights_of_another_kind_are_refused_in_one_sentence(tmp_path: Path) -> None:
-    prnet = PRNetInfo("coarse", 4, (32, 32, 32), (6.0, 6.0, 6.0), (300.0, 300.0, 300.0))
+    prnet = PRNetInfo(
+        stage="coarse",
+        base_channels=4,
+        patch_size=(32, 32, 32),
+        spacing=(6.0, 6.0, 6.0),
+        position_range=(300.0, 300.0, 300.0),
+    )
     save_prnet(tmp_path / "coarse.safetensors", prnet.build(), prnet)
     with pytest.raises(InputError, match=r"expected a segmentation network, found weights of another kind \(prnet\)"):
         load_segmentation(tmp_path / "coarse.safetensors")

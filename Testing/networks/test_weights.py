@@ -20,7 +20,13 @@ from OneShotSegLib.networks.weights import (
     shipped_folders,
 )
 
-COARSE = PRNetInfo("coarse", 1, (16, 32, 16), (6.0, 6.0, 6.0), (700.0, 500.0, 500.0))
+COARSE = PRNetInfo(
+    stage="coarse",
+    base_channels=1,
+    patch_size=(16, 32, 16),
+    spacing=(6.0, 6.0, 6.0),
+    position_range=(700.0, 500.0, 500.0),
+)
 FINE = replace(COARSE, stage="fine", spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0))
 
 

@@ -20,9 +20,9 @@ from OneShotSegLib.study.review import ReviewLedger
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'{{ 7*7 }}'
 SEGMENTS = (
-    Segment(1, "Gland", (0.9, 0.6, 0.0)),
-    Segment(2, HOSTILE, (0.3, 0.7, 0.9)),
-    Segment(8, "Background", (0.5, 0.5, 0.5)),
+    Segment(value=1, name="Gland", color=(0.9, 0.6, 0.0)),
+    Segment(value=2, name=HOSTILE, color=(0.3, 0.7, 0.9)),
+    Segment(value=8, name="Background", color=(0.5, 0.5, 0.5)),
 )
 
 
@@ -59,10 +59,21 @@ def add_done(study: StudyPaths, case: str, score: float, warnings: tuple[str, ..
     write_label_map(LabelMap(labels, SEGMENTS), paths.pseudo_mask)
     write_label_map(LabelMap(labels, SEGMENTS), paths.scribbles)
     structures = (
-        StructureQuality(1, "Gland", "found", score, 0.8, 0.9, 2.5, 4.0, 1.1, 1.0),
-        StructureQuality(2, HOSTILE, "absent", 0.0),
+        StructureQuality(
+            value=1,
+            name="Gland",
+            state="found",
+            score=score,
+            similarity=0.8,
+            kept=0.9,
+            cycle_mm=2.5,
+            volume_ml=4.0,
+            volume_ratio=1.1,
+            in_view=1.0,
+        ),
+        StructureQuality(value=2, name=HOSTILE, state="absent", score=0.0),
     )
-    write_quality(CaseQuality(case, score, structures, warnings=warnings), paths.quality)
+    write_quality(CaseQuality(case=case, score=score, structures=structures, warnings=warnings), paths.quality)
 
 
 @pytest.fixture
@@ -77,7 +88,7 @@ def study(tmp_path: Path) -> StudyPaths:
     add_done(paths, "moved", 0.5)
     write_json(paths.case("failed").failure, {"error": f"no CT {HOSTILE}"})
     ledger = ReviewLedger.load(paths.review)
-    ledger.ensure_cases([CaseQuality("good", 0.9, ())])
+    ledger.ensure_cases([CaseQuality(case="good", score=0.9, structures=())])
     ledger.decide("good", "accepted", HOSTILE)
     ledger.save()
     cases = {"good": "good", "doubtful": "doubtful", "moved": "gone", "failed": "good", "waiting": "good"}
@@ -176,10 +187,10 @@ def test_broken_files_of_a_case_become_sentences(study: StudyPaths) -> None:
 def test_figures_against_references_are_shown_where_they_are_given(study: StudyPaths) -> None:
     assert ">Dice</th>" not in html_of(study)
     figures = (
-        StructureFigures("good", 1, "Gland", "both", 0.876, 3.21, 1.0),
-        StructureFigures("good", 2, "x", "missing", 0.0),
+        StructureFigures(case="good", value=1, name="Gland", presence="both", dice=0.876, hd95_mm=3.21, assd_mm=1.0),
+        StructureFigures(case="good", value=2, name="x", presence="missing", dice=0.0),
     )
-    card = html_of(study, Evaluation(figures, {1: "Gland", 2: "x"})).split('data-name="good"')[1]
+    card = html_of(study, Evaluation(figures=figures, labels={1: "Gland", 2: "x"})).split('data-name="good"')[1]
     for expected in ("0.88", "3.2", "missing"):
         assert expected in card
 

@@ -8,7 +8,8 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.scoring.paired_organs import UnlikeSides, paired_organs, tissue_hu, unlike_sides
 
 LEFT, RIGHT, MIDDLE = (
-    Segment(value, name, (1, 0, 0)) for value, name in ((1, "Parotid_L"), (2, "Parotid_R"), (3, "Cord"))
+    Segment(value=value, name=name, color=(1, 0, 0))
+    for value, name in ((1, "Parotid_L"), (2, "Parotid_R"), (3, "Cord"))
 )
 SEGMENTS = (LEFT, RIGHT, MIDDLE)
 
@@ -41,13 +42,17 @@ SUPPORT = patient(10, 5)
     ],
 )
 def test_twins_are_those_whose_names_differ_in_the_side_alone(names: tuple[str, str], pairs: int) -> None:
-    segments = [Segment(value, name, (1, 0, 0)) for value, name in enumerate(names, 1)]
+    segments = [Segment(value=value, name=name, color=(1, 0, 0)) for value, name in enumerate(names, 1)]
     assert [tuple(pair) for pair in paired_organs(segments)] == [tuple(segments)] * pairs
 
 
 def test_an_organ_whose_place_holds_fat_is_missing_beside_its_twin() -> None:
-    assert unlike_sides(SEGMENTS, patient(0, -65), SUPPORT) == [UnlikeSides(RIGHT, LEFT, 65.0, is_missing=True)]
-    assert unlike_sides(SEGMENTS, patient(-65, 0), SUPPORT) == [UnlikeSides(LEFT, RIGHT, 65.0, is_missing=True)]
+    assert unlike_sides(SEGMENTS, patient(0, -65), SUPPORT) == [
+        UnlikeSides(suspect=RIGHT, other=LEFT, difference_hu=65.0, is_missing=True)
+    ]
+    assert unlike_sides(SEGMENTS, patient(-65, 0), SUPPORT) == [
+        UnlikeSides(suspect=LEFT, other=RIGHT, difference_hu=65.0, is_missing=True)
+    ]
 
 
 @pytest.mark.parametrize("hu", [-80, -25, 85])
@@ -56,7 +61,9 @@ def test_a_patient_of_other_tissue_than_the_support_has_both_sides(hu: float) ->
 
 
 def test_a_side_that_is_unlike_but_no_fat_is_not_missing() -> None:
-    assert unlike_sides(SEGMENTS, patient(70, 5), SUPPORT) == [UnlikeSides(LEFT, RIGHT, 65.0, is_missing=False)]
+    assert unlike_sides(SEGMENTS, patient(70, 5), SUPPORT) == [
+        UnlikeSides(suspect=LEFT, other=RIGHT, difference_hu=65.0, is_missing=False)
+    ]
 
 
 def test_with_a_support_whose_own_sides_are_unlike_nothing_is_said() -> None:

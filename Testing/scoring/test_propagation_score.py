@@ -59,14 +59,14 @@ def test_the_score_stays_between_0_and_1() -> None:
 
 
 def test_quality_comes_back_from_disk_as_it_was(tmp_path) -> None:
-    quality = CaseQuality("case", 0.8, (GOOD,), {"expand": 1.2}, ("a warning",))
+    quality = CaseQuality(case="case", score=0.8, structures=(GOOD,), seconds={"expand": 1.2}, warnings=("a warning",))
     write_quality(quality, tmp_path / "quality.json")
     assert read_quality(tmp_path / "quality.json") == quality
 
 
 def test_the_structure_to_look_at_first_is_the_worst() -> None:
     bad = replace(GOOD, value=2, score=0.1)
-    assert CaseQuality("case", 0.5, (GOOD.with_score(0.9), bad)).worst == bad
+    assert CaseQuality(case="case", score=0.5, structures=(GOOD.with_score(0.9), bad)).worst == bad
 
 
 def test_dice_of_two_empty_masks_is_0() -> None:
@@ -125,7 +125,14 @@ def test_a_structure_absent_comes_with_the_reason(in_view: float, why: str) -> N
     ],
 )
 def test_a_structure_unlike_its_other_side_comes_with_the_difference(is_missing: bool, sentence: str) -> None:
-    sides = [UnlikeSides(Segment(1, "Heart", (1, 0, 0)), Segment(2, "Other", (1, 0, 0)), 46.2, is_missing)]
+    sides = [
+        UnlikeSides(
+            suspect=Segment(value=1, name="Heart", color=(1, 0, 0)),
+            other=Segment(value=2, name="Other", color=(1, 0, 0)),
+            difference_hu=46.2,
+            is_missing=is_missing,
+        )
+    ]
     assert warnings_of([replace(GOOD, state="absent" if is_missing else "found")], sides) == [sentence]
 
 

@@ -40,7 +40,7 @@ def main(words: list[str]) -> int:
     queries = [Path(word) for word in words[words.index("--") + 1 :]]
     cases = name_cases(path for query in queries for path in find_volumes(query))
     scribbles = read_label_map(option(words, "--scribbles"))
-    StudyDescription((), (), 255, {}, {}, cases).write(study)
+    StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(study)
     print("this line is no event", flush=True)
     say("started", cases=[case.case for case in cases], study=str(study.root))
     say("something_new", of="a later version")
@@ -75,9 +75,10 @@ def one_case(study: StudyPaths, number: int, case: str, source: Path, scribbles:
     write_label_map(LabelMap(ct.with_array(array), structures), files.pseudo_mask)
     score = (0.9, 0.3, 0.6)[number % 3]
     measures = tuple(
-        StructureQuality(s.value, s.name, "found", max(score - 0.1 * n, 0)) for n, s in enumerate(structures)
+        StructureQuality(value=s.value, name=s.name, state="found", score=max(score - 0.1 * n, 0))
+        for n, s in enumerate(structures)
     )
-    write_quality(CaseQuality(case, score, measures, warnings=()), files.quality)
+    write_quality(CaseQuality(case=case, score=score, structures=measures, warnings=()), files.quality)
     say("case_done", case=case, score=score, seconds=0.1)
     return True
 

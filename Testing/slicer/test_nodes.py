@@ -17,9 +17,9 @@ TERMINOLOGY = (
     "SCT^91609006^Mandible~^^~Anatomic codes - DICOM master list~^^~^^"
 )
 SEGMENTS = (
-    Segment(7, "Unterkiefer, rechts", (0.1, 0.2, 0.3), f"TerminologyEntry:{TERMINOLOGY}|"),
-    Segment(3, "Myelon", (0.9, 0.5, 0.1)),
-    Segment(200, "Background", (0.5, 0.5, 0.5)),
+    Segment(value=7, name="Unterkiefer, rechts", color=(0.1, 0.2, 0.3), tags=f"TerminologyEntry:{TERMINOLOGY}|"),
+    Segment(value=3, name="Myelon", color=(0.9, 0.5, 0.1)),
+    Segment(value=200, name="Background", color=(0.5, 0.5, 0.5)),
 )
 
 

@@ -223,7 +223,7 @@ def event(kind: str, **fields: Any) -> Event:
 
 def test_time_left_is_estimated_from_the_cases_of_this_run_alone() -> None:
     clock = Clock()
-    progress = RunProgress(clock)
+    progress = RunProgress(clock=clock)
     progress.take(event("started", cases=["a", "b", "c", "d"]))
     progress.take(event("case_done", case="a", resumed=True))
     assert progress.seconds_left is None

@@ -18,13 +18,16 @@ from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.layout import StudyPaths, write_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 
-SEGMENTS = (Segment(2, "Mandible", (0.9, 0.8, 0.6)), Segment(5, "Cord", (0.2, 0.8, 0.6)))
+SEGMENTS = (
+    Segment(value=2, name="Mandible", color=(0.9, 0.8, 0.6)),
+    Segment(value=5, name="Cord", color=(0.2, 0.8, 0.6)),
+)
 
 
 def make_case(study: StudyPaths, name: str, score: float, with_files: bool = False) -> None:
     structures = (
-        StructureQuality(2, "Mandible", "found", score),
-        StructureQuality(5, "Cord", "found", max(score - 0.1, 0)),
+        StructureQuality(value=2, name="Mandible", state="found", score=score),
+        StructureQuality(value=5, name="Cord", state="found", score=max(score - 0.1, 0)),
     )
     if with_files:
         ct = Volume.create(np.full((8, 9, 10), 40, dtype=np.int16), (3, 1, 1), (score * 100, 0, 0))
@@ -32,7 +35,9 @@ def make_case(study: StudyPaths, name: str, score: float, with_files: bool = Fal
         labels[2:4, 2:4, 2:4], labels[5:7, 5:7, 5:7] = 2, 5
         write_volume(ct, study.root.parent / f"{name}.nrrd")
         write_label_map(LabelMap(ct.with_array(labels), SEGMENTS), study.case(name).pseudo_mask)
-    write_quality(CaseQuality(name, score, structures, warnings=("a warning",)), study.case(name).quality)
+    write_quality(
+        CaseQuality(case=name, score=score, structures=structures, warnings=("a warning",)), study.case(name).quality
+    )
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def study(tmp_path: Path) -> StudyPaths:
         make_case(paths, name, score, with_files=True)
     write_json(paths.case("broken").failure, {"error": "broken.nii: expected a CT, found noise."})
     cases = tuple(StudyCase(name, str(tmp_path / f"{name}.nrrd")) for name in scores)
-    StudyDescription((), (), 255, {}, {}, cases).write(paths)
+    StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(paths)
     return paths
 
 
@@ -267,7 +272,9 @@ def second_round(application: Any, session: Any, study: StudyPaths) -> Any:
 
     made = SecondRound.of(study, "good", study.case("good").pseudo_mask, ["doubtful", "fair", "good"])
     cases = tuple(StudyCase(f"{name}-ct", str(path)) for name, path in made.queries.items())
-    StudyDescription((), (), 255, {}, {}, cases).write(made.round_study)
+    StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(
+        made.round_study
+    )
     return made
 
 
@@ -335,7 +342,13 @@ def dependencies() -> Callable[..., Any]:
             calls.append(question)
             return agree
 
-        made = Dependencies(("numba>=0.60", "rich>=13"), ask, install, install, lambda name: name not in still)
+        made = Dependencies(
+            requirements=("numba>=0.60", "rich>=13"),
+            confirm=ask,
+            pip=install,
+            install_torch=install,
+            satisfied=lambda name: name not in still,
+        )
         return made, calls
 
     return make

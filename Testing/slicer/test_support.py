@@ -11,8 +11,8 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 
-BACKGROUND = Segment(255, "background", (0.5, 0.5, 0.5))
-MANDIBLE = Segment(1, "Mandible", (0.9, 0.8, 0.6))
+BACKGROUND = Segment(value=255, name="background", color=(0.5, 0.5, 0.5))
+MANDIBLE = Segment(value=1, name="Mandible", color=(0.9, 0.8, 0.6))
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_two_segments_of_one_name_are_refused(application: Any, ct: Volume) -> N
     from OneShotSegLib.slicer.scribble_checks import check_scribbles
 
     good = strokes(ct, background=OUTSIDE, mandible=TISSUE)
-    twice = LabelMap(good.volume, (*good.segments, Segment(2, "mandible ", (0, 0, 0))))
+    twice = LabelMap(good.volume, (*good.segments, Segment(value=2, name="mandible ", color=(0, 0, 0))))
     assert "Two segments are named Mandible" in texts(check_scribbles(twice, ct))
 
 

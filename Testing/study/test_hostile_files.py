@@ -173,7 +173,9 @@ def test_segments_of_any_name_come_back_and_name_no_file(
     tmp_path_factory: pytest.TempPathFactory, names, values
 ) -> None:
     segments = tuple(
-        Segment(v, n, (0.5, 0.5, 0.5)) for n, v in zip(names, values, strict=False) if n.strip() == n and n
+        Segment(value=v, name=n, color=(0.5, 0.5, 0.5))
+        for n, v in zip(names, values, strict=False)
+        if n.strip() == n and n
     )
     path = tmp_path_factory.mktemp("labels") / "a.seg.nrrd"
     array = np.zeros((3, 4, 5), np.uint8)
@@ -216,7 +218,7 @@ def test_two_spellings_of_one_accent_are_one_name() -> None:
 def test_a_file_whose_name_is_no_text_is_a_case_like_others(tmp_path: Path) -> None:
     paths = StudyPaths(tmp_path)
     cases = name_cases([tmp_path / "\udcff.nii.gz"])
-    description = StudyDescription((), (), 255, {}, {}, cases)
+    description = StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases)
     description.write(paths)
     assert StudyDescription.read(paths).cases == cases
 
@@ -256,7 +258,18 @@ def test_a_link_in_place_of_the_logs_or_of_a_file_touches_nothing_elsewhere(tmp_
 
 # The study's own files
 
-STRUCTURE = StructureQuality(1, "Gland", "found", 0.5, 0.5, 0.5, 2.0, 3.0, 1.0, 1.0)
+STRUCTURE = StructureQuality(
+    value=1,
+    name="Gland",
+    state="found",
+    score=0.5,
+    similarity=0.5,
+    kept=0.5,
+    cycle_mm=2.0,
+    volume_ml=3.0,
+    volume_ratio=1.0,
+    in_view=1.0,
+)
 DESCRIPTION = StudyDescription(
     supports=({"ct": "/a/ct.nii.gz", "scribbles": "scribbles.seg.nrrd", "fingerprint": "abc"},),
     labels=({"value": 1, "name": "Gland", "color": [1.0, 0.0, 0.0]},),
@@ -284,7 +297,7 @@ def test_any_study_json_gives_a_study_and_a_report_or_a_sentence(
 ) -> None:
     paths = StudyPaths(tmp_path_factory.mktemp("study"))
     DESCRIPTION.write(paths)
-    write_quality(CaseQuality("one", 0.5, (STRUCTURE,)), paths.case("one").quality)
+    write_quality(CaseQuality(case="one", score=0.5, structures=(STRUCTURE,)), paths.case("one").quality)
     paths.description.write_text(json.dumps(changed(read_json(paths.description), where, value)))
     try:
         read = StudyDescription.read(paths)
@@ -304,7 +317,10 @@ def test_any_quality_json_gives_measures_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, where: list[int], value: Any
 ) -> None:
     path = tmp_path_factory.mktemp("quality") / "quality.json"
-    write_quality(CaseQuality("one", 0.5, (STRUCTURE,), {"expand": 1.0}, ("a warning",)), path)
+    write_quality(
+        CaseQuality(case="one", score=0.5, structures=(STRUCTURE,), seconds={"expand": 1.0}, warnings=("a warning",)),
+        path,
+    )
     path.write_text(json.dumps(changed(read_json(path), where, value)))
     try:
         quality = read_quality(path)
@@ -338,7 +354,7 @@ def test_no_cell_of_the_ledger_is_a_formula_and_every_text_comes_back(
 ) -> None:
     name = safe_name(case)
     path = tmp_path_factory.mktemp("review") / "review.csv"
-    ledger = ReviewLedger(path, [ReviewEntry(name)])
+    ledger = ReviewLedger(path, [ReviewEntry(case=name)])
     ledger.decide(name, "accepted", comment)
     ledger.save()
     assert ReviewLedger.load(path)[name].comment == comment.encode("utf-8", "replace").decode()

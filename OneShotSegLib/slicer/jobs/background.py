@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class _Task:
+class _BackgroundTask:
     future: Future[Any]
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]
@@ -24,7 +24,7 @@ class Background:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="OneShotSeg")
-        self._tasks: deque[_Task] = deque()
+        self._tasks: deque[_BackgroundTask] = deque()
 
     @property
     def busy(self) -> bool:
@@ -44,7 +44,7 @@ class Background:
             done: Gets the result, in the thread that polls.
             failed: Gets the error, in the thread that polls.
         """
-        self._tasks.append(_Task(self._executor.submit(function), done, failed))
+        self._tasks.append(_BackgroundTask(self._executor.submit(function), done, failed))
 
     def poll(self) -> None:
         """Hand over at most one result that is ready; returns at once."""
@@ -65,7 +65,7 @@ class Background:
         self._tasks.clear()
 
     @staticmethod
-    def _deliver(task: _Task) -> None:
+    def _deliver(task: _BackgroundTask) -> None:
         error = task.future.exception()
         if error is None:
             task.done(task.future.result())

@@ -83,7 +83,7 @@ def slicer_torch(requirement: str) -> Any:
     return PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=requirement)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dependencies:
     """What has to be there.
 

@@ -14,7 +14,7 @@ PROBE_MODULE = "OneShotSegLib.slicer.jobs.devices"
 GIB = 2**30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Device:
     """A device.
 
@@ -37,7 +37,7 @@ class Device:
         return f"{self.label} ({self.free / GIB:.1f} of {self.total / GIB:.1f} GB free)"
 
 
-FALLBACK = (Device(AUTO, "Automatic"), Device("cpu", "CPU"))
+FALLBACK = (Device(name=AUTO, label="Automatic"), Device(name="cpu", label="CPU"))
 
 
 def parse_devices(text: str) -> tuple[Device, ...]:

@@ -10,7 +10,7 @@ from OneShotSegLib.events import Event
 from OneShotSegLib.slicer.i18n import tr as _
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunProgress:
     """Filled by events.
 

@@ -31,7 +31,7 @@ class RunState(Enum):
     CANCELLING = "cancelling"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunPlan:
     """What to do.
 

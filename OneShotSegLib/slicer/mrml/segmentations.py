@@ -72,7 +72,9 @@ def describe_segments(node: Any) -> tuple[Segment, ...]:
     """Value, name, colour, tags of each segment."""
     values = segment_values(node)
     return tuple(
-        Segment(values[segment_id], segment.GetName(), tuple(segment.GetColor()), read_tags(segment))
+        Segment(
+            value=values[segment_id], name=segment.GetName(), color=tuple(segment.GetColor()), tags=read_tags(segment)
+        )
         for segment_id, segment in segments_of(node)
     )
 

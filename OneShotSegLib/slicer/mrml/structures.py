@@ -54,8 +54,8 @@ class StructureCatalog:
         """A segment of this name: with terminology and colour if the name is known, else a colour of the palette."""
         term = self._known().get(name.strip().casefold())
         if term is None:
-            return Segment(value, name.strip(), PALETTE[(value - 1) % len(PALETTE)])
-        return Segment(value, name.strip(), term.color, f"{TERMINOLOGY_TAG}:{term.code}|")
+            return Segment(value=value, name=name.strip(), color=PALETTE[(value - 1) % len(PALETTE)])
+        return Segment(value=value, name=name.strip(), color=term.color, tags=f"{TERMINOLOGY_TAG}:{term.code}|")
 
     def _known(self) -> dict[str, Term]:
         if self._terms is None:
@@ -108,4 +108,4 @@ class StructureCatalog:
 
 def background_segment(value: int = BACKGROUND_VALUE) -> Segment:
     """The segment for the background strokes."""
-    return Segment(value, BACKGROUND_NAME, BACKGROUND_COLOR)
+    return Segment(value=value, name=BACKGROUND_NAME, color=BACKGROUND_COLOR)

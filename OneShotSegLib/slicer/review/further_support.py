@@ -26,7 +26,7 @@ from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SecondRound:
     """One further support.
 
@@ -57,7 +57,7 @@ class SecondRound:
         queries = {name: volumes[name] for name in open_cases if name != case and name in volumes}
         if not queries:
             raise InputError(_("Every other case is accepted: there is nothing to propagate to."))
-        return cls(study, case, volumes[case], mask, queries)
+        return cls(study=study, case=case, ct=volumes[case], mask=mask, queries=queries)
 
     @property
     def round_study(self) -> StudyPaths:

@@ -17,7 +17,7 @@ SUGGESTED = 3
 """As many as are corrected at a sitting; with each decision they are chosen anew."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReviewRow:
     """One case as the table shows it.
 
@@ -128,13 +128,29 @@ class ReviewSession:
     def _row(self, case: CasePaths) -> ReviewRow:
         quality = self._qualities.get(case.name)
         if quality is None:
-            return ReviewRow(case.name, "pending", None, {}, "", "", (_failure(case.failure),), False)
+            return ReviewRow(
+                case=case.name,
+                state="pending",
+                score=None,
+                structures={},
+                worst="",
+                comment="",
+                notes=(_failure(case.failure),),
+                has_edit=False,
+            )
         entry = self._ledger[case.name]
         scores = {structure.name: structure.score for structure in quality.structures}
         worst = quality.worst.name if quality.worst else ""
         notes = tuple(quality.warnings)
         return ReviewRow(
-            case.name, entry.state, quality.score, scores, worst, entry.comment, notes, case.edited_mask.is_file()
+            case=case.name,
+            state=entry.state,
+            score=quality.score,
+            structures=scores,
+            worst=worst,
+            comment=entry.comment,
+            notes=notes,
+            has_edit=case.edited_mask.is_file(),
         )
 
     def row(self, case: str) -> ReviewRow:

@@ -21,7 +21,7 @@ from OneShotSegLib.study.layout import StudyPaths
 Section = TypeVar("Section")
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PanelContext:
     """Handed to every section.
 

@@ -107,7 +107,9 @@ class PropagateSection:
             device=parameters.device,
         )
         exports = (ct, strokes, *batch.exports)
-        plan = RunPlan(_("Propagating"), propagate(request), study.root, exports, makes_cases=True)
+        plan = RunPlan(
+            title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
+        )
         if self.context.start(plan):
             self._round = None
             self._nodes = dict(batch.nodes)
@@ -130,7 +132,13 @@ class PropagateSection:
         parameters = self.context.parameters
         title = _("Propagating from {case}").format(case=case)
         words = again.arguments(parameters.weights, parameters.device)
-        plan = RunPlan(title, words, again.round_study.root.parent, (again.export(),), makes_cases=True)
+        plan = RunPlan(
+            title=title,
+            arguments=words,
+            folder=again.round_study.root.parent,
+            exports=(again.export(),),
+            makes_cases=True,
+        )
         if self.context.start(plan):
             self._round = again
 
@@ -152,7 +160,7 @@ class PropagateSection:
         output = inputs_folder(study) / IMPORTED_FOLDER
         words = import_weights(coarse, fine, output)
         use = functools.partial(self._batch.use_weights, output)
-        self.context.start(RunPlan(_("Importing weights"), words, output.parent, on_success=use))
+        self.context.start(RunPlan(title=_("Importing weights"), arguments=words, folder=output.parent, on_success=use))
 
     @guarded
     def on_cancel(self) -> None:

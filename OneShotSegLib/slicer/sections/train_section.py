@@ -39,7 +39,15 @@ class TrainSection:
         output = trained_weights(study)
         words = train_prnet(output, volumes, self.context.parameters.device)
         use = functools.partial(self._batch.use_weights, output)
-        self.context.start(RunPlan(_("Training PRNet on this batch"), words, output.parent, exports, on_success=use))
+        self.context.start(
+            RunPlan(
+                title=_("Training PRNet on this batch"),
+                arguments=words,
+                folder=output.parent,
+                exports=exports,
+                on_success=use,
+            )
+        )
 
     def _from_batch(self) -> tuple:
         batch = self._batch.batch(self.context.require_study())
@@ -53,4 +61,4 @@ class TrainSection:
             raise InputError(_("There is nothing to train on yet: propagate and review first."))
         output = inputs_folder(study) / MODEL_FOLDER
         words = train_segmentation(study.root, output, self.context.parameters.device)
-        self.context.start(RunPlan(_("Training the segmentation network"), words, output.parent))
+        self.context.start(RunPlan(title=_("Training the segmentation network"), arguments=words, folder=output.parent))

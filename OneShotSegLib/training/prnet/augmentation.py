@@ -10,7 +10,7 @@ from torch import Tensor
 MASK_ROUNDS = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Augmentation:
     """How far training volumes are changed; one draw is shared by all patches of a volume.
 

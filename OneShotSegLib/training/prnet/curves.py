@@ -11,7 +11,7 @@ from typing import Any
 from OneShotSegLib.imaging.atomic import atomic_file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Check:
     """What a check on the volumes kept out found.
 
@@ -79,7 +79,9 @@ def read_checks(table: Path) -> list[Check]:
     if not table.exists():
         return []
     with table.open(newline="") as file:
-        return [Check(int(row.pop("step")), **{k: float(v) for k, v in row.items()}) for row in csv.DictReader(file)]
+        return [
+            Check(step=int(row.pop("step")), **{k: float(v) for k, v in row.items()}) for row in csv.DictReader(file)
+        ]
 
 
 def draw(stage: str, checks: Sequence[Check], path: Path) -> None:

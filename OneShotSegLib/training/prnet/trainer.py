@@ -26,14 +26,22 @@ from OneShotSegLib.training.prnet.curves import Check, Curves
 from OneShotSegLib.training.prnet.state import load_state, save_state
 from OneShotSegLib.training.prnet.volumes import TrainingVolume
 
-COARSE = PRNetInfo("coarse", 8, (32, 32, 32), (6.0, 6.0, 6.0), (700.0, 500.0, 500.0))
-FINE = PRNetInfo("fine", 8, (48, 32, 32), (3.0, 4.0, 4.0), (60.0, 60.0, 60.0))
+COARSE = PRNetInfo(
+    stage="coarse",
+    base_channels=8,
+    patch_size=(32, 32, 32),
+    spacing=(6.0, 6.0, 6.0),
+    position_range=(700.0, 500.0, 500.0),
+)
+FINE = PRNetInfo(
+    stage="fine", base_channels=8, patch_size=(48, 32, 32), spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0)
+)
 TIMED_STEPS = 3
 ALONE = Ranks()
 COUNTERS = ("step", "best_step", "best_mm", "checks_without_gain", "seconds", "cpu_seconds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """How PRNet is trained.
 

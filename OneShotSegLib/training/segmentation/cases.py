@@ -30,7 +30,7 @@ SPACING_STEP_MM = 0.5
 FINEST_MM, COARSEST_MM = 2.0, 4.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseSource:
     """Where a case's CT and labels lie, and what is thought of them.
 
@@ -51,7 +51,7 @@ class CaseSource:
     scores: Mapping[int, float] = field(default_factory=dict)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingCase:
     """A case on the working grid, cropped to the body.
 
@@ -91,7 +91,14 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
     """
     paths = StudyPaths(study)
     sources = [
-        CaseSource(result.case, result.ct, result.mask, result.trusted, _absent(result.quality), _scores(result))
+        CaseSource(
+            name=result.case,
+            ct=result.ct,
+            labels=result.mask,
+            trusted=result.trusted,
+            absent=_absent(result.quality),
+            scores=_scores(result),
+        )
         for result in study_results(paths)
         if result.state != "rejected"
     ]
@@ -159,15 +166,15 @@ def _load_case(
     image, labels = np.ascontiguousarray(prepared.array[box]), np.ascontiguousarray(labels[box])
     absent = _absent_channels(source, labels, info)
     return TrainingCase(
-        source.name,
-        torch.as_tensor(image, device=device),
-        torch.as_tensor(labels, device=device),
-        torch.as_tensor(np.asarray(info.spacing, dtype=np.float32)),
-        source.trusted,
-        absent.to(device),
-        _weights(source, info, best).to(device),
-        focus_box(labels, info.spacing),
-        _seeds(image, labels),
+        name=source.name,
+        image=torch.as_tensor(image, device=device),
+        labels=torch.as_tensor(labels, device=device),
+        spacing=torch.as_tensor(np.asarray(info.spacing, dtype=np.float32)),
+        trusted=source.trusted,
+        absent=absent.to(device),
+        weights=_weights(source, info, best).to(device),
+        focus=focus_box(labels, info.spacing),
+        seeds=_seeds(image, labels),
     )
 
 

@@ -148,7 +148,12 @@ def _info(
     training = {"study": request.study.resolve().name, "trained_on": [source.name for source in sources]}
     try:
         return SegmentationInfo(
-            request.network, request.base_channels, request.patch_size, spacing, chosen, training=training
+            network=request.network,
+            base_channels=request.base_channels,
+            patch_size=request.patch_size,
+            spacing=spacing,
+            structures=chosen,
+            training=training,
         )
     except ValueError as error:
         raise InputError(f"The network cannot be built: {error}.") from error

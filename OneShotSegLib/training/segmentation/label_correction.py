@@ -93,7 +93,7 @@ class NoCorrection:
         return target, torch.ones_like(target[0])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PaperCorrection(NoCorrection):
     """A label flips to what the network is sure of (Lei et al., section III-D).
 
@@ -123,7 +123,7 @@ class PaperCorrection(NoCorrection):
         return int(flips.sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EnsembleCorrection:
     """Where the ensemble and the label differ, a mixture of both is learnt, and it counts less.
 

@@ -14,7 +14,7 @@ from OneShotSegLib.training.segmentation.cases import TrainingCase
 from OneShotSegLib.training.segmentation.label_correction import LabelCorrection
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingBatch:
     """Patches and what is to be learnt.
 
@@ -33,7 +33,7 @@ class TrainingBatch:
     channel_weights: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PatchSampler:
     """Draws batches.
 
@@ -61,7 +61,13 @@ class PatchSampler:
         parts = [self._draw_patch(case, generator) for case in cases]
         images, targets, weights = (torch.stack(part) for part in zip(*parts, strict=True))
         absent = torch.stack([case.absent for case in cases])
-        return TrainingBatch(images, targets, weights, absent, torch.stack([case.weights for case in cases]))
+        return TrainingBatch(
+            images=images,
+            targets=targets,
+            voxel_weights=weights,
+            absent=absent,
+            channel_weights=torch.stack([case.weights for case in cases]),
+        )
 
     def _draw_patch(self, case: TrainingCase, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         device = case.image.device

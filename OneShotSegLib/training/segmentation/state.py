@@ -22,7 +22,7 @@ def _empty_history() -> dict[str, list[list[float]]]:
     return {"loss": [], "checks": [], "corrected": []}
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SegmentationState:
     """Where a training stands, beside the networks' and the optimiser's tensors.
 

@@ -27,7 +27,7 @@ from OneShotSegLib.training.segmentation.state import SegmentationState, StateFi
 CALIBRATION_CASES = 12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentationSettings:
     """How a segmentation network is trained.
 
@@ -84,7 +84,7 @@ class SegmentationSettings:
         return tuple(sorted({max(1, round(self.steps * n / self.checks)) for n in range(1, self.checks + 1)}))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SegmentationProgress:
     """What a listener is told.
 
@@ -150,7 +150,11 @@ class SegmentationTrainer:
         )
         self.correction = CORRECTIONS[settings.correction]
         self.sampler = PatchSampler(
-            info.patch_size, settings.batch_size, self.correction, settings.on_structures, settings.augmentation
+            patch_size=info.patch_size,
+            batch_size=settings.batch_size,
+            correction=self.correction,
+            on_structures=settings.on_structures,
+            augmentation=settings.augmentation,
         )
         self.files = StateFiles(output)
         self.state = SegmentationState()
@@ -262,7 +266,13 @@ class SegmentationTrainer:
         mean = sum(losses) / max(1, len(losses))
         left = clock.seconds_left(self.state.step)
         return SegmentationProgress(
-            self.state.step, self.settings.steps, mean, self.state.held_out, self.state.stability, left, doing
+            step=self.state.step,
+            steps=self.settings.steps,
+            loss=mean,
+            held_out=self.state.held_out,
+            stability=self.state.stability,
+            seconds_left=left,
+            doing=doing,
         )
 
     def described(self) -> SegmentationInfo:

@@ -12,7 +12,17 @@ from OneShotSegLib.training.prnet.curves import Check, Curves, has_tensorboard, 
 
 
 def check_at(step: int) -> Check:
-    return Check(step, 1.5 * step, 3.0 * step, 2.0, 1.5, 0.5, 30.0 - step, 30.0 - step, 1e-3)
+    return Check(
+        step=step,
+        seconds=1.5 * step,
+        cpu_seconds=3.0 * step,
+        loss=2.0,
+        position_loss=1.5,
+        reconstruction_loss=0.5,
+        error_mm=30.0 - step,
+        best_mm=30.0 - step,
+        learning_rate=1e-3,
+    )
 
 
 def test_the_table_can_be_read_back(tmp_path: Path) -> None:

@@ -17,7 +17,15 @@ def case_with(labels: Tensor, trusted: bool = False, absent: tuple[int, ...] = (
     gone[list(absent)] = True
     box = (slice(0, 4), slice(0, 4), slice(1, 4))
     return TrainingCase(
-        "case", torch.rand(SHAPE), labels, torch.ones(3), trusted, gone, torch.ones(3), box, {0: torch.zeros(1, 3)}
+        name="case",
+        image=torch.rand(SHAPE),
+        labels=labels,
+        spacing=torch.ones(3),
+        trusted=trusted,
+        absent=gone,
+        weights=torch.ones(3),
+        focus=box,
+        seeds={0: torch.zeros(1, 3)},
     )
 
 

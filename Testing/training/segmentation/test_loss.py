@@ -19,7 +19,13 @@ def batch_of(
     gone = torch.zeros(len(labels), 3, dtype=torch.bool)
     gone[:, list(absent)] = True
     shown = torch.rand(len(labels), 1, SIZE, SIZE, SIZE)
-    return TrainingBatch(shown, targets, torch.ones_like(shown[:, 0]), gone, torch.tensor([weights] * len(labels)))
+    return TrainingBatch(
+        images=shown,
+        targets=targets,
+        voxel_weights=torch.ones_like(shown[:, 0]),
+        absent=gone,
+        channel_weights=torch.tensor([weights] * len(labels)),
+    )
 
 
 @pytest.fixture
