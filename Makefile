@@ -10,7 +10,7 @@ DOCS := .env-docs
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
 WITHOUT_TORCH := --override tools/without-torch.txt --no-emit-package torch
 
-.PHONY: demo test test-slow lint lock audit clean phantom-weights docs docs-cli changelog
+.PHONY: demo test test-slow lint lock audit clean phantom-weights docs docs-cli changelog dist
 
 demo: $(READY)
 	$(BIN)/oneshotseg demo --output demo
@@ -39,6 +39,12 @@ docs-cli: $(DOCS)/.ready
 # What the next release's part of CHANGELOG.md will be, from the fragments in changes/.
 changelog: $(DOCS)/.ready
 	$(DOCS)/bin/towncrier build --draft
+
+# Wheel and sdist in dist/, built with the pinned builder, and checked as a package index checks them.
+dist: $(TOOLS)/.ready
+	rm -rf dist
+	$(TOOLS)/bin/uv build --quiet --build-constraints requirements.lock --require-hashes
+	$(TOOLS)/bin/twine check --strict dist/*
 
 # The weights of the phantom cohort, from nothing, by the project's own trainer.
 phantom-weights: $(READY)
