@@ -24,8 +24,8 @@ LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages, the logo, and every file outside docs/ that a page links to."""
-    for source, name in PAGES.items():
-        files.append(File.generated(config, name, abs_src_path=str(ROOT / source)))
+    for original, site_name in PAGES.items():
+        files.append(File.generated(config, site_name, abs_src_path=str(ROOT / original)))
     files.append(File.generated(config, "assets/logo.png", abs_src_path=str(ROOT / LOGO)))
     for page in files.documentation_pages():
         source = _source(page)
