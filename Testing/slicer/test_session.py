@@ -202,6 +202,30 @@ def test_a_correction_is_on_disk_before_the_decision(
     assert session.panel.review.session.row("phantom_02").state == "edited"
 
 
+def test_an_accepted_pseudo_mask_counts_until_its_correction_is_accepted(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    propagate(session)
+    session.until_idle()
+    review = session.panel.review
+    for case in ("phantom_01", "phantom_02"):
+        review.select(case)
+        session.settle()
+        session.ui.acceptButton.click()
+        session.settle()
+    case = tmp_path / "study" / "cases" / "phantom_02"
+    review.select("phantom_02")
+    session.settle()
+    paint(review.case_nodes.mask_node("phantom_02"))
+    review.case_nodes.save_all()
+    assert review.session.mask("phantom_02") == case / "pseudo.seg.nrrd"
+    assert "does not count" in session.ui.caseLabel.text
+    session.ui.acceptButton.click()
+    session.settle()
+    assert review.session.mask("phantom_02") == case / "edited.seg.nrrd"
+    assert review.session.mask("phantom_01").name == "pseudo.seg.nrrd"
+
+
 def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
     session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path, application: Any
 ) -> None:
@@ -238,6 +262,43 @@ def test_a_corrected_case_becomes_a_further_support(
     # The further support gives its first case 0.90 and its second 0.30: each case keeps the better one.
     assert before == {"phantom_01": "0.90", "phantom_02": "0.30", "phantom_03": "0.60"}
     assert after == {"phantom_01": "0.90", "phantom_02": "0.90", "phantom_03": "0.60"}
+
+
+def log_lines(session: Session) -> list[str]:
+    return list(session.ui.logText.toPlainText().splitlines())
+
+
+def test_prnet_is_trained_on_the_batch_and_its_weights_are_chosen(
+    session: Session, cohort: list[Any], tmp_path: Path
+) -> None:
+    session.ui.trainPrnetButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message == "Training PRNet on this batch: done.", session.ui.logText.toPlainText()
+    lines = log_lines(session)
+    assert "About 2 minutes for 100 steps on CPU." in lines
+    assert "A warning about the fine stage." in lines
+    assert [line for line in lines if "{" in line] == []
+    weights = tmp_path / "study-inputs" / "weights"
+    assert sorted(path.name for path in weights.iterdir()) == ["coarse.safetensors", "fine.safetensors"]
+    assert session.parameters.weights == str(weights)
+    assert session.panel.controller.progress.done == ["coarse", "fine"]
+
+
+def test_the_segmentation_network_is_trained_on_the_study(session: Session, cohort: list[Any], tmp_path: Path) -> None:
+    session.ui.trainSegmentationButton.click()
+    assert "nothing to train on yet" in session.message
+    propagate(session)
+    session.until_idle()
+    rows = session.rows
+    session.ui.trainSegmentationButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message == "Training the segmentation network: done.", session.ui.logText.toPlainText()
+    assert "About 2 minutes for 100 steps on CPU." in log_lines(session)
+    assert [line for line in log_lines(session) if "{" in line] == []
+    assert (tmp_path / "study-inputs" / "model" / "segmentation.safetensors").is_file()
+    assert session.rows == rows
 
 
 def test_a_case_that_fails_is_named_and_the_others_are_there(

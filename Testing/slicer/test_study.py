@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.description import StudyCase, StudyDescription
+from OneShotSegLib.report.content import read_content
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths, write_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
+from OneShotSegLib.study.results import study_results
 
 SEGMENTS = (
     Segment(value=2, name="Mandible", color=(0.9, 0.8, 0.6)),
@@ -221,6 +224,48 @@ def test_an_accepted_correction_counts_as_edited(session: Any, study: StudyPaths
     session.refresh()
     session.accept("good")
     assert session.row("good").state == "edited"
+
+
+def test_an_accepted_pseudo_mask_counts_before_a_correction_and_is_what_is_loaded(
+    session: Any, study: StudyPaths
+) -> None:
+    files = study.case("good")
+    assert session.mask("good") == files.pseudo_mask
+    session.accept("good")
+    files.edited_mask.write_bytes(files.pseudo_mask.read_bytes())
+    session.refresh()
+    assert session.mask("good") == files.pseudo_mask
+    assert [result.mask for result in study_results(study) if result.case == "good"] == [files.pseudo_mask]
+    session.accept("good")
+    assert session.mask("good") == files.edited_mask
+
+
+def test_cases_are_open_until_a_reviewer_accepted_or_corrected_them(session: Any, study: StudyPaths) -> None:
+    study.case("fair").edited_mask.write_bytes(study.case("fair").pseudo_mask.read_bytes())
+    session.refresh()
+    session.accept("fair")
+    session.accept("good")
+    session.reject("doubtful")
+    assert session.open_cases() == ("broken", "doubtful")
+    assert [row.case for row in session.rows if row.is_trusted] == ["fair", "good"]
+
+
+def test_the_panel_and_the_report_look_at_the_same_structure_first(application: Any, study: StudyPaths) -> None:
+    from OneShotSegLib.slicer.review.session import ReviewSession
+
+    absent = StructureQuality(value=2, name="Mandible", state="absent", score=0.0)
+    found = StructureQuality(value=5, name="Cord", state="found", score=0.7)
+    for case, structures in {"good": (absent, found), "fair": (absent,)}.items():
+        write_quality(CaseQuality(case=case, score=0.7, structures=structures), study.case(case).quality)
+    labels = label_table(SEGMENTS)
+    description = StudyDescription.read(study)
+    replace(description, labels=labels).write(study)
+    session, content = ReviewSession(study), read_content(study.root)
+    in_panel = {row.case: row.worst for row in session.rows}
+    in_report = {case.name: case.worst.label.name if case.worst else "" for case in content.cases}
+    assert in_panel["good"] == in_report["good"] == "Cord"
+    assert in_panel["fair"] == in_report["fair"] == ""
+    assert in_panel["doubtful"] == in_report["doubtful"] == "Cord"
 
 
 def test_a_volume_node_becomes_a_file_that_reads_back(scene: Any, tmp_path: Path) -> None:
