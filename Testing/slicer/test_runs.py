@@ -6,13 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
+from OneShotSegLib.runner.request import CorrectionName, PropagationRequest, SegmentationTrainingRequest
+from OneShotSegLib.slicer.jobs.commands import import_weights, propagate, train_prnet, train_segmentation
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
 from OneShotSegLib.slicer.jobs.interpreter import child_environment
 from OneShotSegLib.slicer.jobs.process import ChildProcess
@@ -51,10 +53,10 @@ def test_both_outputs_of_a_child_arrive_line_by_line() -> None:
 
 def test_taking_lines_never_waits() -> None:
     process = child("import time; time.sleep(60)")
-    began = time.perf_counter()
+    started = time.perf_counter()
     assert process.lines() == []
     assert process.exit_status is None
-    assert time.perf_counter() - began < 0.05
+    assert time.perf_counter() - started < 0.05
     process.kill()
     until(lambda: process.exit_status is not None)
 
@@ -167,7 +169,7 @@ def test_events_and_other_lines_go_their_ways(work: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "sentence"),
+    ("status", "errors", "sentence"),
     [
         (0, [], ""),
         (1, ["ImportError: no"], "stopped unexpectedly (exit status 1): ImportError: no"),
@@ -177,9 +179,9 @@ def test_events_and_other_lines_go_their_ways(work: Any) -> None:
         (130, [], "Cancelled"),
     ],
 )
-def test_every_end_is_one_sentence(work: Any, status: int, words: list[str], sentence: str) -> None:
+def test_every_end_is_one_sentence(work: Any, status: int, errors: list[str], sentence: str) -> None:
     worker, process, observer, _clock = work
-    process.output = [("err", word) for word in words]
+    process.output = [("err", line) for line in errors]
     process.exit_status = status
     worker.poll()
     assert observer.outcome is not None
@@ -287,18 +289,21 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-@pytest.mark.parametrize("weights", ["auto", "/some/weights"])
-def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, weights: str) -> None:
-    from OneShotSegLib.runner.request import PropagationRequest
-    from OneShotSegLib.slicer.jobs.commands import propagate
-
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weights": "/some/weights", "device": "cpu"},
+        {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
+    ],
+)
+def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
     request = PropagationRequest(
         supports=[tmp_path / "a.nrrd", tmp_path / "b.nrrd"],
         scribbles=[tmp_path / "a.seg.nrrd", tmp_path / "b.seg.nrrd"],
         queries=[tmp_path / "c.nrrd", Path("-d.nrrd")],
         output=tmp_path / "study",
-        weights=weights,
-        device="cpu",
+        **options,
     )
     params = understood(propagate(request))
     assert params["events"].value == "json"
@@ -306,8 +311,8 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, wei
         supports=params["support"],
         scribbles=params["scribbles"],
         queries=params["query"],
-        **{name: params[name] for name in ("output", "weights", "device", "background_label", "retry_failed")},
-        **{name: params[name] for name in ("workers", "scheduler")},
+        **{name: params[name] for name in ("output", "weights", "device", "background_label")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler")},
         method=params["method"].value,
     ) == replace(request, supports=list(request.supports))
 
@@ -316,8 +321,6 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, wei
 def test_the_command_line_accepts_a_prnet_training_of_the_panel(
     tmp_path: Path, count: int, held_out: int | None
 ) -> None:
-    from OneShotSegLib.slicer.jobs.commands import train_prnet
-
     volumes = [tmp_path / f"{number}.nrrd" for number in range(count)]
     params = understood(train_prnet(tmp_path / "weights", volumes, "cpu"))
     assert (params["output"], params["volume"], params["device"]) == (tmp_path / "weights", volumes, "cpu")
@@ -325,20 +328,28 @@ def test_the_command_line_accepts_a_prnet_training_of_the_panel(
     assert params["events"].value == "json"
 
 
-def test_the_command_line_accepts_a_segmentation_training_of_the_panel_with_the_same_defaults(tmp_path: Path) -> None:
-    from OneShotSegLib.runner.request import SegmentationTrainingRequest
-    from OneShotSegLib.slicer.jobs.commands import train_segmentation
-
-    request = SegmentationTrainingRequest(study=tmp_path / "-study", output=tmp_path / "model", device="cpu")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"correction": CorrectionName.ensemble, "network": "dynunet", "base_channels": 16, "precision": "float32"},
+        {"steps": 10, "batch_size": 3, "rounds": 2, "hold_out": 0.2, "learning_rate": 0.01, "seed": 5},
+        {"spacing": (3.0, 1.5, 1.5), "patch_size": (16, 32, 32), "structures": ("Cord", "7"), "device": "cpu"},
+    ],
+)
+def test_the_command_line_accepts_a_segmentation_training_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    request = SegmentationTrainingRequest(study=tmp_path / "-study", output=tmp_path / "model", **options)
     params = understood(train_segmentation(request))
-    assert (params["study"], params["output"], params["device"]) == (request.study, request.output, "cpu")
     assert params["events"].value == "json"
-    same = ("correction", "network", "base_channels", "steps", "batch_size", "rounds", "hold_out", "learning_rate")
-    assert {name: params[name] for name in same} == {name: getattr(request, name) for name in same}
+    read = {
+        "patch_size": tuple(map(int, params.pop("patch").split(","))),
+        "spacing": None if params["spacing"] == "auto" else tuple(map(float, params["spacing"].split(","))),
+        "structures": tuple(params["structures"].split(",")) if params["structures"] else (),
+    }
+    expected = asdict(request)
+    assert {name: read.get(name, params.get(name)) for name in expected} == expected
 
 
 def test_the_command_line_accepts_an_import_of_weights_of_the_panel(tmp_path: Path) -> None:
-    from OneShotSegLib.slicer.jobs.commands import import_weights
-
     files = {name: tmp_path / name for name in ("coarse", "fine", "output")}
     assert understood(import_weights(**files)) == files

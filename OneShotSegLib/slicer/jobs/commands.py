@@ -12,12 +12,12 @@ SMALL_BATCH = 10
 
 
 def propagate(request: PropagationRequest) -> list[str]:
-    """Propagate scribbles to a batch; what the panel never sets is left to the command line."""
+    """Propagate scribbles to a batch."""
     arguments = ["propagate", *EVENTS, "--output", str(request.output), "--device", request.device]
     for support, scribbles in zip(request.supports, request.scribbles, strict=True):
         arguments += ["--support", str(support), "--scribbles", str(scribbles)]
-    if request.weights != "auto":
-        arguments += ["--weights", request.weights]
+    arguments += _options(request, "weights", "background_label", "method", "workers", "scheduler")
+    arguments += ["--retry-failed"] if request.retry_failed else []
     # What follows is a path, even if its name begins with a dash.
     return [*arguments, "--", *map(str, request.queries)]
 
@@ -31,10 +31,26 @@ def train_prnet(output: Path, volumes: Sequence[Path], device: str = "auto") -> 
 
 
 def train_segmentation(request: SegmentationTrainingRequest) -> list[str]:
-    """Train the segmentation network on a study; what the panel never sets is left to the command line."""
-    return ["train-seg", *EVENTS, "--output", str(request.output), "--device", request.device, "--", str(request.study)]
+    """Train the segmentation network on a study, without its rejected cases."""
+    arguments = ["train-seg", *EVENTS, "--output", str(request.output), "--device", request.device]
+    arguments += _options(request, "correction", "network", "base_channels", "steps", "batch_size", "rounds")
+    arguments += _options(request, "hold_out", "learning_rate", "precision", "seed", "spacing", "structures")
+    if request.patch_size != SegmentationTrainingRequest.patch_size:
+        arguments += ["--patch", _text(request.patch_size)]
+    return [*arguments, "--", str(request.study)]
 
 
 def import_weights(coarse: Path, fine: Path, output: Path) -> list[str]:
     """Turn the official checkpoints into our own."""
     return ["import-weights", "--coarse", str(coarse), "--fine", str(fine), "--output", str(output)]
+
+
+def _options(request: PropagationRequest | SegmentationTrainingRequest, *names: str) -> list[str]:
+    """The options of the same names whose values are not the request's defaults."""
+    changed = [name for name in names if getattr(request, name) != getattr(type(request), name)]
+    return [word for name in changed for word in (f"--{name.replace('_', '-')}", _text(getattr(request, name)))]
+
+
+def _text(value: object) -> str:
+    """A value as the command line reads it: several with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

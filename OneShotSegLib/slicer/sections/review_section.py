@@ -93,7 +93,7 @@ class ReviewSection:
         self._shortcuts.clear()
 
     def open(self, study: StudyPaths | None) -> None:
-        """Go on with the review of a study folder; None closes it.
+        """Open or continue the review of a study folder; None closes it.
 
         Raises:
             InputError: If its ledger is broken.
