@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from OneShotSegLib.training.prnet.command import in_words
+from OneShotSegLib.timer import in_words
 
 
 class TrainingProgress:
