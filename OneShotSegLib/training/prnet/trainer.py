@@ -217,7 +217,7 @@ class PRNetTrainer:
 
     @torch.inference_mode()
     def measure_error(self, patches: int = 8) -> float:
-        """Mean absolute error of relations, mm per axis, on the volumes held out, unchanged; the same pairs each time."""
+        """Mean absolute error of relations, mm per axis, on the unchanged volumes held out; always the same pairs."""
         self.network.eval()
         total = torch.zeros(2, device=self.device)
         for number in range(self.ranks.rank, len(self.held_out), self.ranks.count):
@@ -245,7 +245,7 @@ class PRNetTrainer:
     def _check(
         self, losses: Tensor, curves: Curves | None, listener: Callable[[Progress], None], seconds_left: float
     ) -> None:
-        """Measure the error; keep the weights if they are the best so far; write state and curves, call the listener."""
+        """Measure the error; keep the weights if they are the best so far; write state and curves; report."""
         error = self.measure_error()
         self.checks_without_gain += 1
         if error < self.best_mm:

@@ -1,8 +1,8 @@
 """Masks as large as the labels that a network learnt from.
 
-A network that is unsure draws large masks: soft Dice is greatest with all voxels likelier than half the Dice that can be
-had, and noisy labels leave the network unsure. By how much can be measured without any reference, by the volume of the
-labels, which are as often too large as too small where their errors are random.
+A network that is unsure draws large masks: soft Dice is greatest with all voxels likelier than half the Dice that
+can be had, and noisy labels leave the network unsure. By how much can be measured without any reference, by the
+volume of the labels, which are as often too large as too small where their errors are random.
 """
 
 from __future__ import annotations
