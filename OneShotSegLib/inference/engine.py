@@ -17,7 +17,7 @@ from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures
 from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
-from OneShotSegLib.networks.batches import give_memory_back
+from OneShotSegLib.networks.batches import release_gpu_memory
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.study.segmentation import Segmentation
@@ -101,8 +101,8 @@ class Engine:
             return self._segment(self.models, case, ct, on_step)
         except torch.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
-        # Outside the except block: the error's traceback holds the tensors that are to be given back.
-        give_memory_back()
+        # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
+        release_gpu_memory()
         if self._on_cpu is None:
             self._on_cpu = self._load(CPU)
         return self._segment(self._on_cpu, case, ct, on_step)
