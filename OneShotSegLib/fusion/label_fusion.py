@@ -1,4 +1,4 @@
-"""Label fusion: several label maps of one scan become one, by a weighted mean of their shares of each voxel."""
+"""Label fusion: merges label maps of one scan by a weighted mean of their shares of each voxel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from OneShotSegLib.imaging.volume import Volume
 
 @dataclass(frozen=True, eq=False)
 class WeightedLabels:
-    """A candidate's label map.
+    """A label map with a weight for the fusion of each of its labels.
 
     Attributes:
         labels: On any grid; values below 1 are unlabelled.
-        weights: For each label that the candidate knows, how much it counts, over 0; of other labels it says nothing.
+        weights: Weight of each label, over 0; labels without one are left out of the fusion here.
     """
 
     labels: Volume | SoftLabels
@@ -27,7 +27,7 @@ class WeightedLabels:
 
 
 def fuse_labels(candidates: Sequence[WeightedLabels], grid: Volume, smooth_mm: float = 0.0) -> Volume:
-    """Merge label maps: a label's share of a voxel is the weighted mean over the candidates that know the label.
+    """Merge label maps: a label's share of a voxel is the weighted mean over the candidates that have a weight for it.
 
     Args:
         candidates: At least one.
@@ -38,14 +38,8 @@ def fuse_labels(candidates: Sequence[WeightedLabels], grid: Volume, smooth_mm: f
         The labels with the greatest share of each voxel, 0 where none of them has more than the rest; (D, H, W), uint8.
     """
     regions = [label_regions(candidate.labels, grid, smooth_mm) for candidate in candidates]
-    values = sorted(
-        {
-            value
-            for candidate, mine in zip(candidates, regions, strict=True)
-            for value in mine
-            if value in candidate.weights
-        }
-    )
+    pairs = list(zip(candidates, regions, strict=True))
+    values = sorted({value for candidate, mine in pairs for value in mine if value in candidate.weights})
     result = np.zeros(grid.shape, dtype=np.uint8)
     if not values:
         return grid.with_array(result)
@@ -55,7 +49,7 @@ def fuse_labels(candidates: Sequence[WeightedLabels], grid: Volume, smooth_mm: f
     for value in values:
         total = sum(candidate.weights.get(value, 0.0) for candidate in candidates)
         share = np.zeros_like(best)
-        for candidate, mine in zip(candidates, regions, strict=True):
+        for candidate, mine in pairs:
             if value in mine and value in candidate.weights:
                 own = label_share(candidate.labels, value, mine[value], grid, smooth_mm)
                 share[within(mine[value].on_grid, whole)] += own * np.float32(candidate.weights[value] / total)
