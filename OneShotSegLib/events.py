@@ -82,9 +82,26 @@ class Event:
 
 def parse_event(line: str) -> Event | None:
     """The event in a line; None for anything else, so that a newer or chatty sender does no harm."""
+    content = _object(line)
+    kind = content.get("event")
+    return Event(kind, content) if isinstance(kind, str) and kind in KINDS else None
+
+
+def readable_text(line: str) -> str:
+    """A line of a sender's output that is no event of `KINDS`, as a user can read it.
+
+    Of an event of a newer version that is its text, '' if it has none; an event that was cut off is ''.
+    """
+    content = _object(line)
+    if isinstance(content.get("event"), str):
+        return str(content.get("text") or "")
+    return "" if line.lstrip().startswith('{"event"') else line
+
+
+def _object(line: str) -> Mapping[str, Any]:
+    """The JSON object in a line; empty if there is none."""
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
-        return None
-    kind = content.get("event") if isinstance(content, dict) else None
-    return Event(kind, content) if isinstance(kind, str) and kind in KINDS else None
+        return {}
+    return content if isinstance(content, dict) else {}

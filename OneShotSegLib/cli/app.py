@@ -11,6 +11,7 @@ import typer
 
 from OneShotSegLib.cli.export import app as export_app
 from OneShotSegLib.exit_status import ExitStatus
+from OneShotSegLib.runner.request import CorrectionName, SegmentationTrainingRequest
 
 if TYPE_CHECKING:
     from OneShotSegLib.events import Emit
@@ -45,14 +46,6 @@ class Uncontoured(StrEnum):
 
     false_positive = "false-positive"
     skip = "skip"
-
-
-class Correction(StrEnum):
-    """What is done about noisy labels."""
-
-    none = "none"
-    paper = "paper"
-    ensemble = "ensemble"
 
 
 Weights = Annotated[
@@ -180,8 +173,8 @@ def train_seg(
     study: Annotated[Path, typer.Argument(help="The study folder; rejected cases are left out.")],
     output: Annotated[Path, typer.Option(help="The model folder to write; a training that was cut off goes on.")],
     correction: Annotated[
-        Correction, typer.Option(help="What is done about noisy labels; reviewed cases are never changed.")
-    ] = Correction.none,
+        CorrectionName, typer.Option(help="What is done about noisy labels; reviewed cases are never changed.")
+    ] = SegmentationTrainingRequest.correction,
     network: Annotated[str, typer.Option(help="unet (the paper's), monai-unet, segresnet or dynunet.")] = "unet",
     base_channels: Annotated[int, typer.Option(min=2, max=128, help="Width of the network.")] = 12,
     structures: Annotated[
@@ -206,13 +199,12 @@ def train_seg(
     """Train a segmentation network on a study's pseudo masks, all that were not rejected."""
     from OneShotSegLib.cli.segmentation_progress import SegmentationTrainingProgress
     from OneShotSegLib.events import JsonEvents
-    from OneShotSegLib.training.segmentation.command import SegmentationTrainingRequest, train_segmentation
-    from OneShotSegLib.training.segmentation.label_correction import CorrectionName
+    from OneShotSegLib.training.segmentation.command import train_segmentation
 
     request = SegmentationTrainingRequest(
         study=study,
         output=output,
-        correction=CorrectionName(correction.value),
+        correction=correction,
         network=network,
         base_channels=base_channels,
         patch_size=_three_whole(patch, "--patch"),

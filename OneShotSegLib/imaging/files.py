@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
@@ -23,6 +23,10 @@ from OneShotSegLib.imaging.integrity import (
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.volume import Volume
+
+if TYPE_CHECKING:
+    # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
+    import SimpleITK as sitk  # noqa: N813
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -74,6 +78,8 @@ def series_ids(folder: Path) -> tuple[str, ...]:
     Raises:
         InputError: If a file there is damaged so that nothing can be told.
     """
+    import SimpleITK as sitk  # noqa: N813
+
     with _quiet_itk():
         return _execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))), folder)
 
@@ -106,6 +112,8 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
 
 
 def _read_file(path: Path, layers: bool) -> sitk.Image:
+    import SimpleITK as sitk  # noqa: N813
+
     if not suffix_of(path):
         raise InputError(f"{path}: expected a NIfTI, NRRD or MetaImage file or a DICOM folder, found another file.")
     if suffix_of(path) in (".mha", ".mhd") and not is_fit_meta_image(path):
@@ -169,6 +177,8 @@ def series_files(folder: Path) -> tuple[str, ...]:
     Raises:
         InputError: If it holds none or several.
     """
+    import SimpleITK as sitk  # noqa: N813
+
     ids = series_ids(folder)
     if len(ids) != 1:
         raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
@@ -177,6 +187,8 @@ def series_files(folder: Path) -> tuple[str, ...]:
 
 
 def _read_series(folder: Path) -> sitk.Image:
+    import SimpleITK as sitk  # noqa: N813
+
     names = series_files(folder)
     reader = sitk.ImageSeriesReader()
     if len(names) < 2 and _slices_in(names[0]) < 2:
@@ -190,6 +202,8 @@ def _read_series(folder: Path) -> sitk.Image:
 
 
 def _slices_in(name: str) -> int:
+    import SimpleITK as sitk  # noqa: N813
+
     reader = sitk.ImageFileReader()
     reader.SetFileName(name)
     _execute(reader.ReadImageInformation, Path(name))
@@ -236,6 +250,8 @@ def _reason(error: RuntimeError) -> str:
 @contextmanager
 def _quiet_itk() -> Iterator[None]:
     """Silence ITK's own warnings on standard error: what matters is raised as a sentence."""
+    import SimpleITK as sitk  # noqa: N813
+
     before = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -256,6 +272,8 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         InputError: If the suffix names no format that keeps a volume in one file.
         OSError: If it could not be written (a full disk, a folder that is read-only).
     """
+    import SimpleITK as sitk  # noqa: N813
+
     path = Path(path)
     if suffix_of(path) not in WRITABLE:
         raise InputError(f"{path}: expected a file name that ends in {', '.join(WRITABLE)} to write to.")

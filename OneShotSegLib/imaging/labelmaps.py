@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import bounding_box
@@ -16,11 +16,18 @@ from OneShotSegLib.imaging.files import read_itk, write_volume
 from OneShotSegLib.imaging.resampling import present_labels
 from OneShotSegLib.imaging.volume import Volume
 
+if TYPE_CHECKING:
+    # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
+    import SimpleITK as sitk  # noqa: N813
+
 BACKGROUND_NAME = "Background"
+BACKGROUND_VALUE = 255
+"""Out of the way of the structures, which stay 1..N however many are added later."""
 MAX_LABEL = 255
 SEGMENT_KEY = re.compile(r"Segment(\d{1,4})_(.+)", re.ASCII)
 LABEL_VALUE = re.compile(r"\d{1,4}", re.ASCII)
 Color = tuple[float, float, float]
+BACKGROUND_COLOR: Color = (0.55, 0.55, 0.6)
 
 # Distinct on grey CT, and for the common forms of colour blindness in this order.
 PALETTE: tuple[Color, ...] = (
@@ -62,6 +69,11 @@ class Segment:
         return self.name.strip().casefold() == BACKGROUND_NAME.casefold()
 
 
+def background_segment(value: int = BACKGROUND_VALUE) -> Segment:
+    """The segment of the background strokes, where we make them."""
+    return Segment(value=value, name=BACKGROUND_NAME, color=BACKGROUND_COLOR)
+
+
 @dataclass(frozen=True, eq=False)
 class LabelMap:
     """A label map and its segments.
@@ -97,6 +109,8 @@ def read_label_map(path: Path | str) -> LabelMap:
     Raises:
         InputError: If it is no 3D map of whole numbers from 0 to 255, or its segments are described wrongly.
     """
+    import SimpleITK as sitk  # noqa: N813
+
     path = Path(path)
     image = read_itk(path, layers=True)
     array = sitk.GetArrayFromImage(image)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from OneShotSegLib.imaging.boxes import (
     Box,
@@ -24,6 +22,10 @@ from OneShotSegLib.imaging.boxes import (
 from OneShotSegLib.imaging.itk import from_itk, to_itk
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Vector, Volume
+
+if TYPE_CHECKING:
+    # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
+    import SimpleITK as sitk  # noqa: N813
 
 LEAST_SMOOTHED = 4  # voxels that the recursive filter needs along an axis
 NO_WEIGHT = 1e-9  # of a voxel that has no say
@@ -63,6 +65,8 @@ def resample(volume: Volume, grid: Volume, fill: float = 0.0, order: int = 1) ->
     Returns:
         float32 voxels for linear, the volume's own type for nearest; shape (D', H', W').
     """
+    import SimpleITK as sitk  # noqa: N813
+
     if order == 0:
         image = to_itk(volume)
         return from_itk(_resample_itk(image, grid, fill, sitk.sitkNearestNeighbor))
@@ -119,6 +123,8 @@ class _Rule(NamedTuple):
 
 def _rule(count: int, at: NDArray[np.float64], sigma: float) -> _Rule:
     """Smooth ``count`` voxels with sigma in voxels, and read them linearly at indices (n,)."""
+    import SimpleITK as sitk  # noqa: N813
+
     inside = (at > -0.5 - 1e-6) & (at < count - 0.5 + 1e-6)
     held = np.clip(at, 0, count - 1)
     lower = np.minimum(held.astype(np.int64), max(count - 2, 0))
@@ -136,6 +142,8 @@ def _rule(count: int, at: NDArray[np.float64], sigma: float) -> _Rule:
 
 
 def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: int) -> sitk.Image:
+    import SimpleITK as sitk  # noqa: N813
+
     resampler = sitk.ResampleImageFilter()
     resampler.SetSize([int(n) for n in grid.shape[::-1]])
     resampler.SetOutputSpacing([float(v) for v in grid.spacing[::-1]])
@@ -156,6 +164,8 @@ def _smoothing(volume: Volume, grid: Volume) -> NDArray[np.float64]:
 
 def _smoothed(image: sitk.Image, sigma: NDArray[np.float64]) -> sitk.Image:
     """Smooth along the axes [z, y, x]; the filter needs four voxels along an axis, a thinner image is left as it is."""
+    import SimpleITK as sitk  # noqa: N813
+
     for axis, value in enumerate(sigma):
         if value > 0 and image.GetSize()[2 - axis] >= LEAST_SMOOTHED:
             image = sitk.RecursiveGaussian(image, sigma=float(value), direction=2 - axis)
@@ -222,6 +232,8 @@ def label_share(
     labels: Volume | SoftLabels, value: int, region: LabelRegion, grid: Volume, smooth_mm: float = 0.0
 ) -> NDArray[np.float32]:
     """How much of each voxel within its region belongs to a label, 0-1; arguments as for ``resample_labels``."""
+    from scipy import ndimage
+
     part = cropped(label_volume(labels), region.on_labels)
     mask = part.array == value
     share = labels.share_of(value, region.on_labels) if isinstance(labels, SoftLabels) else mask.astype(np.float32)

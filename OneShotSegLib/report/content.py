@@ -104,9 +104,9 @@ class CaseContent:
 
     @property
     def worst(self) -> StructureRow | None:
-        """The structure to look at first: the one with the lowest score that is not absent."""
-        present = [row for row in self.rows if row.quality.state != "absent"]
-        return min(present, key=lambda row: row.quality.score, default=None)
+        """The structure to look at first; see `CaseQuality.worst`."""
+        worst = self.quality.worst if self.quality else None
+        return next((row for row in self.rows if row.quality is worst), None)
 
     @property
     def doubt(self) -> tuple[int, float, str]:

@@ -108,6 +108,11 @@ class StudyDescription:
                 segments.append(Segment(value=entry["value"], name=entry["name"], color=color))
         return tuple(segments)
 
+    @property
+    def case_volumes(self) -> dict[str, Path]:
+        """Case name to the file or folder of its CT."""
+        return {case.case: Path(case.source) for case in self.cases}
+
     def differs_from(self, other: StudyDescription) -> str | None:
         """What makes two studies different, in words; None if their cases belong together."""
         if [s.get("fingerprint") for s in self.supports] != [s.get("fingerprint") for s in other.supports]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
+from OneShotSegLib.runner.request import SegmentationTrainingRequest
 from OneShotSegLib.study.layout import write_json
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.prnet.command import in_words
 from OneShotSegLib.training.segmentation.cases import CaseSource, choose_spacing, load_cases, study_sources
 from OneShotSegLib.training.segmentation.curves import draw_curves
-from OneShotSegLib.training.segmentation.label_correction import CorrectionName
 from OneShotSegLib.training.segmentation.loss import segmentation_loss
 from OneShotSegLib.training.segmentation.trainer import SegmentationProgress, SegmentationSettings, SegmentationTrainer
 
@@ -30,47 +29,6 @@ CURVES_FILE = "training.png"
 HISTORY_FILE = "training.json"
 STAGE = "segmentation"
 MOST_HELD_OUT = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentationTrainingRequest:
-    """What `oneshotseg train-seg` is asked to do.
-
-    Attributes:
-        study: The study folder.
-        output: The model folder.
-        correction: What is done about noisy labels.
-        network: Architecture's name.
-        base_channels: Its width.
-        patch_size: Voxels [z, y, x].
-        spacing: Working voxel size, mm [z, y, x]; None for what suits the CTs.
-        structures: Names or values of the structures to learn; empty for all.
-        steps: Optimiser steps.
-        batch_size: Patches of a step.
-        rounds: Rounds of label correction.
-        hold_out: Share of the cases on which the model is chosen, by their own pseudo labels.
-        learning_rate: Peak learning rate.
-        seed: Seed of everything random.
-        device: Where to train.
-        precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 where the device has it in hardware.
-    """
-
-    study: Path
-    output: Path
-    correction: CorrectionName = CorrectionName.none
-    network: str = "unet"
-    base_channels: int = 12
-    patch_size: tuple[int, int, int] = (32, 48, 48)
-    spacing: tuple[float, float, float] | None = None
-    structures: Sequence[str] = ()
-    steps: int = 2000
-    batch_size: int = 2
-    rounds: int = 5
-    hold_out: float = 0.1
-    learning_rate: float = 2e-3
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
 
 
 def train_segmentation(request: SegmentationTrainingRequest, emit: Emit = ignore_events) -> Path:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from OneShotSegLib.runner.request import CorrectionName
 from OneShotSegLib.training.segmentation.cases import TrainingCase
-
-
-class CorrectionName(StrEnum):
-    """The ways of dealing with noisy labels."""
-
-    none = "none"
-    paper = "paper"
-    ensemble = "ensemble"
 
 
 class LabelCorrection(Protocol):

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo, load_segmentation, save_segmentation
 from OneShotSegLib.networks.sliding import predict_probabilities
+from OneShotSegLib.runner.request import CorrectionName, SegmentationTrainingRequest
 from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.prnet.augmentation import Augmentation
 from OneShotSegLib.training.segmentation.calibration import size_offsets
 from OneShotSegLib.training.segmentation.cases import TrainingCase
-from OneShotSegLib.training.segmentation.label_correction import CORRECTIONS, CorrectionName
+from OneShotSegLib.training.segmentation.label_correction import CORRECTIONS
 from OneShotSegLib.training.segmentation.loss import segmentation_loss
 from OneShotSegLib.training.segmentation.sampling import PatchSampler
 from OneShotSegLib.training.segmentation.state import SegmentationState, StateFiles
@@ -56,7 +57,7 @@ class SegmentationSettings:
     batch_size: int = 2
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
-    correction: CorrectionName = CorrectionName.ensemble
+    correction: CorrectionName = SegmentationTrainingRequest.correction
     first_round: float = 0.3
     last_round: float = 0.85
     rounds: int = 5
