@@ -16,7 +16,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.integrity import (
     can_hold,
-    is_fit_meta_image,
+    has_readable_axes,
     is_whole_meta_image,
     is_whole_nifti,
     is_whole_nrrd,
@@ -116,7 +116,7 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
 
     if not suffix_of(path):
         raise InputError(f"{path}: expected a NIfTI, NRRD or MetaImage file or a DICOM folder, found another file.")
-    if suffix_of(path) in (".mha", ".mhd") and not is_fit_meta_image(path):
+    if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise _broken(path)
     reader = sitk.ImageFileReader()
     with _apart(path) as apart:

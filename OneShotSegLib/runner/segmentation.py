@@ -10,7 +10,7 @@ import torch
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.imaging.atomic import sweep
+from OneShotSegLib.imaging.atomic import remove_left_behind
 from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
@@ -52,7 +52,7 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         segmenter = Segmenter.load(request.model, device)
         options = _options(request, segmenter.info.structures)
         description = open_study(paths, _describe(segmenter, options, device), cases)
-        sweep(paths.root)
+        remove_left_behind(paths.root)
         with run_log(paths, emit) as emit_and_log:
             names = [case.case for case in description.cases]
             emit_and_log("started", cases=names, study=str(paths.root))
