@@ -9,7 +9,7 @@ import numpy as np
 
 from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
-from OneShotSegLib.imaging.resampling import paint_points
+from OneShotSegLib.imaging.labels import paint_points
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate
 from OneShotSegLib.method.structures import Structures

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from OneShotSegLib.imaging.boxes import box_shape, union, within
-from OneShotSegLib.imaging.resampling import label_regions, label_share
+from OneShotSegLib.imaging.label_resampling import label_share, resampling_boxes
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 
@@ -37,13 +37,13 @@ def fuse_labels(candidates: Sequence[WeightedLabels], grid: Volume, smooth_mm: f
     Returns:
         The labels with the greatest share of each voxel, 0 where none of them has more than the rest; (D, H, W), uint8.
     """
-    regions = [label_regions(candidate.labels, grid, smooth_mm) for candidate in candidates]
-    pairs = list(zip(candidates, regions, strict=True))
+    boxes_of = [resampling_boxes(candidate.labels, grid, smooth_mm) for candidate in candidates]
+    pairs = list(zip(candidates, boxes_of, strict=True))
     values = sorted({value for candidate, mine in pairs for value in mine if value in candidate.weights})
     result = np.zeros(grid.shape, dtype=np.uint8)
     if not values:
         return grid.with_array(result)
-    whole = union([region.on_grid for mine in regions for region in mine.values()])
+    whole = union([boxes.target for mine in boxes_of for boxes in mine.values()])
     best = np.zeros(box_shape(whole), dtype=np.float32)
     labelled, winner = np.zeros_like(best), np.zeros(best.shape, dtype=np.uint8)
     for value in values:
@@ -52,7 +52,7 @@ def fuse_labels(candidates: Sequence[WeightedLabels], grid: Volume, smooth_mm: f
         for candidate, mine in pairs:
             if value in mine and value in candidate.weights:
                 own = label_share(candidate.labels, value, mine[value], grid, smooth_mm)
-                share[within(mine[value].on_grid, whole)] += own * np.float32(candidate.weights[value] / total)
+                share[within(mine[value].target, whole)] += own * np.float32(candidate.weights[value] / total)
         winner[share > best] = value
         np.maximum(best, share, out=best)
         labelled += share

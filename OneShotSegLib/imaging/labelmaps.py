@@ -13,7 +13,7 @@ import numpy as np
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import bounding_box
 from OneShotSegLib.imaging.files import read_itk, write_volume
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
 from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
-from OneShotSegLib.imaging.resampling import paint_points, present_labels
+from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.scribbles import ScribblePoints

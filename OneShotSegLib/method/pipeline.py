@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import check_ct
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.alignment import align

@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from OneShotSegLib.imaging.boxes import Box, bounding_box, cropped, grown
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.batches import in_batches
 from OneShotSegLib.networks.patches import PatchSource

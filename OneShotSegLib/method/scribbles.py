@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 

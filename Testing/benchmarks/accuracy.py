@@ -23,7 +23,7 @@ from figures import Row, arrival_figures, evaluated_values, mask_figures, print_
 from scipy.stats import spearmanr
 
 from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import METHODS, Method
 from OneShotSegLib.method.structures import common_structures

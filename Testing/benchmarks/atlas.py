@@ -16,7 +16,8 @@ from scipy import ndimage
 
 from OneShotSegLib.imaging.boxes import bounding_box, grown
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.resampling import present_labels, resample, working_grid
+from OneShotSegLib.imaging.labels import present_labels
+from OneShotSegLib.imaging.resampling import resample, working_grid
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 SKIN_HU = -300.0

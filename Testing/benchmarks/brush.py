@@ -19,8 +19,8 @@ import torch
 from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference
 
 from OneShotSegLib import phantom
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import DEFAULT

@@ -54,8 +54,8 @@ from published import COARSE, ITERATIONS, PATCH, SPACING, full_pass, passes_of_a
 from OneShotSegLib.geodesic import raster_scan_distance
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate, segment_query
 from OneShotSegLib.method.settings import METHODS

@@ -28,7 +28,7 @@ from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
 from figures import Row, evaluated_values, mask_figures, print_table, write_rows
 from machine import Took, timed
 
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.settings import DEFAULT
 from OneShotSegLib.method.support import prepare_support

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from OneShotSegLib import phantom
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate, segment_query
 from OneShotSegLib.method.settings import DEFAULT

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from OneShotSegLib.imaging import atomic
-from OneShotSegLib.imaging.atomic import atomic_file, remove_unfinished, remove_left_behind
+from OneShotSegLib.imaging.atomic import atomic_file, remove_left_behind, remove_unfinished
 
 
 def test_a_block_that_raises_leaves_no_file(tmp_path: Path) -> None:
