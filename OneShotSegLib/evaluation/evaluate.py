@@ -12,8 +12,9 @@ from OneShotSegLib.evaluation.figures import StructureFigures
 from OneShotSegLib.evaluation.matching import Predictions, find_predictions, find_references, pair
 from OneShotSegLib.evaluation.metrics import compare, crop_to_both
 from OneShotSegLib.evaluation.result import Evaluation
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
-from OneShotSegLib.imaging.resampling import present_labels, resample_labels
+from OneShotSegLib.imaging.labels import present_labels
 
 Names = dict[int, str]
 

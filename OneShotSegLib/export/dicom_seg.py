@@ -13,7 +13,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_codes import Concept, category_and_type
 from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
 from OneShotSegLib.imaging.atomic import atomic_folder
-from OneShotSegLib.imaging.files import series_files
+from OneShotSegLib.imaging.dicom_series import series_files
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import StudyPaths

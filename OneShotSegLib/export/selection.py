@@ -7,8 +7,8 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths

@@ -1,4 +1,4 @@
-"""Volume <-> SimpleITK image: the only place that knows x, y, z order."""
+"""Conversion between volumes and SimpleITK images: the only place that knows x, y, z order."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def from_itk(image: sitk.Image) -> Volume:
 
 
 def to_itk(volume: Volume) -> sitk.Image:
-    """A Volume as a SimpleITK image on the same grid; types that it lacks become the next that holds them."""
+    """A Volume as a SimpleITK image on the same grid; a type that SimpleITK lacks becomes the next that holds it."""
     import SimpleITK as sitk  # noqa: N813
 
     kind = volume.array.dtype

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from OneShotSegLib.imaging.intensity import AIR_HU, BODY_HU
-from OneShotSegLib.imaging.resampling import present_labels, resample
+from OneShotSegLib.imaging.labels import present_labels
+from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.outlines import UNITS_PER_PIXEL, dots_path, outline_path
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from OneShotSegLib.events import Emit, ignore_events
-from OneShotSegLib.imaging.atomic import sweep
+from OneShotSegLib.imaging.atomic import remove_left_behind
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import CPU, Engine
 from OneShotSegLib.networks.device import choose_device
@@ -54,7 +54,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
         description = open_study(paths, describe(request, engine), cases)
-        sweep(paths.root)
+        remove_left_behind(paths.root)
         write_supports(paths, request, supports)
         with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
             return run_batch(

@@ -10,7 +10,7 @@ import torch
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.imaging.atomic import sweep
+from OneShotSegLib.imaging.atomic import remove_left_behind
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
@@ -49,7 +49,7 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         segmenter = Segmenter.load(request.model, device)
         options = _options(request, segmenter.info.structures)
         description = open_study(paths, _describe(segmenter, options, device), cases)
-        sweep(paths.root)
+        remove_left_behind(paths.root)
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
             return _run_case(segmenter, options, paths, case, read, emit)

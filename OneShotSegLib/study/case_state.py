@@ -10,7 +10,7 @@ import contextlib
 from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.atomic import UNFINISHED, sweep
+from OneShotSegLib.imaging.atomic import UNFINISHED, remove_left_behind
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json, write_json
 from OneShotSegLib.study.quality import CaseQuality, read_quality
 
@@ -60,7 +60,7 @@ def begin(paths: StudyPaths, files: CasePaths) -> None:
     # A study may come from anywhere: a link in it must not lead our writing to another place.
     if files.folder.resolve() != paths.root.resolve() / "cases" / files.name:
         raise InputError(f"{files.folder}: expected a folder of the study, found a link to elsewhere.")
-    sweep(files.folder)
+    remove_left_behind(files.folder)
     UNFINISHED.add(files.under_way)
     write_json(files.under_way, {"tries": sudden_ends(files) + 1})
 

@@ -11,8 +11,8 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation, StructureFigures, evaluate
 from OneShotSegLib.evaluation.metrics import compare, surface_distances
 from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths

@@ -16,8 +16,8 @@ from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
