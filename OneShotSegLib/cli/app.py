@@ -94,7 +94,11 @@ def propagate(
         ),
     ],
     scribbles: Annotated[
-        list[Path], typer.Option(help="Its scribbles: a label map or a Slicer segmentation; one for each support.")
+        list[Path],
+        typer.Option(
+            help="Its scribbles: a label map, a Slicer segmentation, or the RTSTRUCT of a DICOM folder; one for each "
+            "support."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="The study folder; a study that is there goes on.")],
     query: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
@@ -308,7 +312,9 @@ def suggest(
 @app.command()
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="A study, or a folder of label maps.")],
-    reference: Annotated[Path, typer.Option(help="Folder of reference label maps, by case name.")],
+    reference: Annotated[
+        Path, typer.Option(help="Folder of references by case name: label maps, or RTSTRUCTs of a study.")
+    ],
     csv: Annotated[Path | None, typer.Option(help="Where the table goes; beside the predictions if left out.")] = None,
     plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
     edited: Annotated[

@@ -15,7 +15,7 @@ from OneShotSegLib.imaging.boxes import bounding_box
 Polygon = NDArray[np.float64]
 
 SMOOTHING_PIXELS = 0.8
-NEAREST = 0.25
+NEAREST = 0.3
 """How near the smoothed share may come to one half at a pixel's centre: the contour keeps at least a third of the way
 to the next centre off each centre, so that neither smoothing nor rounding puts a voxel on its other side."""
 TOLERANCE_PIXELS = 0.05

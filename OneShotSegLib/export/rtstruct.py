@@ -236,7 +236,7 @@ def _contours(number: int, segment: Segment, labels: Volume, box: Box, slices: S
     items: list[Dataset] = []
     for plane in range(box[0].start, box[0].stop):
         for polygon in closed_contours(labels.array[plane, box[1], box[2]] == segment.value):
-            index = np.insert(polygon, 0, 0, axis=1) + (plane, box[1].start, box[2].start)
+            index = np.insert(polygon, 0, 0, axis=1) + np.array([plane, box[1].start, box[2].start])
             items.append(_contour(len(items) + 1, labels.to_world(index), slices[plane]))
     region.ContourSequence = items
     return region

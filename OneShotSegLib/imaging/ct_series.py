@@ -60,6 +60,8 @@ def read_ct_series(folder: Path, ct: Volume | None = None) -> CTSeries:
     Raises:
         InputError: If it is no DICOM series, pydicom is not installed, or a header cannot be read.
     """
+    if not folder.exists():
+        raise InputError(f"{folder}: no such file or folder.")
     if not folder.is_dir():
         raise InputError(f"{folder}: expected the CT as a folder with a DICOM series, found another file.")
     require_pydicom(str(folder))

@@ -48,10 +48,10 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         check_output(paths)
         ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
         cases = name_cases(path for query in request.queries for path in find_volumes(query))
-        supports = read_supports(request)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
+            supports = read_supports(request)
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
         description = open_study(paths, describe(request, engine), cases)
