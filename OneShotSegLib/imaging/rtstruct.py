@@ -386,7 +386,8 @@ def _painted(
         part = array[shape.box]
         under = np.bincount(part[shape.mask], minlength=MAX_LABEL + 1)
         for value in np.flatnonzero(under[1:]) + 1:
-            volume = f"{under[value] * voxel_ml:.2g} ml"
+            shared = under[value] * voxel_ml
+            volume = f"{shared:.{2 if shared < 1 else 0}f} ml"
             notes.add(
                 "structures overlap, the smaller one is kept there",
                 f"'{segment.name}' over '{names[int(value)]}' {volume}",

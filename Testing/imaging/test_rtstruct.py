@@ -217,7 +217,7 @@ def test_where_structures_overlap_the_smaller_one_is_kept_and_told(tmp_path: Pat
         assert dice(voxels_of(labels, "Cord"), disc(GRID, 5, (18, 18), 3.2)) == 1
         volume = np.count_nonzero(voxels_of(labels, "Cord")) * 3 / 1000
         assert (
-            notes == f"rs.dcm: structures overlap, the smaller one is kept there: 'Cord' over 'BODY' {volume:.2g} ml."
+            notes == f"rs.dcm: structures overlap, the smaller one is kept there: 'Cord' over 'BODY' {volume:.2f} ml."
         )
 
 
