@@ -43,12 +43,12 @@ def export_cases(
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as temporary:
         for result in tracked(series):
             ct, labels = read_result(result)
             there = _that_occur(structures, labels)
             if there:
-                write(result, ct, LabelMap(labels.volume, there), beside / f"{result.case}.dcm")
+                write(result, ct, LabelMap(labels.volume, there), temporary / f"{result.case}.dcm")
             else:
                 passed_over[result.case] = "it has no structure, passed over."
     return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over
