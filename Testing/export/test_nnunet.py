@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.export.nnunet import NNUNetRequest, export_nnunet
+from OneShotSegLib.export.nnunet import export_nnunet
+from OneShotSegLib.export.request import NNUNetRequest
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.volume import Volume
