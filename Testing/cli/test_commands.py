@@ -25,7 +25,7 @@ from OneShotSegLib.study.layout import StudyPaths
 
 def oneshotseg(*arguments: object, check: int | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "OneShotSegLib", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if check is not None:
         assert done.returncode == check, done.stderr
     return done
@@ -75,7 +75,7 @@ def test_pseudo_masks_of_phantoms_overlap_their_references(study, phantoms: Coho
     reference = phantoms.references
     csv_file = study[0] / "figures.csv"
     oneshotseg("evaluate", study[0], "--reference", reference, "--csv", csv_file, check=0)
-    rows = [row for row in csv.DictReader(csv_file.open()) if row["case"] != "broken"]
+    rows = [row for row in csv.DictReader(csv_file.open(encoding="utf-8")) if row["case"] != "broken"]
     assert np.mean([float(row["dice"]) for row in rows if row["dice"]]) > 0.3
 
 
@@ -84,7 +84,9 @@ def test_one_broken_query_fails_alone_with_a_sentence(study) -> None:
     failed = [event for event in events if event["event"] == "case_failed"]
     assert [event["case"] for event in failed] == ["broken"]
     assert "broken or truncated" in failed[0]["error"]
-    assert json.loads(StudyPaths(folder).case("broken").failure.read_text())["error"] == failed[0]["error"]
+    assert (
+        json.loads(StudyPaths(folder).case("broken").failure.read_text(encoding="utf-8"))["error"] == failed[0]["error"]
+    )
     assert events[-1] | {"report": ""} == {"event": "finished", "done": 2, "failed": 1, "report": ""}
 
 
@@ -117,7 +119,7 @@ def test_review_decisions_are_kept_in_the_ledger(study, phantoms: CohortFiles) -
     case = phantoms.queries[0].name.removesuffix(".nii.gz")
     shown = oneshotseg("review", study[0], "--accept", case, "--comment", "=good", check=0)
     assert "1 accepted" in shown.stdout
-    assert "=good" not in (study[0] / "review.csv").read_text().split(",")
+    assert "=good" not in (study[0] / "review.csv").read_text(encoding="utf-8").split(",")
     missing = oneshotseg("review", study[0], "--accept", "nobody", check=2)
     assert "nobody" in missing.stderr
 
@@ -125,7 +127,7 @@ def test_review_decisions_are_kept_in_the_ledger(study, phantoms: CohortFiles) -
 def test_cancelling_ends_with_130_and_keeps_what_is_done(phantoms: CohortFiles, tmp_path: Path) -> None:
     arguments = propagate(phantoms, tmp_path / "study", *phantoms.queries, events="json")
     command = [sys.executable, "-m", "OneShotSegLib", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8") as child:
         assert child.stdout is not None
         for line in child.stdout:
             if json.loads(line)["event"] == "case_done":
@@ -182,7 +184,7 @@ def changed_support(change):
 
 def another_study(files: CohortFiles, folder: Path) -> dict[str, object]:
     (folder / "full").mkdir()
-    (folder / "full" / "letter.txt").write_text("dear")
+    (folder / "full" / "letter.txt").write_text("dear", encoding="utf-8")
     return {"output": folder / "full"}
 
 

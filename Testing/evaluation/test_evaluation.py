@@ -58,7 +58,7 @@ def make_study(root: Path, masks: dict[str, Volume | None]) -> Path:
         "background_label": 8,
         "cases": [{"case": case, "source": f"/data/{case}.nii.gz"} for case in masks],
     }
-    (root / "study.json").write_text(json.dumps(description))
+    (root / "study.json").write_text(json.dumps(description), encoding="utf-8")
     return root
 
 
@@ -259,14 +259,14 @@ def test_the_csv_goes_beside_the_predictions_with_formulas_guarded_and_gaps_for_
 ) -> None:
     path = evaluation.to_csv()
     assert path == tmp_path / "evaluation.csv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("case,structure,label,presence,dice,hd95_mm,assd_mm")
     assert lines[1] == "'=pt_1,'@cmd,1,both,0.8123,3.0,1.0,10.0,8.0,-2.0,-0.2"
     assert lines[2] == "'=pt_1,[bold]x,2,false negative,0.0,,,4.0,0.0,-4.0,-1.0"
 
 
 def test_the_terminal_table_names_what_is_missing_and_takes_names_literally(evaluation: Evaluation) -> None:
-    console = Console(width=100, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=Path("/dev/null").open("w", encoding="utf-8"))  # noqa: SIM115
     console.print(evaluation.render())
     text = console.export_text()
     for expected in ("[bold]x", "0.812", "false negative", "false positive", "absent", "A note.", "All structures"):

@@ -53,7 +53,7 @@ def test_all_takes_what_waits_for_review_too_but_never_what_was_rejected(study: 
         "pt_2.nii.gz",
         "pt_3.nii.gz",
     }
-    assert json.loads((folder / "dataset.json").read_text())["numTraining"] == 3
+    assert json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 3
 
 
 def test_labels_are_consecutive_and_named_without_the_background_stroke(study: StudyPaths, tmp_path: Path) -> None:

@@ -285,9 +285,9 @@ def test_weights_that_are_there_are_not_written_over(tmp_path, coarse, fine):
 
 def test_an_output_that_is_a_file_is_refused(tmp_path, coarse, fine):
     output = tmp_path / "weights"
-    output.write_text("notes")
+    output.write_text("notes", encoding="utf-8")
     sentence_of(import_official, coarse, fine, output, SMALL)
-    assert output.read_text() == "notes"
+    assert output.read_text(encoding="utf-8") == "notes"
 
 
 @pytest.mark.parametrize(

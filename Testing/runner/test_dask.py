@@ -86,7 +86,7 @@ def test_a_case_that_fails_on_a_worker_fails_alone(client: Any, tiny: TinyBatch,
     outcome = propagate_batch(request, events)
     assert outcome.failed == ("broken",)
     assert len(outcome.done) == 1
-    failure = json.loads((tmp_path / "study" / "cases" / "broken" / "failed.json").read_text())
+    failure = json.loads((tmp_path / "study" / "cases" / "broken" / "failed.json").read_text(encoding="utf-8"))
     assert "broken or truncated" in failure["error"]
     assert [event for event, _ in events.of("broken")] == ["case_started", "case_failed"]
 

@@ -48,7 +48,7 @@ def test_a_run_that_ends_early_says_why(study: StudyPaths) -> None:
 
 def test_a_log_that_cannot_be_written_stops_nothing(study: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[str] = []
-    study.logs.write_text("a file where the folder should be")
+    study.logs.write_text("a file where the folder should be", encoding="utf-8")
     with run_log(study, lambda event, **fields: heard.append(event)) as tell:
         tell("finished")
     study.logs.unlink()

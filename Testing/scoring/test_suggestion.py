@@ -73,11 +73,11 @@ def test_the_command_prints_what_programs_can_read(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", NAMES)
     study = write_small_study(tmp_path / "study", cts, ("pending",) * 5, qualities())
     command = [sys.executable, "-m", "OneShotSegLib", "suggest", str(study.root), "--count", "2"]
-    said = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([*command, "--json"], capture_output=True, encoding="utf-8", check=True).stdout
     found = json.loads(said)
     assert [entry["case"] for entry in found] == ["bad", "odd"]
     assert set(found[0]) == {"case", "worth", "doubt", "novelty", "structure"}
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     assert "bad" in shown
     assert "odd" in shown
 

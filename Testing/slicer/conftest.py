@@ -76,7 +76,7 @@ def fake_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         folder = tmp_path / "bin"
         folder.mkdir(exist_ok=True)
         program = folder / "PythonSlicer"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_child.py"}" "$@"\n')
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_child.py"}" "$@"\n', encoding="utf-8")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
         monkeypatch.setenv("FAKE_CHILD", mode)

@@ -54,7 +54,7 @@ class Heart:
 def waited_for_processor() -> float:
     """Seconds for which this thread could have run but was not let to, so far; 0 where the system does not say."""
     try:
-        text = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text()
+        text = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text(encoding="utf-8")
     except OSError:
         return 0.0
     return int(text.split()[1]) / 1e9

@@ -27,13 +27,13 @@ def test_the_build_lists_every_file_of_the_library(repository: Path) -> None:
     sys.path.insert(0, str(repository / "CMake"))
     from list_library_files import as_cmake, library_files
 
-    there = (repository / "CMake" / "OneShotSegLibFiles.cmake").read_text()
+    there = (repository / "CMake" / "OneShotSegLibFiles.cmake").read_text(encoding="utf-8")
     assert there == as_cmake(*library_files()), "run: python CMake/list_library_files.py"
 
 
 def test_the_build_lists_every_file_of_the_module(repository: Path) -> None:
     folder = repository / "OneShotSeg"
-    text = (folder / "CMakeLists.txt").read_text().replace("${MODULE_NAME}", "OneShotSeg")
+    text = (folder / "CMakeLists.txt").read_text(encoding="utf-8").replace("${MODULE_NAME}", "OneShotSeg")
     listed = cmake_list(text, "MODULE_PYTHON_SCRIPTS") + cmake_list(text, "MODULE_PYTHON_RESOURCES")
     on_disk = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     ours = [name for name in on_disk if name != "CMakeLists.txt" and "__pycache__" not in name]
@@ -42,31 +42,33 @@ def test_the_build_lists_every_file_of_the_module(repository: Path) -> None:
 
 @pytest.mark.parametrize("field", ["HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"])
 def test_the_extension_describes_itself_in_single_lines(repository: Path, field: str) -> None:
-    match = re.search(rf'^set\(EXTENSION_{field} "([^"\n]+)"\)$', (repository / "CMakeLists.txt").read_text(), re.M)
+    match = re.search(
+        rf'^set\(EXTENSION_{field} "([^"\n]+)"\)$', (repository / "CMakeLists.txt").read_text(encoding="utf-8"), re.M
+    )
     assert match is not None
     for url in re.findall(r"https://raw\.githubusercontent\.com/\S+?/main/(\S+)", match[1]):
         assert (repository / url).is_file(), url
 
 
 def test_the_index_entry_depends_on_what_the_extension_depends_on(repository: Path) -> None:
-    entry = json.loads((repository / "OneShotSeg.json").read_text())
-    depends = re.search(r'EXTENSION_DEPENDS "([^"]+)"', (repository / "CMakeLists.txt").read_text())
+    entry = json.loads((repository / "OneShotSeg.json").read_text(encoding="utf-8"))
+    depends = re.search(r'EXTENSION_DEPENDS "([^"]+)"', (repository / "CMakeLists.txt").read_text(encoding="utf-8"))
     assert depends is not None
     assert entry["build_dependencies"] == depends[1].split()
     assert set(entry) >= {"$schema", "category", "scm_url"}
 
 
 def test_slicer_is_asked_for_what_pyproject_asks_for_but_for_what_it_brings(repository: Path) -> None:
-    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     brought = ("numpy", "scipy", "SimpleITK", "torch")
     wanted = [name for name in project["dependencies"] if not name.startswith(brought)]
-    lines = (repository / "OneShotSeg" / "Resources" / "requirements.txt").read_text().splitlines()
+    lines = (repository / "OneShotSeg" / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not line.startswith("#")] == wanted
 
 
 def file_scope_imports(path: Path) -> set[str]:
     found = set()
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             found |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -89,7 +91,7 @@ def test_torch_stays_out_of_slicers_process(repository: Path) -> None:
         "print([name for name in ('torch', 'numba', 'monai', 'matplotlib', 'rich', 'typer') if name in sys.modules])"
     )
     here = str(Path(__file__).parent)
-    run = subprocess.run([sys.executable, "-c", code, here], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", code, here], capture_output=True, encoding="utf-8", check=True)
     assert run.stdout.strip().splitlines()[-1] == "[]"
 
 
@@ -103,6 +105,6 @@ def test_every_node_box_of_the_panel_follows_the_scene(repository: Path) -> None
 def test_the_package_lies_where_the_module_looks_for_it(repository: Path) -> None:
     code = "import OneShotSegLib; print(OneShotSegLib.__file__)"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=repository / "OneShotSeg"
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=repository / "OneShotSeg"
     )
     assert Path(run.stdout.strip()).is_relative_to(repository)

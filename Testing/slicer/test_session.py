@@ -97,7 +97,7 @@ def test_a_session_from_scribbles_to_review(
     session.settle()
     assert session.panel.review.current == "phantom_03"
     assert session.ui.reviewLabel.text.startswith("1 of 3")
-    assert "phantom_02,accepted" in (tmp_path / "study" / "review.csv").read_text()
+    assert "phantom_02,accepted" in (tmp_path / "study" / "review.csv").read_text(encoding="utf-8")
 
 
 def test_the_work_in_progress_is_shown_and_cancel_ends_the_process_tree(
@@ -127,7 +127,7 @@ def group_members(group: int) -> list[int]:
     found = []
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = status.read_text().rpartition(")")[2].split()
+            fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[2]) == group and fields[0] != "Z":

@@ -284,7 +284,7 @@ def test_a_further_support_s_result_is_taken_over_if_it_is_better(
 ) -> None:
     make_case(second_round.round_study, "doubtful-ct", score, with_files=True)
     assert second_round.adopt("doubtful-ct") == adopted
-    quality = json.loads(study.case("doubtful").quality.read_text())
+    quality = json.loads(study.case("doubtful").quality.read_text(encoding="utf-8"))
     assert quality["case"] == "doubtful"
     assert quality["score"] == (score if adopted else 0.2)
 

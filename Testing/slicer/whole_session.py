@@ -83,7 +83,7 @@ def run():
     ui.undoButton.click()
     settle()
     assert panel.review.current == second
-    ledger = (study / "review.csv").read_text()
+    ledger = (study / "review.csv").read_text(encoding="utf-8")
     assert f"{first},accepted" in ledger
     assert f"{second},pending" in ledger
 

@@ -58,7 +58,7 @@ def test_the_plan_comes_before_the_first_step_and_says_how_long_it_will_take(
     assert planned["seconds"] >= 0
     assert f"Training on 2 CTs, 1 kept out ({phantoms.queries[-1].name})" in planned["text"]
     assert "This takes at most" in planned["text"]
-    record = json.loads((trained.output / "training.json").read_text())
+    record = json.loads((trained.output / "training.json").read_text(encoding="utf-8"))
     assert record["held_out"] == [str(phantoms.queries[-1])]
 
 
@@ -127,7 +127,7 @@ def test_weights_that_are_done_are_left_as_they_are(trained: Trained, phantoms: 
 
 
 def test_a_person_sees_plan_checks_and_result(tmp_path: Path) -> None:
-    console = Console(record=True, width=200, force_terminal=False, file=(tmp_path / "out").open("w"))
+    console = Console(record=True, width=200, force_terminal=False, file=(tmp_path / "out").open("w", encoding="utf-8"))
     tell = TrainingProgress(console)
     tell("started", cases=["coarse"], study="weights")
     tell("planned", text="This takes at most 3 min.", seconds=180)

@@ -87,7 +87,7 @@ def test_the_network_is_better_than_the_masks_that_it_learnt_from(study: NoisySt
     assert np.mean(after) > np.mean(before) + 0.02, (before, after)
     assert [event for event, _ in events].count("planned") == 1
     assert (tmp_path / "model" / "training.png").stat().st_size > 5000
-    assert len(json.loads((tmp_path / "model" / "training.json").read_text())["corrected"]) == 2
+    assert len(json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8"))["corrected"]) == 2
     assert out.report.is_file()
     assert ReviewLedger.load(out.review).counts()["pending"] == len(PATIENTS)
     assert StudyDescription.read(out).labels[0]["name"] == "Larynx"
@@ -102,7 +102,9 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_o
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    first = subprocess.Popen([*command, "--output", str(broken)], stdout=subprocess.PIPE, text=True, env=environment)
+    first = subprocess.Popen(
+        [*command, "--output", str(broken)], stdout=subprocess.PIPE, encoding="utf-8", env=environment
+    )
     assert first.stdout is not None
     for line in first.stdout:
         if "training, step 25" in line:
@@ -112,7 +114,7 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_o
     assert first.wait() == -signal.SIGKILL
     assert not (broken / "model.safetensors").exists()
     again = subprocess.run(
-        [*command, "--output", str(broken)], capture_output=True, text=True, env=environment, check=True
+        [*command, "--output", str(broken)], capture_output=True, encoding="utf-8", env=environment, check=True
     )
     assert '"step": "training, step 25 ' not in again.stdout  # it goes on after it
     subprocess.run([*command, "--output", str(unbroken)], capture_output=True, env=environment, check=True)
@@ -150,7 +152,7 @@ def test_settings_that_cannot_be_are_refused(
 
 
 def test_a_folder_with_other_files_is_no_place_for_a_model(study: NoisyStudy, tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="found a folder with other files"):
         train_segmentation(request_for(study, tmp_path))
 
