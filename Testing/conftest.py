@@ -18,9 +18,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from OneShotSegLib import phantom
+from OneShotSegLib.method.support import Support
+from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
 from OneShotSegLib.phantom import CohortFiles
 from OneShotSegLib.scoring import propagation as scoring
 from Testing.helpers import tiny_batch
+from Testing.helpers.phantom_support import prepared_phantom
 from Testing.helpers.shared import made_once
 from Testing.helpers.tiny_batch import TinyBatch
 
@@ -73,6 +76,18 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyBatch:
     """A batch of three queries that takes about a second a case."""
     return made_once(tmp_path_factory, "tiny", lambda folder: tiny_batch.make(folder, 3))
+
+
+@pytest.fixture(scope="session")
+def phantom_weights() -> Weights:
+    """The networks trained on phantoms."""
+    return load_weights(resolve_weights("phantom"))
+
+
+@pytest.fixture(scope="session")
+def phantom_support(phantom_weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Support:
+    """The first phantom patient, prepared as a support with the default settings."""
+    return made_once(tmp_path_factory, "phantom_support", lambda folder: prepared_phantom(phantom_weights))
 
 
 @pytest.fixture
