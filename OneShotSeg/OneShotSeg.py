@@ -1,6 +1,6 @@
 """OneShotSeg: scribble one CT, get the same structures segmented in a whole batch of CTs.
 
-This file is what Slicer loads; what it does lies in OneShotSegLib/slicer, one concern a file.
+This file is what Slicer loads; what it does lies in OneShotSegLib/slicer, one concern per file.
 """
 
 import sys
@@ -18,7 +18,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 
-# Installed, OneShotSegLib lies beside this file; in a source checkout it lies one folder up.
+# Installed, OneShotSegLib lies next to this file; in a source checkout it lies one folder up.
 _here = Path(__file__).resolve().parent
 if not (_here / "OneShotSegLib").is_dir() and str(_here.parent) not in sys.path:
     sys.path.append(str(_here.parent))
@@ -127,7 +127,7 @@ class OneShotSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
 
 class OneShotSegLogic(ScriptedLoadableModuleLogic):
-    """What scripts may want without the panel."""
+    """What scripts can use without the panel."""
 
     def getParameterNode(self):
         from OneShotSegLib.slicer.parameters import OneShotSegParameterNode
@@ -143,14 +143,14 @@ class OneShotSegLogic(ScriptedLoadableModuleLogic):
         )
 
     def checkSupport(self, supportVolume, scribbles):
-        """Sentences that say what is missing in the scribbles; none if they can be propagated."""
-        from OneShotSegLib.slicer.mrml.scribble_segments import check_support
+        """Sentences on what is missing in the scribbles; none if they can be propagated."""
+        from OneShotSegLib.slicer.scribble_checks import check_support
 
         return [finding.text for finding in check_support(supportVolume, scribbles)]
 
     @staticmethod
     def forgetLibrary():
-        """Have OneShotSegLib read anew at the next import; for developers who press Reload."""
+        """Have OneShotSegLib reloaded at the next import; for developers who press Reload."""
         for name in [name for name in sys.modules if name.split(".")[0] == "OneShotSegLib"]:
             del sys.modules[name]
 

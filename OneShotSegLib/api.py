@@ -24,7 +24,7 @@ from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.runner.batch import BatchResult
-from OneShotSegLib.runner.propagation import method_named
+from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases

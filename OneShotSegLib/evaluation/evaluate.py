@@ -1,4 +1,4 @@
-"""Evaluate the label maps of a study or a folder against references."""
+"""Label maps of a study or a folder, compared with references."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from OneShotSegLib.evaluation.figures import StructureFigures
 from OneShotSegLib.evaluation.matching import Predictions, find_predictions, find_references, pair
-from OneShotSegLib.evaluation.metrics import StructureFigures, compare, crop_to_both
+from OneShotSegLib.evaluation.metrics import compare, crop_to_both
 from OneShotSegLib.evaluation.result import Evaluation
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
-from OneShotSegLib.imaging.resampling import present_labels, resample_labels
+from OneShotSegLib.imaging.labels import present_labels
 
 Names = dict[int, str]
 
@@ -20,8 +22,8 @@ Names = dict[int, str]
 def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_uncontoured: bool = False) -> Evaluation:
     """Compare label maps with references of the same case name, label value by label value, on the reference's grid.
 
-    In a study the structures asked for are those of its label table, and a case of it that has no mask counts as one
-    that misses every structure. In a folder they are all that occur in any label map that is compared.
+    In a study the structures asked for are those of its label table, and a case of it that has no mask counts as a
+    false negative of every structure. In a folder they are all that occur in any label map that is compared.
 
     Args:
         reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
@@ -41,19 +43,19 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     for case in cases:
         figures += _evaluate_case(case, references[case], asked.masks[case], labels, notes)
     if skip_uncontoured:
-        figures, passed_over = _without_uncontoured(figures)
-        notes += [f"{passed_over} structure(s) that a reference does not have: left out."] if passed_over else []
+        figures, left_out = _without_uncontoured(figures)
+        notes += [f"{left_out} structure(s) that a reference does not have: left out."] if left_out else []
     return Evaluation(figures=tuple(figures), labels=labels, notes=tuple(notes), predictions=predictions)
 
 
 def _without_uncontoured(figures: list[StructureFigures]) -> tuple[list[StructureFigures], int]:
     """The figures with what only a prediction has marked as left out, and how many these are."""
-    passed_over = sum(figure.presence == "false positive" for figure in figures)
+    left_out = sum(figure.presence == "false positive" for figure in figures)
     evaluated = [
         replace(figure, presence="uncontoured", dice=None) if figure.presence == "false positive" else figure
         for figure in figures
     ]
-    return evaluated, passed_over
+    return evaluated, left_out
 
 
 def _paths(cases: Iterable[str], references: dict[str, Path], asked: Predictions) -> Iterator[Path]:
@@ -64,7 +66,7 @@ def _paths(cases: Iterable[str], references: dict[str, Path], asked: Predictions
 
 
 def _labels_in(paths: Iterable[Path]) -> Names:
-    """Value to name of all that occur; a name of a segmentation goes before a numbered one, background is left out."""
+    """Value to name of all that occur; a segmentation's name replaces a numbered one, background is left out."""
     names: Names = {}
     background: set[int] = set()
     for path in paths:

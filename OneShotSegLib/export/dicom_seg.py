@@ -13,7 +13,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_codes import Concept, category_and_type
 from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
 from OneShotSegLib.imaging.atomic import atomic_folder
-from OneShotSegLib.imaging.files import series_files
+from OneShotSegLib.imaging.dicom_series import series_files
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import StudyPaths
@@ -52,9 +52,9 @@ def export_dicom_seg(
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as temporary:
         for result in tracked(series):
-            reason = _write(result, structures, beside / f"{result.case}.dcm")
+            reason = _write(result, structures, temporary / f"{result.case}.dcm")
             if reason:
                 passed_over[result.case] = reason
     return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over

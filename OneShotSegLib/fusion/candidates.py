@@ -1,4 +1,4 @@
-"""Candidates of one support or of several for a query become one segmentation."""
+"""From the scored candidates for a query, one or several, to its segmentation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
-from OneShotSegLib.imaging.resampling import paint_points
+from OneShotSegLib.imaging.labels import paint_points
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate
 from OneShotSegLib.method.structures import Structures
@@ -20,21 +20,26 @@ from OneShotSegLib.study.segmentation import Segmentation
 
 @dataclass(frozen=True, eq=False)
 class ScoredCandidate:
-    """One support's result for a query, and its measures without a reference."""
+    """One support's candidate for a query.
+
+    Attributes:
+        candidate: The result of the method.
+        quality: Its measures and scores without a reference.
+    """
 
     candidate: Candidate
     quality: CaseQuality
 
     @property
     def mask(self) -> Volume:
-        """Its own mask on the query's grid, without the structures that are absent."""
+        """The candidate's pseudo mask on the query's own grid, without the structures that are absent."""
         return self.candidate.pseudo_mask([s.value for s in self.quality.structures if s.state == "absent"])
 
     @property
     def weighted(self) -> WeightedLabels:
-        """Its labels, each structure weighted by the square of its score."""
-        there = [s for s in self.quality.structures if s.state != "absent" and s.score > 0]
-        return WeightedLabels(self.candidate.soft, {structure.value: structure.score**2 for structure in there})
+        """Its labels for fusion, each structure weighted by the square of its score."""
+        present = [s for s in self.quality.structures if s.state != "absent" and s.score > 0]
+        return WeightedLabels(self.candidate.soft, {structure.value: structure.score**2 for structure in present})
 
     def of(self, value: int) -> StructureQuality | None:
         """The measures of a structure, if this support has it."""
@@ -47,14 +52,17 @@ def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_m
     Args:
         candidates: At least one, of the same query.
         structures: All structures of the study.
-        smooth_mm: How the borders are smoothed on the query's own grid.
+        smooth_mm: Width of the smoothing of borders on the query's own grid, mm.
+
+    Returns:
+        The mask on the query's own grid, its quality, and the kept scribbles of the candidate with the best score.
     """
     best = max(candidates, key=lambda candidate: candidate.quality.score)
     if len(candidates) == 1:
         return _segmentation(best, best.mask, best.quality, structures)
     mask = fuse_labels([one.weighted for one in candidates], best.candidate.prepared.ct, smooth_mm)
-    alone = [one.mask for one in candidates]
-    scored = [_score_structure(segment, candidates, mask, alone) for segment in structures.foreground]
+    single_masks = [one.mask for one in candidates]
+    scored = [_score_structure(segment, candidates, mask, single_masks) for segment in structures.foreground]
     seconds = {step: sum(o.candidate.seconds[step] for o in candidates) for step in best.candidate.seconds}
     warnings = tuple(dict.fromkeys(text for one in candidates for text in one.quality.warnings))
     quality = CaseQuality(
@@ -68,7 +76,7 @@ def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_m
 
 
 def _segmentation(best: ScoredCandidate, mask: Volume, quality: CaseQuality, structures: Structures) -> Segmentation:
-    """The result with the scribbles of the best candidate."""
+    """A mask and its quality, with the scribbles of the best candidate."""
     ct, kept = best.candidate.prepared.ct, best.candidate.kept_scribbles
     painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
     scribbles = LabelMap(painted, (*structures.foreground, structures.background))
@@ -76,25 +84,25 @@ def _segmentation(best: ScoredCandidate, mask: Volume, quality: CaseQuality, str
 
 
 def _score_structure(
-    segment: Segment, candidates: Sequence[ScoredCandidate], mask: Volume, alone: Sequence[Volume]
+    segment: Segment, candidates: Sequence[ScoredCandidate], mask: Volume, single_masks: Sequence[Volume]
 ) -> StructureQuality:
     """The best candidate's measures of a structure, with the fused mask's own volume, consensus and score."""
     value = segment.value
-    pairs = zip(candidates, alone, strict=True)
+    pairs = zip(candidates, single_masks, strict=True)
     known = [(found, single) for one, single in pairs if (found := one.of(value)) is not None]
     best = max((found for found, _ in known), key=lambda found: found.score)
     fused = mask.array == value
     if best.state == "absent" or not fused.any():
         return replace(best, state="absent", score=0.0, volume_ml=0.0)
-    there = [(found, single) for found, single in known if found.state != "absent"]
-    consensus = float(np.mean([dice(single.array == value, fused) for _, single in there]))
-    mean = float(np.mean([found.score for found, _ in there]))
+    present = [(found, single) for found, single in known if found.state != "absent"]
+    consensus = float(np.mean([dice(single.array == value, fused) for _, single in present]))
+    mean = float(np.mean([found.score for found, _ in present]))
     volume_ml = float(fused.sum() * np.prod(mask.spacing)) / 1000
     ratio = best.volume_ratio * volume_ml / best.volume_ml if best.volume_ratio and best.volume_ml else None
     return replace(
         best,
-        score=round((mean + consensus) / 2 if len(there) > 1 else mean, 4),
+        score=round((mean + consensus) / 2 if len(present) > 1 else mean, 4),
         volume_ml=round(volume_ml, 4),
         volume_ratio=round(ratio, 4) if ratio is not None else None,
-        consensus=round(consensus, 4) if len(there) > 1 else None,
+        consensus=round(consensus, 4) if len(present) > 1 else None,
     )

@@ -1,4 +1,4 @@
-"""Support selection: the supports whose surroundings of the strokes look most like the query there."""
+"""Support selection: the supports most similar to a query in the surroundings of their strokes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def similarity_to_query(
     settings: PropagationSettings,
     seed: int = 0,
 ) -> float:
-    """Correlation of support and query around the support's strokes, after the first pass and its affine fit.
+    """Correlation of the intensities around the support's strokes, after the first pass and its affine fit.
 
     Args:
         support: The support CT.
@@ -41,16 +41,16 @@ def similarity_to_query(
         seed: Seed of the random starts near the centre.
 
     Returns:
-        -1 to 1; 0 where one of the two shows nothing.
+        -1 to 1; 0 where one of the two is uniform.
     """
     starts = start_positions(query, settings.starts, settings.starts_over_body, seed)
     arrived = propagate_from_starts(encoded.coarse, query.coarse, weights.coarse, starts, settings.reduce)
     fitted, _ = fit_affine(encoded.points.positions[encoded.chosen], arrived)
     surroundings = _grid_around(encoded.points.positions)
-    own, there = (_read(ct, positions) for ct, positions in ((support, surroundings), (query, fitted(surroundings))))
-    own, there = own - own.mean(), there - there.mean()
-    size = float(np.linalg.norm(own) * np.linalg.norm(there))
-    return float((own * there).sum() / size) if size > 0 else 0.0
+    first, second = _read(support, surroundings), _read(query, fitted(surroundings))
+    first, second = first - first.mean(), second - second.mean()
+    norm = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float((first * second).sum() / norm) if norm > 0 else 0.0
 
 
 def most_similar(similarities: Sequence[float], count: int) -> list[int]:
@@ -59,11 +59,13 @@ def most_similar(similarities: Sequence[float], count: int) -> list[int]:
 
 
 def _grid_around(positions: Vector) -> Vector:
+    """Positions (D, H, W, 3) every 6 mm in the box with a margin around positions (N, 3), mm."""
     low, high = positions.min(axis=0) - MARGIN_MM, positions.max(axis=0) + MARGIN_MM
     axes = [np.arange(a, b, STEP_MM) for a, b in zip(low, high, strict=True)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
 def _read(ct: PreparedCT, positions: Vector) -> np.ndarray:
+    """Intensities (D, H, W) of the coarse working grid at positions (D, H, W, 3), mm."""
     points = torch.as_tensor(positions, dtype=torch.float32, device=ct.coarse.image.device)
     return ct.coarse.read(points[None])[0, 0].cpu().numpy().astype(np.float64)

@@ -1,4 +1,4 @@
-"""Exact geodesic distances through an image, and the published raster scan; imports no other room.
+"""Exact geodesic distances through an image, and the published raster scan; imports no other room of the library.
 
 Images are [z, y, x] or [channel, z, y, x], spacings mm [z, y, x].
 """

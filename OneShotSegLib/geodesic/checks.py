@@ -1,4 +1,4 @@
-"""What the geodesic distances accept: checks that say what was expected and what came."""
+"""Checks of what the geodesic distances accept; each refuses with a ValueError that names what it got."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LARGEST_LABEL = 65535
 
 
 def as_channels(image: ArrayLike) -> NDArray:
-    """The image as (C, D, H, W)."""
+    """The image, (D, H, W) or (C, D, H, W), as (C, D, H, W)."""
     array = np.asarray(image)
     if array.ndim not in (3, 4) or array.size == 0 or array.dtype.kind not in "fiub":
         raise ValueError(
@@ -20,7 +20,7 @@ def as_channels(image: ArrayLike) -> NDArray:
 
 
 def as_labels(seeds: ArrayLike, grid: tuple[int, ...]) -> NDArray:
-    """The seeds as a label map on the image's grid."""
+    """The seeds as a label map of the image's grid, shape (D, H, W)."""
     labels = np.asarray(seeds)
     check_shape("seeds", labels.shape, grid)
     if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() > LARGEST_LABEL:
@@ -32,14 +32,14 @@ def as_labels(seeds: ArrayLike, grid: tuple[int, ...]) -> NDArray:
 
 
 def as_region(region: ArrayLike, grid: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The region as a mask on the image's grid."""
+    """The region as a mask of the image's grid, shape (D, H, W)."""
     mask = np.asarray(region)
     check_shape("region", mask.shape, grid)
     return mask.astype(bool)
 
 
 def as_spacing(spacing: ArrayLike) -> NDArray[np.float64]:
-    """Voxel size in mm, shape (3,)."""
+    """Three voxel sizes over 0 in mm [z, y, x], shape (3,)."""
     values = np.asarray(spacing, np.float64)
     if values.shape != (3,) or not np.all(np.isfinite(values) & (values > 0)):
         raise ValueError(f"spacing must be three positive lengths in mm, [z, y, x]; got {spacing!r}.")

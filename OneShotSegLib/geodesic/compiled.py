@@ -11,7 +11,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile without Python's lock; keep the result beside the source, or else in the user's cache folder.
+    """Compile to run without Python's lock; cache the result next to the source, or else in the user's cache folder.
 
     Where neither can be written (a read-only container without a home folder) each process compiles anew.
     """

@@ -28,7 +28,7 @@ class StepCoefficients(NamedTuple):
 
 
 class StepCost(Protocol):
-    """A rule that prices a step."""
+    """A rule for the cost of a step."""
 
     @property
     def sums_channels(self) -> bool:

@@ -1,6 +1,6 @@
 """Geodesic distance from seeds through an image: exact, every class in one pass.
 
-The distance of a voxel is the cost of the cheapest path of steps between 26-neighbours to a seed. A step's price comes
+The distance of a voxel is the cost of the cheapest path of steps between 26-neighbours to a seed. A step's cost comes
 from a rule in ``costs``. Images are [z, y, x] or [channel, z, y, x], spacings mm [z, y, x].
 """
 
@@ -47,7 +47,7 @@ class ClassDistances(NamedTuple):
 
 
 class NearestTwo(NamedTuple):
-    """The nearest class and the runner-up; their difference says how sure the choice is.
+    """The nearest class and the runner-up; their difference measures how certain the choice is.
 
     Attributes:
         distance: Distance to the nearest class, float32, shape (D, H, W); infinite where none reaches.
@@ -82,6 +82,9 @@ def geodesic_distances(
         region: Boolean mask, shape (D, H, W): paths stay inside it, and seeds outside it do not count.
         limit: Largest distance of interest; what lies beyond is not reached.
         start_costs: Distance at which a class's seeds start, 0 or more; 0 for classes that are not named.
+
+    Raises:
+        ValueError: If an argument has another shape or type, or a value out of range.
     """
     task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
     distance, label = task.solve(start_costs)
@@ -100,7 +103,7 @@ def class_distances(
 ) -> ClassDistances:
     """Exact geodesic distance to each class separately, as if the others had no seeds.
 
-    Arguments as for `geodesic_distances`. Takes 4 bytes a voxel and class; `nearest_two` needs only the two nearest.
+    Arguments as for `geodesic_distances`. Takes 4 bytes per voxel and class; `nearest_two` needs only the two nearest.
     """
     task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
     result = np.empty((task.classes.size, *task.shape), np.float32)
@@ -218,24 +221,24 @@ class _GeodesicTask:
         distance[places], label[places] = starts, self.seed_labels[used]
         pending = np.full(tuple(np.array(distance.shape) // kernels.BLOCK), np.float32(np.inf))
         np.minimum.at(pending, tuple((p - 1) // kernels.BLOCK for p in places), starts)
-        kernels.settle(self.image, distance, label, pending, *self._prices())
+        kernels.lower_to_exact(self.image, distance, label, pending, *self._step_costs())
         crop = tuple(slice(1, 1 + s.stop - s.start) for s in self.box)
         distance, label = np.ascontiguousarray(distance[crop]), np.ascontiguousarray(label[crop])
         distance[distance == self.bound] = np.inf
         return distance, label
 
-    def _prices(self) -> tuple[NDArray[np.float32], kernels.Rule]:
-        """Slopes and constants, shape (3, 2, 4), and the rest of the rule, as the kernel wants them."""
+    def _step_costs(self) -> tuple[NDArray[np.float32], kernels.Rule]:
+        """Slopes and constants, shape (3, 2, 4), and the rest of the rule, as the kernel takes them."""
         z, y, x = self.spacing
         # Straight, aside along the row, aside across it, both: for sweeps along z, y (rows along x) and x (along z).
         axes = ((z, x, y), (y, x, z), (x, z, y))
         lengths = np.array([[a, np.hypot(a, b), np.hypot(a, c), np.hypot(np.hypot(a, b), c)] for a, b, c in axes])
-        price = self.cost.coefficients(lengths)
-        table = np.stack([price.slope, price.constant], axis=1)
+        cost = self.cost.coefficients(lengths)
+        table = np.stack([cost.slope, cost.constant], axis=1)
         channels = self.image.shape[0]
-        if channels == 1 and price.bend == 0 and price.base == 1:
+        if channels == 1 and cost.bend == 0 and cost.base == 1:
             return table, None
-        return table, (channels, self.cost.sums_channels, np.float32(price.bend), np.float32(price.base))
+        return table, (channels, self.cost.sums_channels, np.float32(cost.bend), np.float32(cost.base))
 
     def uncrop(self, values: NDArray, outside: float) -> NDArray:
         """The crop's values on the whole grid."""

@@ -2,12 +2,12 @@
 
 The exact solver works block by block (16 voxels a side), the block with the smallest pending distance first. A block is
 copied with a margin of one voxel into a small buffer that stays in the processor's cache; there one sweep along each of
-its axes, both ways, lowers distances. Blocks that hold or touch a lowered voxel are pending again. It ends when none
-is, and then no step anywhere can lower a distance: that is Dijkstra's result. The work runs in the order of memory and
-in vector instructions, which that of a queue of voxels cannot, and is several times faster than one on the same core.
+its axes, both ways, lowers distances. Blocks that hold or touch a lowered voxel become pending again. The solver ends
+when none is pending: then no step anywhere can lower a distance, which is Dijkstra's result. It reads memory in order
+and uses vector instructions, which a queue of voxels cannot do, and is several times faster than that on the same core.
 
 A voxel whose image is NaN (the border, and what lies outside the region) is a wall: every step from or to it costs NaN,
-and NaN is less than nothing.
+and no comparison with NaN is true.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LANES = np.uint64(LANES)
 def _step_cost(
     buffer: Floats, i: np.uint64, j: np.uint64, slope: np.float32, constant: np.float32, rule: Rule
 ) -> np.float32:
-    """What a step between two voxels costs; `rule` as for `settle`."""
+    """What a step between two voxels costs; `rule` as for `lower_to_exact`."""
     if rule is None:
         return slope * abs(buffer[i + _IMAGE] - buffer[j + _IMAGE]) + constant
     channels, sums, bend, base = rule
@@ -67,29 +67,29 @@ def _relax(
     rule: Rule,
 ) -> tuple[np.float32, np.float32]:
     """The better of what voxel i has and what a step from voxel j gives it."""
-    offer = buffer[j] + _step_cost(buffer, i, j, slope, constant, rule)
+    candidate = buffer[j] + _step_cost(buffer, i, j, slope, constant, rule)
     other = buffer[j + _LABEL]
     # The comparison is written twice on purpose: kept in a variable it stops the compiler from using vectors.
-    return (offer if offer < best else best), (other if offer < best else label)
+    return (candidate if candidate < best else best), (other if candidate < best else label)
 
 
 def _make_strip(step: int, lateral: int) -> Callable:
-    """A function that lowers a strip of voxels from the three strips next to it in the plane before.
+    """Make the function that lowers a strip of voxels from the three strips next to it in the plane before.
 
     The distances are fixed when it is compiled: only so does the compiler know that the strips do not overlap.
 
     Args:
-        step: Distance in the buffer from a voxel to its equal in the plane before.
+        step: Distance in the buffer from a voxel to the same voxel of the plane before.
         lateral: Distance between neighbouring rows of a plane.
     """
     # Negative distances are written modulo 2^64: unsigned addition then goes back.
-    jumps = [np.uint64((step + i * lateral + j) % 2**64) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    j0, j1, j2, j3, j4, j5, j6, j7, j8 = jumps
+    offsets = [np.uint64((step + i * lateral + j) % 2**64) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    j0, j1, j2, j3, j4, j5, j6, j7, j8 = offsets
 
     @compiled
-    def lower_strip(buffer: Floats, start: np.uint64, lanes: np.uint64, price: Floats, rule: Rule) -> np.int32:
-        s0, s1, s2, s3 = price[0, 0], price[0, 1], price[0, 2], price[0, 3]
-        c0, c1, c2, c3 = price[1, 0], price[1, 1], price[1, 2], price[1, 3]
+    def lower_strip(buffer: Floats, start: np.uint64, lanes: np.uint64, cost: Floats, rule: Rule) -> np.int32:
+        s0, s1, s2, s3 = cost[0, 0], cost[0, 1], cost[0, 2], cost[0, 3]
+        c0, c1, c2, c3 = cost[1, 0], cost[1, 1], cost[1, 2], cost[1, 3]
         changed = np.int32(0)
         # A fixed count is unrolled into one vector; the general rule is too long for that.
         for lane in range(_LANES if rule is None else lanes):
@@ -114,24 +114,24 @@ def _make_strip(step: int, lateral: int) -> Callable:
 
 
 def _make_sweep(step: int, lateral: int) -> Callable:
-    """A function that sweeps both ways through planes `step` apart with rows `lateral` apart."""
+    """Make the function that sweeps both ways through planes `step` apart with rows `lateral` apart."""
     from_before = _make_strip(-step, lateral)
     from_after = _make_strip(step, lateral)
     first = step + lateral + 1
 
     @compiled
-    def sweep(buffer: Floats, lanes: np.uint64, price: Floats, rule: Rule) -> bool:
+    def sweep(buffer: Floats, lanes: np.uint64, cost: Floats, rule: Rule) -> bool:
         changed = np.int32(0)
         for plane in range(BLOCK):
             for row in range(BLOCK):
                 for strip in range(0, BLOCK, LANES):
                     start = np.uint64(first + plane * step + row * lateral + strip)
-                    changed |= from_before(buffer, start, lanes, price, rule)
+                    changed |= from_before(buffer, start, lanes, cost, rule)
         for plane in range(BLOCK - 1, -1, -1):
             for row in range(BLOCK):
                 for strip in range(0, BLOCK, LANES):
                     start = np.uint64(first + plane * step + row * lateral + strip)
-                    changed |= from_after(buffer, start, lanes, price, rule)
+                    changed |= from_after(buffer, start, lanes, cost, rule)
         return changed != 0
 
     return sweep
@@ -155,15 +155,15 @@ def _transpose(source: Floats, target: Floats, first: int, last: int) -> None:
 
 
 @compiled
-def _sweep_block(buffer: Floats, turned: Floats, lanes: np.uint64, prices: Floats, rule: Rule) -> None:
+def _sweep_block(buffer: Floats, turned: Floats, lanes: np.uint64, costs: Floats, rule: Rule) -> None:
     """Sweep once along z, y and x, both ways; `turned` is the same buffer with x first.
 
-    Once, not until the block is settled: what comes in later from its neighbours would undo most of that work.
+    Once, not until the block has converged: what comes in later from its neighbours would undo most of that work.
     """
-    _sweep_slow_axis(buffer, lanes, prices[0], rule)
-    _sweep_middle_axis(buffer, lanes, prices[1], rule)
+    _sweep_slow_axis(buffer, lanes, costs[0], rule)
+    _sweep_middle_axis(buffer, lanes, costs[1], rule)
     _transpose(buffer, turned, 0, 2)
-    if _sweep_slow_axis(turned, lanes, prices[2], rule):
+    if _sweep_slow_axis(turned, lanes, costs[2], rule):
         _transpose(turned, buffer, 0, 2)
 
 
@@ -210,7 +210,7 @@ def _store(buffer: Floats, distance: Floats, label: NDArray, corner: tuple, lowe
 
 
 @compiled
-def _facing(lowest: Floats, a: int, b: int, c: int) -> np.float32:
+def _lowest_towards(lowest: Floats, a: int, b: int, c: int) -> np.float32:
     """The smallest lowered distance that touches the neighbour block at (a, b, c), each -1, 0 or 1."""
     result = np.float32(np.inf)
     for i in range(3):
@@ -222,7 +222,7 @@ def _facing(lowest: Floats, a: int, b: int, c: int) -> np.float32:
 
 
 @compiled
-def _rise(heap: Integers, place: Integers, key: Floats, i: int) -> None:
+def _sift_up(heap: Integers, place: Integers, key: Floats, i: int) -> None:
     """Move the heap's entry i up to where it belongs."""
     block = heap[i]
     while i > 0 and key[heap[(i - 1) >> 1]] > key[block]:
@@ -254,25 +254,27 @@ def _pop(heap: Integers, place: Integers, key: Floats, size: int) -> int:
 
 
 @compiled
-def _wake(lowest: Floats, block: tuple, counts: tuple, key: Floats, heap: Integers, place: Integers, size: int) -> int:
+def _mark_pending(
+    lowest: Floats, block: tuple, counts: tuple, key: Floats, heap: Integers, place: Integers, size: int
+) -> int:
     """Make the blocks pending that hold or touch a lowered voxel; returns the heap's new size."""
     for a in range(max(-1, -block[0]), min(2, counts[0] - block[0])):
         for b in range(max(-1, -block[1]), min(2, counts[1] - block[1])):
             for c in range(max(-1, -block[2]), min(2, counts[2] - block[2])):
                 other = ((block[0] + a) * counts[1] + block[1] + b) * counts[2] + block[2] + c
-                value = _facing(lowest, a, b, c)
+                value = _lowest_towards(lowest, a, b, c)
                 if not value < key[other]:
                     continue
                 key[other] = value
                 if place[other] < 0:
                     heap[size], place[other] = other, size
                     size += 1
-                _rise(heap, place, key, place[other])
+                _sift_up(heap, place, key, place[other])
     return size
 
 
 @compiled
-def settle(image: Floats, distance: Floats, label: NDArray, pending: Floats, prices: Floats, rule: Rule) -> int:
+def lower_to_exact(image: Floats, distance: Floats, label: NDArray, pending: Floats, costs: Floats, rule: Rule) -> int:
     """Lower distances to the exact ones, in place; returns the number of blocks worked on.
 
     Args:
@@ -280,7 +282,7 @@ def settle(image: Floats, distance: Floats, label: NDArray, pending: Floats, pri
         distance: float32, shape of a channel: the seeds' start values, elsewhere a bound that nothing may pass.
         label: Unsigned integers, shape of a channel: the seeds' labels, elsewhere 0.
         pending: float32, shape (a, b, c): smallest start value in each block, infinite where it has none.
-        prices: float32, shape (3, 2, 4): for sweeps along z, y, x: slope and constant of a straight step, one aside
+        costs: float32, shape (3, 2, 4): for sweeps along z, y, x: slope and constant of a straight step, one aside
             along the row, one aside across it, both. Rows run along x, in sweeps along x along z.
         rule: None for one channel and a cost without a denominator; else the number of channels, whether their
             differences add up, and the two numbers of the denominator.
@@ -294,7 +296,7 @@ def settle(image: Floats, distance: Floats, label: NDArray, pending: Floats, pri
         if key[i] < np.inf:
             heap[size], place[i] = i, size
             size += 1
-            _rise(heap, place, key, size - 1)
+            _sift_up(heap, place, key, size - 1)
     buffer = np.empty((2 + image.shape[0]) * _SIZE, np.float32)
     turned = np.empty_like(buffer)
     lowest = np.empty((3, 3, 3), np.float32)
@@ -307,9 +309,9 @@ def settle(image: Floats, distance: Floats, label: NDArray, pending: Floats, pri
         block = (i // (counts[1] * counts[2]), i // counts[2] % counts[1], i % counts[2])
         corner = (block[0] * BLOCK, block[1] * BLOCK, block[2] * BLOCK)
         _load(buffer, turned, image, distance, label, corner)
-        _sweep_block(buffer, turned, lanes, prices, rule)
+        _sweep_block(buffer, turned, lanes, costs, rule)
         _store(buffer, distance, label, corner, lowest)
-        size = _wake(lowest, block, counts, key, heap, place, size)
+        size = _mark_pending(lowest, block, counts, key, heap, place, size)
         visits += 1
     return visits
 

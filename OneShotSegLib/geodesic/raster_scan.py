@@ -22,7 +22,7 @@ def raster_scan_distance(
 ) -> NDArray[np.float32]:
     """The approximate distance of GeodisTK's ``geodesic3d_raster_scan``, value for value.
 
-    A forward and a backward sweep an iteration, in GeodisTK's order and with its half neighbourhoods. It is far from
+    A forward and a backward sweep per iteration, in GeodisTK's order and with its half neighbourhoods. It is far from
     converged after two iterations on noisy images; use it only to reproduce results that were made with it.
 
     Args:
@@ -51,9 +51,9 @@ def raster_scan_distance(
 
 
 def _half_neighbourhood(spacing: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The 13 steps that GeodisTK's forward sweep looks along, and their lengths in mm.
+    """The 13 steps to the neighbours that GeodisTK's forward sweep uses, and their lengths in mm.
 
-    Its sweep leads along x, then y, then z, but the half is cut by y first: it takes z + 1 with y - 1, not z - 1 with
+    Its sweep runs along x, then y, then z, but the half is cut by y first: it takes z + 1 with y - 1, not z - 1 with
     y + 1. The backward sweep's half is the mirror image.
     """
     steps = neighbour_steps()
@@ -78,7 +78,7 @@ def _sweep(
     Args:
         image: float32, shape (D + 2, H + 2, W + 2, C); NaN on the border.
         distance: float32, shape (D + 2, H + 2, W + 2); changed in place.
-        offsets: int, shape (13, 3): z, y, x of the neighbours looked at.
+        offsets: int, shape (13, 3): z, y, x of the neighbours used.
         lengths: float32, shape (13,): length of these steps in mm.
         lamb: Weight of the intensity, a float32 as in GeodisTK.
         backward: Whether to run from the last voxel to the first.

@@ -1,1 +1,1 @@
-"""Images in physical space: reading, writing, resampling, intensity windows. Imports nothing of the other rooms."""
+"""Images in physical space: reading, writing, resampling, label maps, HU windows; imports no other room."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever ends the process that writes them."""
+"""Atomic writes: files and folders that appear whole or not at all, however the writing process ends."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ LEFT_BEHIND = re.compile(r"\.[0-9a-f]{32}(\..*)?")
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 
 UNFINISHED: set[Path] = set()
-"""What this process must not leave behind if it is ended by force."""
+"""The temporary files that this process is writing."""
 
 
 @contextmanager
 def atomic_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
-    """A path beside ``path`` to write to; it takes ``path``'s place when the block ends without an error.
+    """A temporary file to write to, which replaces ``path`` when the block ends without an error.
 
-    What was written is on the disk before it takes that place, so that even a power cut leaves the old or the new file.
+    The temporary file is in the same folder, and on the disk before it is renamed, so that even a power cut leaves the
+    old or the new file.
 
     Args:
-        path: The file to appear.
-        suffix: The suffix of the path to write to, where a writer chooses its format by it; ``path``'s own if left out.
+        path: The file to appear; its folder is made if it is not there.
+        suffix: Suffix of the temporary file, where a writer chooses its format by it; ``path``'s own if left out.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{uuid.uuid4().hex}{path.suffix if suffix is None else suffix}")
-    UNFINISHED.add(beside)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix if suffix is None else suffix}")
+    UNFINISHED.add(temporary)
     try:
-        yield beside
-        _sync(beside)
-        beside.replace(path)
+        yield temporary
+        _sync(temporary)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
-        beside.unlink(missing_ok=True)
-        UNFINISHED.discard(beside)
+        temporary.unlink(missing_ok=True)
+        UNFINISHED.discard(temporary)
 
 
 def _sync(path: Path) -> None:
@@ -60,14 +61,14 @@ def _sync(path: Path) -> None:
 
 
 def remove_unfinished() -> None:
-    """Remove ``UNFINISHED``; for a process that is about to end by force."""
-    for beside in tuple(UNFINISHED):
+    """Remove the temporary files of this process; for one that is about to end without leaving its blocks."""
+    for temporary in tuple(UNFINISHED):
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder; only while no one else writes there."""
+def remove_left_behind(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; only while no other process writes there."""
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
@@ -78,21 +79,21 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A folder beside ``path`` to fill; it takes ``path``'s place when the block ends without an error.
+    """A temporary folder to fill, which replaces ``path`` when the block ends without an error.
 
-    What a killed process left in it is removed when the same is begun again.
+    It is in the same parent folder; what a killed process left in it is removed when the same is begun again.
 
     Args:
         path: The folder to appear; there must be nothing there, or an empty folder.
     """
-    beside = path.with_name(f"{path.name}.unfinished")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
+    temporary = path.with_name(f"{path.name}.unfinished")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
-        yield beside
+        yield temporary
         if path.is_dir():
             path.rmdir()
-        beside.replace(path)
+        temporary.replace(path)
         _sync(path.parent)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Boxes of voxels, and the parts of volumes that lie in them.
+"""Boxes of voxels, and crops of volumes to them.
 
 A box is one slice per array axis [z, y, x], with whole numbers from 0 to the array's shape.
 """
@@ -16,7 +16,7 @@ Box = tuple[slice, ...]
 
 
 def box_between(low: ArrayLike, high: ArrayLike) -> Box:
-    """The box from the first voxels ``low`` to before the voxels ``high``, both of shape (3,)."""
+    """The box from indices ``low`` to before indices ``high``, one of each per axis."""
     return tuple(slice(int(a), int(b)) for a, b in zip(np.asarray(low), np.asarray(high), strict=True))
 
 
@@ -60,17 +60,17 @@ def union(boxes: Sequence[Box]) -> Box:
 
 
 def within(box: Box, whole: Box) -> Box:
-    """A box seen from the corner of a larger one."""
+    """The same box with indices that count from the corner of a larger one, which holds it."""
     return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
 
 
 def box_shape(box: Box) -> tuple[int, ...]:
-    """How many voxels a box has along each axis."""
+    """Voxels of a box along each axis."""
     return tuple(part.stop - part.start for part in box)
 
 
 def cropped(volume: Volume, box: Box) -> Volume:
-    """The part of a volume within a box, at its place."""
+    """The part of a volume within a box, at the same positions in mm."""
     return Volume.create(volume.array[box], volume.spacing, volume.to_world([p.start for p in box]), volume.direction)
 
 

@@ -1,4 +1,4 @@
-"""Tidying of label maps, structure by structure: the largest component, no holes."""
+"""Clean-up of label maps, structure by structure: the largest component alone, holes filled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def keep_largest(labels: NDArray[np.uint8], values: Collection[int]) -> NDArray[
 
     Args:
         labels: Label map, shape (D, H, W).
-        values: The structures to tidy; those that are not there are passed over.
+        values: The structures to reduce; those that do not occur are ignored.
     """
     result = labels.copy()
     neighbours = np.ones((3, 3, 3), dtype=bool)

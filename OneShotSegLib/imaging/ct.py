@@ -1,4 +1,4 @@
-"""A CT made ready for the networks: checked, on an axis-aligned working grid, in the 0-1 range."""
+"""Preparation of a CT for the networks: on an axis-aligned working grid, in the 0-1 range."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def read_ct(ct: Volume, grid: Volume, window: HUWindow) -> Volume:
 
 
 def body_box(image: NDArray[np.float32], margin: int = 2) -> Box:
-    """The index ranges [z, y, x] of all that is no air in a prepared CT, with a margin in voxels; all if it is air."""
+    """The box around everything but air in a prepared CT, with a margin in voxels; the whole box if all is air."""
     box = bounding_box(image > 0)
     return whole_box(image.shape) if box is None else grown(box, margin, image.shape)

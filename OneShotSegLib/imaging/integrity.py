@@ -1,7 +1,7 @@
 """Whether an image file holds all the voxels that its header promises, which not every reader checks.
 
-The NIfTI reader gives zeros or noise for what a truncated file lacks, and its writer, as that of NRRD, keeps silent
-about a full disk; the MetaImage reader does so with damaged compressed voxels.
+The NIfTI reader gives zeros or noise for what a truncated file lacks; its writer and that of NRRD raise nothing on a
+full disk, and neither does the MetaImage reader for damaged compressed voxels.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def is_whole_nrrd(path: Path) -> bool:
         return False
 
 
-def is_fit_meta_image(path: Path) -> bool:
-    """Whether a MetaImage header says 2 to 4 axes; the reader crashes with some other numbers."""
+def has_readable_axes(path: Path) -> bool:
+    """Whether a MetaImage header has 2 to 4 axes; the reader crashes with some other numbers."""
     with path.open("rb") as file:
         found = AXES.search(file.read(2**16))
     return found is not None and found[1] in (b"2", b"3", b"4")
@@ -102,14 +102,14 @@ def is_whole_meta_image(path: Path) -> bool:
 
 
 def _drain(stream: zlib._Decompress, chunk: bytes) -> None:
-    """Decompress a chunk piece by piece, so that no chunk unfolds to gigabytes at once."""
+    """Decompress a chunk piece by piece, so that no chunk expands to gigabytes at once."""
     while chunk and not stream.eof:
         stream.decompress(chunk, 4 * CHUNK)
         chunk = stream.unconsumed_tail
 
 
 def can_hold(path: Path, voxels: int) -> bool:
-    """Whether a file can hold so many voxels at all; a header that points to a file of voxels beside it always can."""
+    """Whether a file is large enough for so many voxels; always true for a header whose voxels are in another file."""
     with path.open("rb") as file:
         start = file.read(2**16)
     return bool(DETACHED.search(start)) or voxels <= GREATEST_COMPRESSION * path.stat().st_size

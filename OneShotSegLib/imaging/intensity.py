@@ -1,4 +1,4 @@
-"""Hounsfield units to the 0-1 range of the networks, and what can be told from the values alone."""
+"""The window from Hounsfield units to the networks' 0-1 range, and a check that values can be those of a CT."""
 
 from __future__ import annotations
 

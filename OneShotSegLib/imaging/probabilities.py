@@ -1,4 +1,4 @@
-"""Class probabilities on a working grid as labels on a volume's own grid, borders finer than the working voxels."""
+"""From class probabilities on a working grid to labels on a volume's own grid, with borders within working voxels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MARGIN_VOXELS = 2
 
 
 def most_likely(probabilities: NDArray[np.float32], grid: Volume, target: Volume) -> NDArray[np.uint8]:
-    """The most likely channel at each voxel of another grid; probabilities are read linearly, so no stairs appear.
+    """The most likely channel at each voxel of another grid; interpolated probabilities give borders without steps.
 
     Args:
         probabilities: Shape (classes, D, H, W); channel 0 is the background, and what lies outside.
@@ -43,6 +43,6 @@ def most_likely(probabilities: NDArray[np.float32], grid: Volume, target: Volume
 
 
 def foreground_box(probabilities: NDArray[np.float32]) -> Box | None:
-    """The index ranges that hold all voxels where another channel than the background wins, with a margin."""
+    """The box around all voxels whose most likely class is not the background, with a margin; None without such."""
     box = bounding_box(probabilities.argmax(axis=0) > 0)
     return None if box is None else grown(box, MARGIN_VOXELS, probabilities.shape[1:])

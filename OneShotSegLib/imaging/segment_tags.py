@@ -6,6 +6,6 @@ TERMINOLOGY_TAG = "TerminologyEntry"
 
 
 def split_tags(text: str) -> dict[str, str]:
-    """The tags in a text; what is no tag is left out."""
+    """The tags in a text, by name; entries of another form are left out."""
     pairs = (entry.partition(":") for entry in text.split("|"))
     return {name: value for name, colon, value in pairs if colon and name}

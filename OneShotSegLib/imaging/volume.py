@@ -12,12 +12,12 @@ from OneShotSegLib.errors import InputError
 Vector = NDArray[np.float64]
 
 GEOMETRY_TOLERANCE_MM = 1e-3
-NO_TURN = 1e-12
+ROUNDING_ERROR = 1e-12
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Volume:
-    """An array with its place in the patient, all in [z, y, x] order.
+    """An array with its grid in the patient, all in [z, y, x] order.
 
     Attributes:
         array: Voxels, shape (D, H, W).
@@ -43,8 +43,8 @@ class Volume:
         if array.ndim != 3:
             raise ValueError(f"A volume has 3 axes [z, y, x]; got an array of shape {array.shape}.")
         matrix = np.eye(3) if direction is None else np.array(direction, dtype=np.float64)
-        # What is left of a sum that should have been 0 can be so small that ITK fails to invert the matrix.
-        matrix[np.abs(matrix) < NO_TURN] = 0
+        # A rounding error where there should be a 0 can be so small that ITK fails to invert the matrix.
+        matrix[np.abs(matrix) < ROUNDING_ERROR] = 0
         return cls(
             array=array,
             spacing=np.asarray(spacing, dtype=np.float64),
@@ -70,20 +70,20 @@ class Volume:
                 identity by default: x to the patient's left, y to the back, z to the head.
 
         Raises:
-            InputError: If the array has not 3 axes, or the grid is no grid of right angles.
+            InputError: If the array does not have 3 axes, or the grid is not one of right angles.
         """
         voxels = np.asarray(array)
         if voxels.ndim != 3 or 0 in voxels.shape:
             raise InputError(f"Expected an array with 3 axes [z, y, x], found one of shape {voxels.shape}.")
-        steps, place = np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64)
+        steps, position = np.asarray(spacing, dtype=np.float64), np.asarray(origin, dtype=np.float64)
         if steps.shape != (3,) or not np.isfinite(steps).all() or (steps <= 0).any():
             raise InputError(f"Expected a spacing of 3 numbers over 0 (z, y, x, in mm), found {spacing!r}.")
-        if place.shape != (3,) or not np.isfinite(place).all():
+        if position.shape != (3,) or not np.isfinite(position).all():
             raise InputError(f"Expected an origin of 3 numbers (z, y, x, in mm), found {origin!r}.")
         matrix = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
         if matrix.shape != (3, 3) or not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
             raise InputError("Expected a direction of 3 unit vectors at right angles, found another matrix.")
-        return cls.create(voxels, steps, place, matrix)
+        return cls.create(voxels, steps, position, matrix)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,14 +116,14 @@ class Volume:
         return np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
 
     def same_grid(self, other: Volume) -> bool:
-        """Whether two volumes have their voxels at the same places, to a thousandth of a mm at every corner."""
+        """Whether two volumes have their voxels at the same positions, to a thousandth of a mm at every corner."""
         if self.shape != other.shape:
             return False
         corners = np.array(np.meshgrid(*[(0, n) for n in self.shape], indexing="ij")).reshape(3, -1).T
         return bool(np.abs(self.to_world(corners) - other.to_world(corners)).max() <= GEOMETRY_TOLERANCE_MM)
 
     def describe_grid(self) -> str:
-        """The grid in words, for messages: voxels x, y, z and spacing."""
+        """The grid in words, for messages: voxels, spacing and origin, all as x, y, z."""
         size = " x ".join(str(n) for n in self.shape[::-1])
         spacing = " x ".join(f"{s:.4g}" for s in self.spacing[::-1])
         origin = ", ".join(f"{o:.4g}" for o in self.origin[::-1])

@@ -1,1 +1,4 @@
-"""What segments a query on the hardware at hand, with or without a GPU's memory."""
+"""Segmentation of queries with networks and supports that are loaded once, on the GPU or the CPU.
+
+Imports all rooms from imaging to fusion, and the result types of study.
+"""

@@ -1,4 +1,4 @@
-"""Networks and supports, loaded once per process, and what they make of a query, with or without GPU memory."""
+"""The engine: segments queries with networks and supports that are loaded once per process, on the GPU or the CPU."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures
 from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
-from OneShotSegLib.networks.batches import give_memory_back
+from OneShotSegLib.networks.batches import release_gpu_memory
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.study.segmentation import Segmentation
@@ -30,10 +30,10 @@ MOST_CANDIDATES = 3
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LoadedModels:
-    """All that a query needs, on one device.
+    """Networks and supports on one device.
 
     Attributes:
-        device: Where.
+        device: The device.
         weights: Both networks.
         supports: The prepared supports.
         structures: What the labels of all of them mean.
@@ -46,15 +46,15 @@ class LoadedModels:
 
 
 class Engine:
-    """Segments queries after one support or several.
+    """Segments queries with one support or several.
 
-    What does not fit the GPU's memory runs on the CPU, with a warning logged.
+    What does not fit into the GPU's memory runs on the CPU, with a warning logged.
 
     Args:
         supports: At least one. Of more than three, the three that are most similar to a query are used for it.
         weights: Folder of the networks.
         method: Settings of the steps.
-        device: Where to work.
+        device: Where networks and alignment run.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels disagree.
@@ -78,7 +78,7 @@ class Engine:
 
     @property
     def candidates_per_query(self) -> int:
-        """How many supports each query is segmented after."""
+        """Number of supports that each query is segmented with."""
         return min(len(self.supports), MOST_CANDIDATES)
 
     @property
@@ -101,8 +101,8 @@ class Engine:
             return self._segment(self.models, case, ct, on_step)
         except torch.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
-        # Outside the except block: the error's traceback holds the tensors that are to be given back.
-        give_memory_back()
+        # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
+        release_gpu_memory()
         if self._on_cpu is None:
             self._on_cpu = self._load(CPU)
         return self._segment(self._on_cpu, case, ct, on_step)

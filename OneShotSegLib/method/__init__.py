@@ -1,1 +1,4 @@
-"""The method, one file per step: scribbles in a support become a mask in a query (Lei et al., section III)."""
+"""The method, one file per step, from scribbles in a support to a mask in a query (Lei et al., section III).
+
+Imports the rooms geodesic, imaging and networks.
+"""

@@ -1,4 +1,4 @@
-"""Multi-level similarity denoising: scribbles that landed on other tissue are dropped (Lei et al., section III-C)."""
+"""Multi-level similarity denoising: drops scribbles that arrived on other tissue (Lei et al., section III-C)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ class DenoisingSettings:
     Attributes:
         threshold: Least product of the four levels' cosines; -1 keeps all that are in view.
         keep_at_least: Share of a structure's scribbles, the most similar ones, that are kept in any case; the paper: 0.
-        points_per_label: Points of a label whose features are taken; the others follow their neighbour. None for all.
+        points_per_label: Points of each label whose features are computed, None for all; the others take the similarity
+            of the nearest of these.
     """
 
     threshold: float = -1.0
@@ -34,7 +35,7 @@ class DenoisingSettings:
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
-    """Which propagated scribbles to trust.
+    """Which propagated scribbles are kept.
 
     Attributes:
         similarity: Product of the levels' cosines, in [-1, 1], shape (N,).
@@ -54,11 +55,11 @@ class Denoised:
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures:
-    """What the fine network says of some patches.
+    """What the fine network computes for N patches.
 
     Attributes:
         latent: Latent positions, shape (N, 3).
-        levels: Unit-length decoder features at the centre voxel, levels 5 to 8, each (N, channels).
+        levels: Unit-length decoder features at the centre voxel, for each of the levels 5 to 8, shape (N, channels).
     """
 
     latent: Tensor
@@ -84,7 +85,7 @@ def denoise(
 ) -> Denoised:
     """Decide which propagated scribbles to keep.
 
-    A point outside the query's field of view is never kept. Should the background lose all its points it keeps those
+    A point outside the query's field of view is never kept. If the background would lose all its points, it keeps those
     in view: without background the structures would fill the volume.
 
     Args:

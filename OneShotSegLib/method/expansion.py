@@ -1,4 +1,4 @@
-"""Geodesic expansion: scribbles grow into masks along the image (Lei et al., section III-D)."""
+"""Geodesic expansion: grows scribbles into masks along the image (Lei et al., section III-D)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 
 from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
 from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
-from OneShotSegLib.imaging.resampling import paint_points, present_labels
+from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.scribbles import ScribblePoints
@@ -22,7 +22,7 @@ from OneShotSegLib.method.structures import Structures
 AIR_LEVEL = 0.08
 AIRY_SHARE = 0.1
 LONGEST_MM = 1e4
-RIM = 4  # voxels beyond the extent: what smoothing and the competition look at
+RIM = 4  # voxels beyond the extent on which the smoothing and the distances within it depend
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +30,17 @@ class ExpansionSettings:
     """How seeds grow.
 
     Attributes:
-        exact: All classes compete in one exact pass; else one clipped raster scan a class, as in the paper.
+        exact: Whether the distances are exact; else those of a clipped raster scan per class, as in the paper.
         spacing: Voxel size of the grid they grow on, mm [z, y, x]; None for the fine network's.
-        spatial_weight: Cost of a mm beside the intensity difference (exact only).
-        smooth_mm: Standard deviation of the Gaussian that calms the image's noise first.
+        spatial_weight: Cost of 1 mm of path in addition to the intensity differences (exact only).
+        smooth_mm: Standard deviation of the Gaussian that smooths the image first.
         clip: Distances are clipped here (raster scan only).
-        air_is_background: Whether air competes as background; within the extent of a structure that holds air it is
-            painted over with the tissue beside it instead.
-        limit_extent: Whether everything beyond a structure's extent, known from the support's strokes, competes as
+        air_is_background: Whether air is seeded as background; within the extent of a structure that holds air it is
+            replaced by the nearest tissue instead.
+        limit_extent: Whether everything beyond a structure's extent, measured on the support's strokes, is seeded as
             background.
-        extent_across: Extent across the slices' plane, times the strokes' distance to the background strokes.
-        extent_along: Extent along z, times the length that the structure's strokes span.
+        extent_across: Extent within the slices' plane, in units of the strokes' distance to the background strokes.
+        extent_along: Extent along z, in units of the length that the structure's strokes span.
         shortest_extent_mm: Least extent along z.
         between_voxels: Whether borders lie between the voxels, where two classes are equally far; else on their faces.
     """
@@ -59,8 +59,14 @@ class ExpansionSettings:
 
 
 @dataclass(frozen=True)
-class Extent:
-    """How far a structure extends from its strokes, mm: across the slices' plane and along z; whether it holds air."""
+class StructureExtent:
+    """How far a structure extends from its strokes at most.
+
+    Attributes:
+        across: Within the slices' plane, mm.
+        along: Along z, mm.
+        holds_air: Whether strokes of the structure lie in air, as in a larynx.
+    """
 
     across: float
     along: float
@@ -69,26 +75,26 @@ class Extent:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Expansion:
-    """Grown masks.
+    """Masks grown from scribbles.
 
     Attributes:
-        labels: Structures on the expansion's grid; background is 0.
+        labels: Nearest class on the expansion's grid; background is 0.
         certainty: Margin of the best class over the second, (second - best) / (second + best), 0-1, shape (D, H, W).
-        rivals: The second class; background is 0. Shape (D, H, W).
-        between_voxels: Whether the masks' borders lie where the two are equally far, else on the voxels' faces.
+        second_labels: Second nearest class; background is 0. Shape (D, H, W).
+        between_voxels: Whether the masks' borders lie where both classes are equally far, else on the voxels' faces.
     """
 
     labels: Volume
     certainty: NDArray[np.float32]
-    rivals: NDArray[np.uint8]
+    second_labels: NDArray[np.uint8]
     between_voxels: bool = True
 
     @property
     def soft(self) -> SoftLabels:
-        """The masks with their borders."""
+        """The masks with the voxels' shares, from which their borders are read."""
         if not self.between_voxels:
             return SoftLabels.hard(self.labels)
-        return SoftLabels(self.labels, self.rivals, ((1 + self.certainty) / 2).astype(np.float32))
+        return SoftLabels(self.labels, self.second_labels, ((1 + self.certainty) / 2).astype(np.float32))
 
     @cached_property
     def volumes_ml(self) -> dict[int, float]:
@@ -99,12 +105,12 @@ class Expansion:
 
 def measure_extent(
     points: ScribblePoints, structures: Structures, settings: ExpansionSettings, image: Volume | None = None
-) -> dict[int, Extent]:
-    """How far each structure extends, from the support's strokes alone.
+) -> dict[int, StructureExtent]:
+    """Measure on the support's strokes how far each structure extends.
 
     Across: the near end of the distances from background strokes on the same slices. Along: a share of the length that
     the strokes span, since strokes are painted well inside a structure. A structure holds air if strokes of it lie in
-    air in the support's image (0-1), where one is given.
+    air in the support's image (0-1), if that is given.
     """
     background = points.only(structures.background.value)
     extent = {}
@@ -113,7 +119,7 @@ def measure_extent(
         across = _gap_to_background(own, background)
         along = max(settings.extent_along * float(np.ptp(own[:, 0])), settings.shortest_extent_mm)
         holds_air = image is not None and _share_in_air(image, own) > AIRY_SHARE
-        extent[value] = Extent(settings.extent_across * across, along, holds_air)
+        extent[value] = StructureExtent(settings.extent_across * across, along, holds_air)
     return extent
 
 
@@ -136,7 +142,7 @@ def expand(
     image: Volume,
     points: ScribblePoints,
     structures: Structures,
-    extent: Mapping[int, Extent],
+    extent: Mapping[int, StructureExtent],
     settings: ExpansionSettings,
 ) -> Expansion:
     """Grow scribble points into masks.
@@ -145,8 +151,8 @@ def expand(
         image: Axis-aligned CT in 0-1, shape (D, H, W).
         points: Scribbles to grow from, structures and background.
         structures: What the labels mean.
-        extent: How far each structure may grow.
-        settings: How.
+        extent: How far each structure may grow, by label.
+        settings: Of the expansion.
     """
     seeds = paint_points(image, points.positions, points.labels)
     background = structures.background.value
@@ -159,17 +165,21 @@ def expand(
         seeds[free & (image.array < AIR_LEVEL) & elsewhere] = background
     if settings.limit_extent:
         seeds[free & _beyond_extent(seeds, image, extent)] = background
-    calm = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
-    labels, rivals, certainty = (_compete if settings.exact else _scan)(calm, seeds, image, settings, background)
-    for classes in (labels, rivals):
+    smoothed = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
+    classify = _classify_exactly if settings.exact else _classify_by_raster_scan
+    labels, second_labels, certainty = classify(smoothed, seeds, image, settings, background)
+    for classes in (labels, second_labels):
         classes[classes == background] = 0
     return Expansion(
-        labels=image.with_array(labels), certainty=certainty, rivals=rivals, between_voxels=settings.between_voxels
+        labels=image.with_array(labels),
+        certainty=certainty,
+        second_labels=second_labels,
+        between_voxels=settings.between_voxels,
     )
 
 
-def _beyond_extent(seeds: NDArray[np.uint8], image: Volume, extent: Mapping[int, Extent]) -> NDArray[np.bool_]:
-    """Voxels out of every structure's extent; without any seed of a structure, all of them."""
+def _beyond_extent(seeds: NDArray[np.uint8], image: Volume, extent: Mapping[int, StructureExtent]) -> NDArray[np.bool_]:
+    """Voxels outside every structure's extent; all of them if no structure has a seed."""
     beyond = np.ones(seeds.shape, dtype=bool)
     for value, limit in extent.items():
         mine = seeds == value
@@ -183,28 +193,28 @@ def _beyond_extent(seeds: NDArray[np.uint8], image: Volume, extent: Mapping[int,
 
 
 def _without_air(array: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """The image with the air in a part of it painted over by the nearest tissue.
+    """The image with the air in a part of it replaced by the nearest tissue.
 
-    The wall between a larynx and the air in it is the strongest edge there is, and none of its borders.
+    The wall between a larynx and the air in it is the strongest edge in the image, but not a border of the larynx.
     """
     box = bounding_box(where)
     if box is None:
         return array
-    # The voxels beside air are partly air.
+    # Voxels next to air are partly air.
     air = binary_dilation(array < AIR_LEVEL, np.ones((3, 3, 3))) & where
     part, hidden = array[box], air[box]
     if hidden.all():
         return array
     nearest = distance_transform_edt(hidden, return_distances=False, return_indices=True)
-    painted = array.copy()
-    painted[box] = part[tuple(nearest)]
-    return painted
+    filled = array.copy()
+    filled[box] = part[tuple(nearest)]
+    return filled
 
 
 def part_in_extent(
-    grid: Volume, points: ScribblePoints, extent: Mapping[int, Extent], settings: ExpansionSettings
+    grid: Volume, points: ScribblePoints, extent: Mapping[int, StructureExtent], settings: ExpansionSettings
 ) -> Volume:
-    """The part of a grid within the structures' extent, all of it where nothing limits them: the rest is background."""
+    """The part of a grid within the structures' extent, outside of which all is background; the grid if not limited."""
     there = [value for value in extent if (points.labels == value).any()]
     if not settings.limit_extent or not there:
         return grid
@@ -217,51 +227,55 @@ def part_in_extent(
     return cropped(grid, box_between(first, last))
 
 
-def _compete(
-    calm: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
-) -> _Contest:
+def _classify_exactly(
+    smoothed: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
+) -> _TwoClasses:
+    """The two nearest classes by exact distances of all classes."""
     cost = IntensityCost(1.0, settings.spatial_weight)
-    # Only what is undecided, and a rim of seeds around it, has to be visited: a few per cent of the volume.
+    # Only what has no seed, and a rim of seeds around it, has to be visited: a few per cent of the volume.
     region = binary_dilation(seeds == 0, np.ones((3, 3, 3)))
-    nearest = nearest_two(calm, seeds, image.spacing, cost, region=region)
-    settled = ~region
-    nearest.label[settled] = seeds[settled]
-    nearest.distance[settled] = 0
-    return _contest(nearest.distance, nearest.label, nearest.second_distance, nearest.second_label)
+    nearest = nearest_two(smoothed, seeds, image.spacing, cost, region=region)
+    decided = ~region
+    nearest.label[decided] = seeds[decided]
+    nearest.distance[decided] = 0
+    return _two_classes(nearest.distance, nearest.label, nearest.second_distance, nearest.second_label)
 
 
-def _scan(
-    calm: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
-) -> _Contest:
-    """The paper's way: each class's raster scan clipped, the least wins; where all are far, background."""
+def _classify_by_raster_scan(
+    smoothed: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
+) -> _TwoClasses:
+    """The two nearest classes by clipped raster scans, as in the paper; background where all classes are far."""
     best = np.full(seeds.shape, settings.clip, dtype=np.float32)
     second, label = best.copy(), np.full(seeds.shape, background, dtype=np.uint8)
-    rival = label.copy()
+    second_label = label.copy()
     for value in [background, *(v for v in present_labels(seeds) if v != background)]:
-        distance = np.minimum(scan_distance(calm, seeds == value, image), settings.clip)
+        distance = np.minimum(scan_distance(smoothed, seeds == value, image), settings.clip)
         wins, next_best = distance < best, (distance >= best) & (distance < second)
-        second[wins], rival[wins] = best[wins], label[wins]
+        second[wins], second_label[wins] = best[wins], label[wins]
         best[wins], label[wins] = distance[wins], value
-        second[next_best], rival[next_best] = distance[next_best], value
-    return _contest(best, label, second, rival)
+        second[next_best], second_label[next_best] = distance[next_best], value
+    return _two_classes(best, label, second, second_label)
 
 
-class _Contest(NamedTuple):
-    """Who wins each voxel, who comes second, and the margin between them, 0-1."""
+class _TwoClasses(NamedTuple):
+    """Each voxel's nearest and second nearest class, and the margin between their distances, 0-1."""
 
     label: NDArray[np.uint8]
-    rival: NDArray[np.uint8]
+    second_label: NDArray[np.uint8]
     certainty: NDArray[np.float32]
 
 
-def _contest(best: NDArray[np.float32], label: NDArray, second: NDArray[np.float32], rival: NDArray) -> _Contest:
+def _two_classes(
+    best: NDArray[np.float32], label: NDArray, second: NDArray[np.float32], second_label: NDArray
+) -> _TwoClasses:
+    """Distances and labels of the two nearest classes as labels and a margin."""
     near, far = np.minimum(best, LONGEST_MM), np.minimum(second, LONGEST_MM)
     certainty = (far - near) / np.maximum(far + near, 1e-6)
-    return _Contest(label.astype(np.uint8), rival.astype(np.uint8), certainty.astype(np.float32))
+    return _TwoClasses(label.astype(np.uint8), second_label.astype(np.uint8), certainty.astype(np.float32))
 
 
 def scan_distance(array: NDArray, mask: NDArray[np.bool_], image: Volume) -> NDArray[np.float32]:
-    """GeodisTK's raster scan with the paper's lambda 1 and 2 iterations, GeodisTK's own or our equal."""
+    """GeodisTK's raster scan with the paper's lambda 1 and 2 iterations, by its package or else by our equivalent."""
     try:
         import GeodisTK  # type: ignore[import-not-found,unused-ignore]
     except ImportError:

@@ -1,4 +1,4 @@
-"""A robust, stiff map from support to query, fitted through all propagated points."""
+"""A robust affine map from support to query, fitted to the propagated points."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ class AffineMap:
 def fit_affine(
     source: Vector, target: Vector, scale_mm: float = 8.0, weights: NDArray | None = None
 ) -> tuple[AffineMap, NDArray[np.float64]]:
-    """Robust affine fit by reweighted least squares, held towards no change of shape.
+    """Robust affine fit by reweighted least squares, with a ridge towards no change of shape.
 
-    Points whose residual is beyond a few ``scale_mm`` lose their say (Geman-McClure weights). The ridge keeps the map
-    sane when the strokes lie in one plane or are few.
+    Points whose residual is beyond a few ``scale_mm`` get hardly any weight (Geman-McClure). The ridge keeps the map
+    well-posed when the strokes lie in one plane or are few.
 
     Args:
         source: Points in the support, shape (N, 3), mm.
         target: Where they went, shape (N, 3), mm.
         scale_mm: Residual at which a point's weight has fallen to a quarter.
-        weights: Weights from elsewhere, shape (N,).
+        weights: Prior weights of the points, shape (N,); 1 by default.
 
     Returns:
         The map, and each point's final weight in 0-1, shape (N,).
     """
     prior = np.ones(len(source)) if weights is None else np.asarray(weights, dtype=np.float64)
     robust = np.ones(len(source))
-    # The scale comes down to its value step by step, so that a bad first fit cannot lock out good points.
+    # The scale is lowered to its value step by step, so that a bad first fit cannot exclude good points for good.
     for scale in np.geomspace(max(scale_mm * 6, 50.0), scale_mm, ITERATIONS):
         fitted = _weighted_affine(source, target, prior * robust)
         residual = np.linalg.norm(fitted(source) - target, axis=1)
@@ -102,7 +102,7 @@ def propagate_residuals(
         weights: Their weights, shape (N,).
         positions: What to propagate, shape (M, 3), mm.
         width_mm: Standard deviation of the Gaussian that smooths the residuals; 0 for the affine map alone.
-        strength: Weight of the belief that the residual is 0, in numbers of points.
+        strength: Weight of the prior that the residual is 0, in numbers of points.
 
     Returns:
         Positions in the query, shape (M, 3), mm.

@@ -1,4 +1,4 @@
-"""The method's steps on one support and one query."""
+"""The method as a whole: all steps on one support and one query (Lei et al., section III)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import check_ct
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.alignment import Displacement, align
+from OneShotSegLib.method.alignment import align
 from OneShotSegLib.method.denoising import (
     Denoised,
     PatchFeatures,
@@ -23,6 +23,7 @@ from OneShotSegLib.method.denoising import (
     similarity_of,
     spread_to_neighbours,
 )
+from OneShotSegLib.method.displacement import Displacement
 from OneShotSegLib.method.expansion import Expansion, expand, part_in_extent
 from OneShotSegLib.method.propagation import PreparedCT, PropagatedScribbles, propagate
 from OneShotSegLib.method.refinement import refine
@@ -37,19 +38,19 @@ STEPS = ("prepare", "propagate", "align", "denoise", "expand", "refine")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Candidate:
-    """What one support makes of one query.
+    """The result of one support for one query: one candidate for its segmentation.
 
     Attributes:
         support: The support.
         prepared: The query on the working grids.
         propagation: Where the scribbles went, the alignment included.
         displacement: What the alignment adds to the propagation's affine map; None where the method does not align.
-        features: What the fine network says of the described points where they arrived.
-        denoised: Which of them to trust.
-        expansion: Masks grown from the trusted ones.
+        features: What the fine network computes for the support's described points where they arrived.
+        denoised: Which scribble points are kept.
+        expansion: Masks grown from the kept ones.
         refined: The pseudo mask on the expansion's grid; background is 0.
-        smooth_mm: How its border is smoothed on the way to the query's own grid.
-        seconds: Time each step took.
+        smooth_mm: Width of the smoothing of its borders on the query's own grid, mm.
+        seconds: Time of each step, by name.
     """
 
     support: Support
@@ -70,7 +71,7 @@ class Candidate:
 
     @property
     def soft(self) -> SoftLabels:
-        """The pseudo mask with its voxels' shares; a refined one has whole voxels."""
+        """The pseudo mask with its voxels' shares; after refinement a voxel belongs to one label as a whole."""
         return self.expansion.soft if self.refined is self.expansion.labels else SoftLabels.hard(self.refined)
 
     def pseudo_mask(self, absent: Collection[int] = ()) -> Volume:
@@ -79,7 +80,7 @@ class Candidate:
 
 
 def prepare_query(ct: Volume, weights: Weights, device: torch.device | str = "cpu") -> PreparedCT:
-    """Check a query in HU and bring it to the working grids.
+    """Check a query in HU and resample it to the working grids.
 
     Raises:
         InputError: If it cannot be a CT.
@@ -109,7 +110,7 @@ def segment_query(
         prepared: The query as ``prepare_query`` made it, where several supports share it.
 
     Raises:
-        InputError: If the query cannot be a CT.
+        InputError: If the query cannot be a CT, or no scribble is left to grow from.
     """
     timer = StepTimer(on_step)
     with timer("prepare"):

@@ -1,4 +1,9 @@
-"""Two-stage propagation: the coarse and the fine network place scribbles in the query (Lei et al., section III-B)."""
+"""Propagation of scribbles to a query by relative positions (Lei et al., section III-B).
+
+PRNet predicts, from the latent positions of two patches, the offset in mm between them. The coarse network propagates
+the support's scribble points from a few starts in the query, then from where they arrived; the fine network can follow
+within its shorter range. A robust affine fit after each pass propagates all points, those too that no network saw.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +32,14 @@ class PropagationSettings:
 
     Attributes:
         starts: Query patches from which the first pass starts.
-        starts_over_body: Spread the starts over the body; else they lie near the volume's centre, as in the paper.
-        reduce: "median" or "mean" over the starts.
+        starts_over_body: Whether the starts are spread over the body; else near the volume's centre, as in the paper.
+        reduce: How the predictions from all starts become one: "median" or "mean".
         coarse_passes: Passes of the coarse network.
-        fine_passes: Passes of the fine network; none where a local alignment follows, which does better.
+        fine_passes: Passes of the fine network; 0 where a local alignment comes next, which is more accurate.
         fit: Whether an affine fit follows each pass, which then propagates all points.
-        points_per_label: Points of a label that go through the networks; the fit propagates the rest. None for all.
-        smooth_mm: Width of the residual smoothing after the last fit; 0 for none.
-        smooth_strength: Its pull towards the affine map, in numbers of points.
+        points_per_label: Points of each label that go through the networks, None for all; the fit propagates the rest.
+        smooth_mm: Width of the smoothing of residuals that are added to the last fit; 0 to add none.
+        smooth_strength: Weight of the affine map against the residuals, in numbers of points.
     """
 
     starts: int = 24
@@ -50,7 +55,7 @@ class PropagationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCT:
-    """A CT as both stages see it.
+    """A CT on the working grids of both stages.
 
     Attributes:
         ct: The CT in HU on its own grid.
@@ -139,10 +144,10 @@ def propagate(
     """Propagate all scribble points to the query.
 
     Args:
-        encoded: The support's side.
+        encoded: The support's scribbles.
         query: The query CT.
         weights: Both stages.
-        settings: How.
+        settings: Of the propagation.
         seed: Seed of the random starts near the centre.
     """
     state = _PropagationState(encoded, settings)
@@ -154,7 +159,7 @@ def propagate(
     for number in range(settings.fine_passes):
         moved = propagate_from(encoded.fine, query.fine, weights.fine, state.chosen_positions)
         state.update("fine" if number == 0 else f"fine {number + 1}", moved)
-    return state.end()
+    return state.result()
 
 
 class _PropagationState:
@@ -169,9 +174,9 @@ class _PropagationState:
     def update(self, name: str, moved: Vector) -> None:
         """Take the chosen points' predictions (n, 3) after a pass."""
         self.moved = moved
-        # Later fits mend the earlier ones: held towards no change, they cannot run off with part of the points.
-        mended, self.weights = fit_affine(self.affine(self.source), moved)
-        self.affine = self.affine.then(mended)
+        # Each fit corrects the one before: with its ridge towards no change it cannot follow part of the points alone.
+        correction, self.weights = fit_affine(self.affine(self.source), moved)
+        self.affine = self.affine.then(correction)
         propagated = self.affine(self.encoded.points.positions)
         if not self.settings.fit:
             propagated[self.encoded.chosen] = moved
@@ -182,8 +187,8 @@ class _PropagationState:
         """Where the chosen points are now."""
         return next(reversed(self.after.values()))[self.encoded.chosen]
 
-    def end(self) -> PropagatedScribbles:
-        """Smooth the last residuals if asked for, and hand everything over."""
+    def result(self) -> PropagatedScribbles:
+        """The result, with the smoothed residuals of the last fit if the settings want them."""
         points, settings = self.encoded.points, self.settings
         final = next(reversed(self.after.values()))
         if settings.fit and settings.smooth_mm > 0:
@@ -229,16 +234,16 @@ def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def propagate_from_starts(support: Tensor, query: PatchSource, stage: Stage, starts: Vector, reduce: str) -> Vector:
-    """Where each of N latent positions lies, seen from the starts (S, 3) and reduced over them; shape (N, 3), mm."""
+    """The place of each of N latent positions, predicted from every start (S, 3) and reduced; shape (N, 3), mm."""
     latent = locate(stage, query, starts)
-    farthest = torch.tensor(stage.info.position_range, device=latent.device)
-    offsets = relative_position(support[:, None], latent[None], farthest).cpu().numpy()
+    position_range = torch.tensor(stage.info.position_range, device=latent.device)
+    offsets = relative_position(support[:, None], latent[None], position_range).cpu().numpy()
     arrivals = starts[None] + offsets
     return np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
 
 
 def propagate_from(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
-    """One pass: each point (N, 3) moves towards the place in the query where its patch looks as in the support."""
+    """One pass: each point (N, 3) moves by the offset that its patch predicts to its place in the support; mm."""
     latent = locate(stage, query, positions)
-    farthest = torch.tensor(stage.info.position_range, device=latent.device)
-    return positions + relative_position(support, latent, farthest).cpu().numpy()
+    position_range = torch.tensor(stage.info.position_range, device=latent.device)
+    return positions + relative_position(support, latent, position_range).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Self-support prototype refinement: the mask's own prototypes mend its border (Lei et al., section III-D)."""
+"""Self-support prototype refinement of a mask's border (Lei et al., section III-D)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from OneShotSegLib.imaging.boxes import Box, bounding_box, cropped, grown
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.batches import in_batches
 from OneShotSegLib.networks.patches import PatchSource
@@ -25,12 +25,12 @@ MARGIN_MM = 24.0
 
 @dataclass(frozen=True, kw_only=True)
 class RefinementSettings:
-    """How borders are mended.
+    """How borders are refined.
 
     Attributes:
-        enabled: Whether they are mended at all.
-        inner_mm: Half width of the band that is decided anew.
-        outer_mm: How far the rings reach from which the prototypes are taken.
+        enabled: Whether they are refined at all.
+        inner_mm: Half width of the band around a border that is relabelled.
+        outer_mm: Distance from the border at which the rings end from which the prototypes are taken.
         background_prototypes: Number of k-means centres of the background ring.
         batch: Patches that go through the network at once.
     """
@@ -43,10 +43,10 @@ class RefinementSettings:
 
 
 def refine(labels: Volume, source: PatchSource, stage: Stage, settings: RefinementSettings, seed: int = 0) -> Volume:
-    """Decide the band around each structure's border anew by cosine similarity to prototypes.
+    """Relabel the band around each structure's border by cosine similarity to prototypes.
 
     Background prototypes are the k-means centres of the ring outside the band, the foreground prototype is the mean of
-    the ring inside it. Where several structures claim a voxel the most similar wins, so that no value adds to another.
+    the ring inside it. A voxel in the bands of several structures goes to the most similar one.
 
     Args:
         labels: Axis-aligned label volume, shape (D, H, W).
@@ -63,10 +63,10 @@ def refine(labels: Volume, source: PatchSource, stage: Stage, settings: Refineme
     part = labels.array[box]
     refined, best = part.copy(), np.full(part.shape, -np.inf, dtype=np.float32)
     for value in values:
-        claim = _claim(part, value, features, labels.spacing, settings, seed)
-        if claim is None:
+        border = _classify_border(part, value, features, labels.spacing, settings, seed)
+        if border is None:
             continue
-        band, foreground, gain = claim
+        band, foreground, gain = border
         refined[band & ~foreground & (refined == value)] = 0
         wins = band & foreground & (gain > best) & ((part == 0) | (part == value))
         refined[wins] = value
@@ -76,10 +76,15 @@ def refine(labels: Volume, source: PatchSource, stage: Stage, settings: Refineme
     return labels.with_array(whole)
 
 
-def _claim(
+def _classify_border(
     part: NDArray, value: int, features: Tensor, spacing: NDArray, settings: RefinementSettings, seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]] | None:
-    """One structure's band, which of it looks like the structure, and by how much; None if it is too small."""
+    """Compare a structure's band with its prototypes.
+
+    Returns:
+        The band; its voxels that are more similar to the structure than to the background; by how much. All of the
+        part's shape (D, H, W). None if too few voxels lie around the structure.
+    """
     mask = part == value
     outside = distance_transform_edt(~mask, sampling=spacing)
     inside = distance_transform_edt(mask, sampling=spacing)
@@ -109,7 +114,7 @@ def _prototypes(features: Tensor, count: int, seed: int) -> Tensor:
 def features_on_grid(stage: Stage, source: PatchSource, grid: Volume, batch: int) -> Tensor:
     """Unit-length finest decoder features at every voxel of a grid, shape (C, D, H, W), on the CPU.
 
-    Patches half overlap and only the middle half of each is used, where the network sees all around.
+    Patches half overlap and only the middle half of each is used, where the network has context on all sides.
     """
     size = np.asarray(stage.info.patch_size)
     spacing = source.spacing.cpu().numpy().astype(np.float64)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 
 @dataclass(frozen=True, eq=False)
 class ScribblePoints:
-    """Labelled points.
+    """N labelled points.
 
     Attributes:
         positions: LPS mm [z, y, x], shape (N, 3).
@@ -53,7 +53,7 @@ def check_grid(scribbles: Volume, support: Volume) -> None:
 
 
 def points_of(labels: Volume) -> ScribblePoints:
-    """The centres of all painted voxels."""
+    """The centres of all painted voxels of a label map (D, H, W)."""
     index = np.argwhere(labels.array > 0)
     values = labels.array[tuple(index.T)].astype(np.uint8)
     return ScribblePoints(labels.to_world(index), values)
@@ -62,7 +62,7 @@ def points_of(labels: Volume) -> ScribblePoints:
 def thin(points: ScribblePoints, most_per_label: int) -> NDArray[np.intp]:
     """Indices of at most so many points of each label, spread evenly by farthest-point sampling; ascending.
 
-    Neighbouring scribble voxels see nearly the same patch: a few dozen well-spread ones carry the fit.
+    Neighbouring scribble voxels have nearly the same patch: a few dozen well-spread ones suffice for the fit.
     """
     chosen: list[int] = []
     for value in present_labels(points.labels):

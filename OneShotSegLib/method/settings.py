@@ -20,11 +20,11 @@ class Method:
         name: "default", "paper" or the user's own.
         tracking: How tubular structures are tracked beyond their strokes in the support; not in the paper.
         propagation: Section III-B.
-        alignment: What sharpens the propagation's fit; not in the paper.
+        alignment: How the propagation's fit is refined locally; not in the paper.
         denoising: Section III-C.
         expansion: Section III-D, first half.
         refinement: Section III-D, second half.
-        smooth_mm: Width of the smoothing of a mask's border as it is put on the query's own grid; 0 for none.
+        smooth_mm: Width of the smoothing of a mask's borders on the query's own grid, mm; 0 for none.
         seed: Seed of everything random.
     """
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from OneShotSegLib.imaging.boxes import box_between, grown
+
 BoolMask = NDArray[np.bool_]
 
 DAB_VOXELS = 4
@@ -15,14 +17,14 @@ DAB_VOXELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hand:
-    """How somebody paints.
+class PaintingStyle:
+    """How strokes are painted.
 
     Attributes:
         slices: Slices on which each structure gets a stroke, at least.
-        one_more_per_mm: Length of a structure that brings one slice more.
-        brush: Width of the brush over the structure's own at each place; 0 for a line of single voxels.
-        gap_mm: Distance of a background stroke from the structures: a hand keeps clear of the edge.
+        one_more_per_mm: Length of a structure, mm, that adds one slice.
+        brush: Width of the brush as a share of the structure's own at each place; 0 for a line of single voxels.
+        gap_mm: Distance of a background stroke from the structures: nobody paints right along an edge.
     """
 
     slices: int = 4
@@ -31,7 +33,7 @@ class Hand:
     gap_mm: float = 5.0
 
 
-USUAL = Hand()
+DEFAULT_STYLE = PaintingStyle()
 
 
 def strokes_from_mask(
@@ -39,7 +41,7 @@ def strokes_from_mask(
     spacing: ArrayLike,
     background: int,
     inside_body: BoolMask | None = None,
-    hand: Hand = USUAL,
+    style: PaintingStyle = DEFAULT_STYLE,
 ) -> NDArray[np.uint8]:
     """Strokes for every structure of a label map and background strokes around them; deterministic.
 
@@ -51,7 +53,7 @@ def strokes_from_mask(
         spacing: In mm, z, y, x.
         background: Value of the background strokes.
         inside_body: Where background strokes may lie; everywhere if None. Shape (D, H, W).
-        hand: How they are painted.
+        style: How they are painted.
 
     Returns:
         Label map of the strokes, shape (D, H, W).
@@ -62,21 +64,21 @@ def strokes_from_mask(
     chosen: set[int] = set()
     for value in values:
         mask = labels == value
-        for z in slices_to_paint(mask, float(size[0]), hand):
-            strokes[z][brushed(medial_stroke(mask[z], size[1:]), mask[z], size[1:], hand.brush)] = value
+        for z in slices_to_paint(mask, float(size[0]), style):
+            strokes[z][brushed(medial_stroke(mask[z], size[1:]), mask[z], size[1:], style.brush)] = value
             chosen.add(z)
     for z in sorted(chosen):
         allowed = None if inside_body is None else inside_body[z]
-        strokes[z][background_stroke(labels[z] > 0, size[1:], hand.gap_mm, allowed)] = background
+        strokes[z][background_stroke(labels[z] > 0, size[1:], style.gap_mm, allowed)] = background
     return strokes
 
 
-def slices_to_paint(mask: BoolMask, slice_mm: float, hand: Hand = USUAL) -> list[int]:
+def slices_to_paint(mask: BoolMask, slice_mm: float, style: PaintingStyle = DEFAULT_STYLE) -> list[int]:
     """Slices spread over a structure, away from its thin ends."""
     occupied = np.flatnonzero(mask.any(axis=(1, 2)))
     if len(occupied) == 0:
         return []
-    count = hand.slices + int(len(occupied) * slice_mm // hand.one_more_per_mm)
+    count = style.slices + int(len(occupied) * slice_mm // style.one_more_per_mm)
     fractions = (np.arange(count) + 0.5) / count
     return sorted({int(occupied[int(fraction * len(occupied))]) for fraction in fractions})
 
@@ -89,7 +91,7 @@ def medial_stroke(mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
     largest = pieces == 1 + int(np.argmax(ndimage.sum_labels(mask, pieces, np.arange(1, count + 1))))
     depth = _depth(largest, spacing)
     line = thinned(largest)
-    # A hand ends its stroke before the border, and does not follow every side branch of a skeleton.
+    # A painter ends a stroke before the border and leaves out the side branches of a skeleton.
     line &= depth >= 0.5 * depth[line].max()
     joined, _ = ndimage.label(line, structure=np.ones((3, 3)))
     sizes = np.bincount(joined.ravel())
@@ -106,13 +108,12 @@ def brushed(line: BoolMask, mask: BoolMask, spacing: NDArray[np.float64], brush:
     painted = line.copy()
     for place in np.argwhere(line):
         radius = brush * depth[tuple(place)]
-        # A slice of a clinical CT is much larger than a brush.
-        beside = np.ceil(radius / spacing).astype(int)
-        near = tuple(slice(max(p - n, 0), p + n + 1) for p, n in zip(place, beside, strict=True))
-        rows, columns = (np.arange(part.stop)[part.start :] - p for part, p in zip(near, place, strict=True))
+        # Only around the place: a slice of a clinical CT is much larger than a brush.
+        margin = np.ceil(radius / spacing).astype(int)
+        near = grown(box_between(place, place + 1), margin, line.shape)
+        rows, columns = (np.arange(part.start, part.stop) - p for part, p in zip(near, place, strict=True))
         dab = np.hypot(rows[:, None] * spacing[0], columns[None] * spacing[1]) <= radius
-        target = painted[near]
-        target |= dab[: target.shape[0], : target.shape[1]]
+        painted[near] |= dab
     return painted & mask
 
 
@@ -153,7 +154,7 @@ def _removable(image: BoolMask, first: bool) -> BoolMask:
 def background_stroke(
     structures: BoolMask, spacing: NDArray[np.float64], gap_mm: float, allowed: BoolMask | None = None
 ) -> BoolMask:
-    """A thin line around the structures of a slice at a hand's distance, shape (H, W)."""
+    """A thin line around the structures of a slice, ``gap_mm`` away from them, shape (H, W)."""
     distance = ndimage.distance_transform_edt(~structures, sampling=spacing)
     line = (distance >= gap_mm) & (distance < gap_mm + 1.1 * spacing.max())
     return line if allowed is None else line & allowed

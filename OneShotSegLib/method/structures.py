@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 
 
 @dataclass(frozen=True)

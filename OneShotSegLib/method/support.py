@@ -1,4 +1,4 @@
-"""The support: a scribbled CT with all that every query needs of it, computed once per batch."""
+"""The support: a scribbled CT with what every query needs of it, computed once per study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from OneShotSegLib.imaging.resampling import working_grid
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.alignment import AlignmentReference, prepare_alignment
 from OneShotSegLib.method.denoising import PatchFeatures, features_at
-from OneShotSegLib.method.expansion import Expansion, Extent, expand, measure_extent, part_in_extent
+from OneShotSegLib.method.expansion import Expansion, StructureExtent, expand, measure_extent, part_in_extent
 from OneShotSegLib.method.propagation import EncodedScribbles, PreparedCT, encode_scribbles
 from OneShotSegLib.method.scribbles import check_grid, points_of, thin
 from OneShotSegLib.method.settings import Method
@@ -35,17 +35,17 @@ class ScribbledCT:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Support:
-    """The scribbled CT with all that is computed once per batch.
+    """A scribbled CT with what is computed of it once per study.
 
     Attributes:
         prepared: The CT on the working grids.
         structures: What the labels mean.
         scribbles: All scribble points, and the latent positions of some.
-        alignment: What the CT looks like around the structures' strokes; None where the method does not align.
+        alignment: The CT's descriptors around the structures' strokes; None if the method does not align.
         described: Indices of the scribble points whose features are compared, shape (k,).
-        features: What the fine network says of them.
-        extent: How far each structure extends from its strokes.
-        expansion: The strokes grown in the support itself.
+        features: What the fine network computes for them.
+        extent: How far each structure extends from its strokes, by label.
+        expansion: The masks grown from the strokes in the support itself.
     """
 
     prepared: PreparedCT
@@ -54,7 +54,7 @@ class Support:
     alignment: AlignmentReference | None
     described: NDArray[np.intp]
     features: PatchFeatures
-    extent: Mapping[int, Extent]
+    extent: Mapping[int, StructureExtent]
     expansion: Expansion
 
 
@@ -64,7 +64,7 @@ def prepare_support(
     """Check the support and compute what all queries share.
 
     Raises:
-        InputError: If CT or scribbles cannot be used; the sentence says why.
+        InputError: If CT or scribbles cannot be used; the message gives the reason.
     """
     check_ct(ct.array, "The support")
     structures = structures_of(scribbles)
@@ -96,7 +96,7 @@ def prepare_support(
 def expansion_image(
     prepared: PreparedCT, weights: Weights, method: Method, part_of: Callable[[Volume], Volume] = lambda grid: grid
 ) -> Volume:
-    """The CT in 0-1 where scribbles grow: on the expansion's grid, or only on a part of it.
+    """The CT in 0-1 on which scribbles grow: on the expansion's grid, or only on a part of it.
 
     Args:
         prepared: The CT.

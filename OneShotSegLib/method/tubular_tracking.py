@@ -1,9 +1,9 @@
-"""Tubular tracking: long thin structures are tracked along their axis beyond the last strokes.
+"""Tubular tracking: extends the strokes of long thin structures along their axis beyond the last painted slices.
 
-A cord or gullet is painted on some slices well inside it. Beyond them nothing but noise adds up along the path on which
-its strokes would grow, and what lies around wins. In the support, where the strokes are certain, the structure is
-tracked slice by slice instead: each slice is searched for the surroundings that the slice before it had. What is found
-joins the strokes, and is propagated to the queries with them. Not in the paper.
+A spinal cord or oesophagus is painted on some slices well inside it. Beyond these, distances from its strokes add up
+noise along the way, and the surroundings are nearer. In the support, where the strokes are certain, the structure is
+tracked slice by slice instead: each slice is searched for the surroundings of the place found on the slice before. What
+is found is added to the strokes, and is propagated to the queries with them. Not in the paper.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ class TrackingSettings:
 
     Attributes:
         enabled: Whether they are.
-        beyond: How far beyond each end, times the length that the strokes span: strokes lie well inside a structure.
+        beyond: How far beyond each end, in units of the length that the strokes span: they lie well inside a structure.
         shortest_span_mm: Least length that strokes of a long structure span.
         slenderness: Least ratio of that length to the widest stroke on a slice.
-        window_mm: Half the side of the square of surroundings that is looked for.
-        step_mm: Distance of the places that are compared, and of the samples within the square.
-        sideways_mm: Farthest move from one slice to the next.
-        stiffness: What a sideways move of 1 mm, squared, costs of the correlation.
+        window_mm: Half the side of the square template of the surroundings.
+        step_mm: Distance of the places that are compared, and of the samples within the template.
+        sideways_mm: Largest shift from one slice to the next.
+        stiffness: What a shift of 1 mm, squared, takes off the correlation.
         in_the_way_mm: Background strokes ahead end a structure where they lie within this distance of its axis.
         least_correlation: Correlation below which the structure counts as lost.
-        memory: Share of the slices before in the surroundings that are looked for.
+        memory: Share of the slices before in the template.
     """
 
     enabled: bool = True
@@ -63,7 +63,7 @@ def track_tubular(
         structures: What the labels mean.
         image: The support, axis-aligned in 0-1, shape (D, H, W).
         ct: The support on its own grid: nothing is tracked out of it.
-        settings: How.
+        settings: Of the tracking.
     """
     if not settings.enabled:
         return points
@@ -79,7 +79,7 @@ def is_tubular(strokes: Vector, settings: TrackingSettings) -> bool:
     if not len(strokes):
         return False
     span = float(np.ptp(strokes[:, 0]))
-    widest = max(float(np.ptp(strokes[_on(strokes, z)][:, 1:], axis=0).max()) for z in np.unique(strokes[:, 0]))
+    widest = max(float(np.ptp(strokes[_on_slice(strokes, z)][:, 1:], axis=0).max()) for z in np.unique(strokes[:, 0]))
     return span >= max(settings.shortest_span_mm, settings.slenderness * widest)
 
 
@@ -91,52 +91,53 @@ def _beyond_ends(
     ct: Volume,
     settings: TrackingSettings,
 ) -> Vector:
-    """Where a structure goes on at both ends, shape (n, 3), mm; n is 0 where it is not a long one."""
+    """Where a structure continues at both ends, shape (n, 3), mm; n is 0 for one that is not tubular."""
     strokes = points.only(value)
     if not is_tubular(strokes, settings):
         return np.empty((0, 3))
     background = points.only(structures.background.value)
-    rivals = points.positions[np.isin(points.labels, [other for other in structures.values if other != value])]
+    others = points.positions[np.isin(points.labels, [label for label in structures.values if label != value])]
     found: list[Vector] = []
     for end, direction in ((strokes[:, 0].min(), -1), (strokes[:, 0].max(), 1)):
-        start = strokes[_on(strokes, end)].mean(axis=0)
+        start = strokes[_on_slice(strokes, end)].mean(axis=0)
         far = settings.beyond * float(np.ptp(strokes[:, 0]))
         far = min(
             far,
-            _halfway(start, rivals, direction, settings.window_mm),
+            _halfway(start, others, direction, settings.window_mm),
             _halfway(start, background, direction, settings.in_the_way_mm),
         )
         found += [place for place in _track(start, direction, far, image, settings) if ct.contains(place)]
     return np.array(found).reshape(-1, 3)
 
 
-def _on(strokes: Vector, z: float) -> NDArray[np.bool_]:
+def _on_slice(strokes: Vector, z: float) -> NDArray[np.bool_]:
+    """Which strokes (N, 3) lie on the slice at z mm, shape (N,)."""
     return np.abs(strokes[:, 0] - z) < SAME_SLICE_MM
 
 
-def _halfway(start: Vector, rivals: Vector, direction: int, near_mm: float) -> float:
-    """Half the way along z to the first stroke of something else near the axis ahead of an end, mm."""
-    ahead = direction * (rivals[:, 0] - start[0])
-    near = np.linalg.norm(rivals[:, 1:] - start[1:], axis=1) < near_mm
-    ways = ahead[near & (ahead > SAME_SLICE_MM)]
-    return float(ways.min()) / 2 if len(ways) else np.inf
+def _halfway(start: Vector, others: Vector, direction: int, near_mm: float) -> float:
+    """Half the distance along z from an end to the first other stroke ahead near the axis, mm; infinite if none."""
+    ahead = direction * (others[:, 0] - start[0])
+    near = np.linalg.norm(others[:, 1:] - start[1:], axis=1) < near_mm
+    distances = ahead[near & (ahead > SAME_SLICE_MM)]
+    return float(distances.min()) / 2 if len(distances) else np.inf
 
 
 def _track(start: Vector, direction: int, far: float, image: Volume, settings: TrackingSettings) -> Iterator[Vector]:
     """Places on the slices beyond an end, from the next one to ``far`` mm away or to where the structure is lost."""
     offsets = _square(settings.window_mm, settings.step_mm)
     moves = _square(settings.sideways_mm, settings.step_mm)
-    price = settings.stiffness * (moves[:, 1:] ** 2).sum(axis=1)
-    here, wanted = start, _normalised(_read(image, start + offsets))
+    penalty = settings.stiffness * (moves[:, 1:] ** 2).sum(axis=1)
+    here, template = start, _normalised(_read(image, start + offsets))
     for _ in range(int(far // image.spacing[0])):
         step = np.array([direction * image.spacing[0], 0.0, 0.0])
-        seen = _normalised(_read(image, (here + step + moves)[:, None] + offsets))
-        correlation = seen @ wanted / len(offsets)
-        best = int(np.argmax(correlation - price))
+        windows = _normalised(_read(image, (here + step + moves)[:, None] + offsets))
+        correlation = windows @ template / len(offsets)
+        best = int(np.argmax(correlation - penalty))
         if correlation[best] < settings.least_correlation:
             return
         here = here + step + moves[best]
-        wanted = _normalised(settings.memory * wanted + (1 - settings.memory) * seen[best])
+        template = _normalised(settings.memory * template + (1 - settings.memory) * windows[best])
         yield here
 
 

@@ -1,1 +1,1 @@
-"""PRNet, the networks' checkpoints and the shipped weights."""
+"""The networks, their checkpoints and weights, and running them on patches and volumes; imports imaging alone."""

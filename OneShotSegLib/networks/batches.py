@@ -1,4 +1,4 @@
-"""Patches go through a network in batches, in smaller ones where the device's memory does not suffice."""
+"""Running patches through a network in batches, smaller ones where the device's memory does not suffice."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ log = logging.getLogger(__name__)
 
 
 def in_batches(call: Callable[[Tensor], Part], positions: Tensor, size: int = BATCH) -> Iterator[Part]:
-    """What a function says of positions (N, 3), called with at most ``size`` of them at a time.
+    """The results of a function of positions (N, 3), called with at most ``size`` of them at a time.
 
     Where the GPU's memory does not suffice the batch is halved, as often as need be, and a warning is logged.
 
     Yields:
-        One result a call, in the positions' order; together they are for all positions.
+        One result per call, in the positions' order; together they cover all positions.
 
     Raises:
         torch.OutOfMemoryError: If even one position is too much.
@@ -40,11 +40,11 @@ def in_batches(call: Callable[[Tensor], Part], positions: Tensor, size: int = BA
             yield part
             start += size
             continue
-        # Outside the except block: the error's traceback holds the tensors that are to be given back.
-        give_memory_back()
+        # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
+        release_gpu_memory()
 
 
-def give_memory_back() -> None:
-    """Let go of the GPU memory that is kept in reserve but not used."""
+def release_gpu_memory() -> None:
+    """Return the GPU memory that PyTorch keeps in reserve but does not use."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,10 +1,10 @@
-"""Checkpoints as safetensors: weights, and beside them all that is needed to use them. Nothing is ever unpickled."""
+"""Checkpoints as safetensors files: weights with all that is needed to use them. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,16 @@ from torch import Tensor
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.intensity import HUWindow
+from OneShotSegLib.networks.checkpoint_checks import (
+    are_finite,
+    described_values,
+    description_errors,
+    is_positive_triple,
+    is_whole,
+    network_with,
+    require,
+    require_named_values,
+)
 from OneShotSegLib.networks.prnet import PRNet
 
 FORMAT = "OneShotSeg checkpoint 1"
@@ -39,7 +49,7 @@ class PRNetInfo:
         window: HU to 0-1.
         training: What it was trained on and how.
         step: Optimiser steps done.
-        metrics: Figures on the volumes kept out.
+        metrics: Figures on the held-out volumes.
         official_wiring: Whether the weights belong to the published code's wiring (see `PRNet`).
 
     Raises:
@@ -58,49 +68,28 @@ class PRNetInfo:
     official_wiring: bool = False
 
     def __post_init__(self) -> None:
-        _require(self.stage in STAGES, f"a stage of {' or '.join(STAGES)}", self.stage)
-        _require(
-            _is_whole(self.base_channels) and 1 <= self.base_channels <= MAX_BASE_CHANNELS,
+        require(self.stage in STAGES, f"a stage of {' or '.join(STAGES)}", self.stage)
+        require(
+            is_whole(self.base_channels, 1, MAX_BASE_CHANNELS),
             f"1 to {MAX_BASE_CHANNELS} base channels",
             self.base_channels,
         )
-        _require(
-            _is_triple(self.patch_size)
-            and all(_is_whole(n) and n > 0 for n in self.patch_size)
+        require(
+            is_positive_triple(self.patch_size)
+            and all(is_whole(n, 1) for n in self.patch_size)
             and math.prod(self.patch_size) <= MAX_PATCH_VOXELS,
             f"a patch size of three whole numbers and at most {MAX_PATCH_VOXELS} voxels",
             self.patch_size,
         )
-        _require(_is_triple(self.spacing, above=0), "a spacing of three numbers over 0 mm", self.spacing)
-        _require(_is_triple(self.position_range, above=0), "a range of three numbers over 0 mm", self.position_range)
-        _require(_is_whole(self.step) and self.step >= 0, "a step from 0", self.step)
-        _require(
-            isinstance(self.training, Mapping) and isinstance(self.metrics, Mapping),
-            "named values as training and metrics",
-            self.metrics,
-        )
-        _require(isinstance(self.official_wiring, bool), "true or false as official_wiring", self.official_wiring)
+        require(is_positive_triple(self.spacing), "a spacing of three numbers over 0 mm", self.spacing)
+        require(is_positive_triple(self.position_range), "a range of three numbers over 0 mm", self.position_range)
+        require(is_whole(self.step, 0), "a step from 0", self.step)
+        require_named_values(self.training, self.metrics)
+        require(isinstance(self.official_wiring, bool), "true or false as official_wiring", self.official_wiring)
 
     def build(self) -> PRNet:
         """A network of this architecture with fresh weights."""
         return PRNet(self.base_channels, self.patch_size, self.official_wiring)
-
-
-def _require(fulfilled: bool, expected: str, found: object) -> None:
-    if not fulfilled:
-        raise ValueError(f"expected {expected}, found {str(found)[:60]!r}")
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_triple(values: Sequence[object], above: float = -math.inf) -> bool:
-    return (
-        isinstance(values, tuple)
-        and len(values) == 3
-        and all(isinstance(v, (int, float)) and not isinstance(v, bool) and above < v < 1e9 for v in values)
-    )
 
 
 def save_prnet(path: Path, network: PRNet, info: PRNetInfo, half: bool = False) -> None:
@@ -110,18 +99,17 @@ def save_prnet(path: Path, network: PRNet, info: PRNetInfo, half: bool = False) 
         path: The file.
         network: Its weights, which must be numbers.
         info: Its description.
-        half: Store 16 bits a weight, half the size; reading gives 32 bits again.
+        half: Store 16 bits per weight, half the size; reading gives 32 bits again.
+
+    Raises:
+        ValueError: If a weight is NaN or infinite.
+        OSError: If the file could not be written.
     """
     kind = torch.float16 if half else torch.float32
     tensors = {name: value.detach().cpu().to(kind).contiguous() for name, value in network.state_dict().items()}
-    if not are_numbers(tensors):
+    if not are_finite(tensors):
         raise ValueError(f"{path}: expected weights that are numbers in {kind}; found NaN or infinite ones.")
     save_tensors(path, tensors, {"kind": "prnet", **asdict(info)})
-
-
-def are_numbers(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether no value is NaN or infinite."""
-    return all(bool(torch.isfinite(value).all()) for value in tensors.values())
 
 
 def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, PRNetInfo]:
@@ -133,28 +121,10 @@ def load_prnet(path: Path, device: torch.device | str = "cpu") -> tuple[PRNet, P
     tensors, description = load_tensors(path)
     if description.pop("kind", None) != "prnet":
         raise InputError(f"{path}: expected PRNet weights, found weights of another kind.")
-    info = _info(path, description)
+    with description_errors(path):
+        info = PRNetInfo(**described_values(description))
     weights = {name: value.to(torch.float32, copy=True) for name, value in tensors.items()}
-    if not are_numbers(weights):
-        raise InputError(f"{path}: expected weights that are numbers, found NaN or infinite ones.")
-    try:
-        with torch.device("meta"):  # takes no memory, whatever size the description claims
-            network = info.build()
-        network.load_state_dict(weights, assign=True)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"{path}: the weights do not fit the network that the file describes.") from error
-    return network.to(device).eval(), info
-
-
-def _info(path: Path, description: dict[str, Any]) -> PRNetInfo:
-    try:
-        window = description.pop("window")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in description.items()}
-        return PRNetInfo(**values, window=HUWindow(tuple(window["hu"]), tuple(window["level"])))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a full description of the network in the file, found gaps.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
+    return network_with(path, info.build, weights).to(device), info
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
@@ -163,15 +133,15 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping
     Raises:
         OSError: If it could not be written (a full disk, a folder that is read-only).
     """
-    with atomic_file(path) as beside:
+    with atomic_file(path) as temporary:
         try:
-            save_file(dict(tensors), str(beside), {"format": FORMAT, "description": json.dumps(description)})
+            save_file(dict(tensors), str(temporary), {"format": FORMAT, "description": json.dumps(description)})
         except safetensors.SafetensorError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read tensors and description.
+    """Read a file of `save_tensors`: its tensors by name, and its description.
 
     Raises:
         InputError: If the file is missing, broken, or not ours.

@@ -1,4 +1,4 @@
-"""Where the networks run."""
+"""The device that the networks run on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """The device of this name; "auto" is the first GPU, else the CPU.
 
     Raises:
-        InputError: If it is no device name, or the device is not there.
+        InputError: If it is no device name, or this machine lacks the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

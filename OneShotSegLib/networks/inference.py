@@ -1,4 +1,4 @@
-"""A trained segmentation network on one CT: the result lies on the CT's own grid."""
+"""Inference with a trained segmentation network: one CT in, labels on the CT's own grid out."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class SegmentOptions:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmenter:
-    """A network on a device.
+    """A segmentation network on a device.
 
     Attributes:
-        file: Where it comes from.
+        file: The checkpoint it was read from.
         network: Ready for inference.
         info: Its description.
         device: Where it runs.
@@ -72,13 +72,13 @@ class Segmenter:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NetworkPrediction:
-    """What a network makes of a CT.
+    """The result of a network for one CT.
 
     Attributes:
         labels: Label values on the CT's own grid, uint8.
-        probabilities: Shape (classes, D, H, W), float32, on the working grid within the body.
-        grid: That grid; its voxels are the CT's in 0-1.
-        seconds: Time each step took.
+        probabilities: Class probabilities, shape (classes, D, H, W), float32, on the working grid around the body.
+        grid: That grid, shape (D, H, W); its voxels are the CT's in 0-1.
+        seconds: Time of each step, by name.
     """
 
     labels: Volume

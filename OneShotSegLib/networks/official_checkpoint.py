@@ -24,6 +24,7 @@ from torch import Tensor
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.networks.checkpoint import MAX_BASE_CHANNELS, PRNetInfo, Vector3, save_prnet
+from OneShotSegLib.networks.checkpoint_checks import are_finite
 from OneShotSegLib.networks.prnet import STRIDE, PRNet
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, is_weights_folder
 
@@ -35,7 +36,7 @@ SCALAR_CODES = {"f2": "e", "f4": "f", "f8": "d"}
 
 @dataclass(frozen=True, kw_only=True)
 class OfficialSettings:
-    """What an official checkpoint does not say about itself; the defaults are the published ones for the head and neck.
+    """What an official checkpoint does not describe; the defaults are the published ones for the head and neck.
 
     Attributes:
         patch_size: Voxels [z, y, x].
@@ -58,8 +59,8 @@ class OfficialCheckpoint:
 
     Attributes:
         state: The network's tensors by their official names, without the DataParallel prefix.
-        epoch: Epochs trained; None where the file does not say.
-        best_loss: The lowest validation loss; None where the file does not say.
+        epoch: Epochs trained; None where the file lacks it.
+        best_loss: The lowest validation loss; None where the file lacks it.
     """
 
     state: dict[str, Tensor]
@@ -76,7 +77,7 @@ def import_official(
         coarse: The authors' checkpoint of the coarse network (``*_large_*.tar``).
         fine: The authors' checkpoint of the fine network (``*_small_*.tar``).
         output: The folder to write; it must not hold weights yet.
-        settings: What the files do not say; the published values if left out.
+        settings: What the files do not describe; the published values if left out.
 
     Returns:
         The descriptions of the coarse and the fine network.
@@ -140,7 +141,7 @@ def _check_size(path: Path) -> None:
         try:
             with zipfile.ZipFile(path) as archive:
                 size = sum(entry.file_size for entry in archive.infolist())
-        except Exception as error:  # a broken archive raises NotImplementedError and struct.error beside BadZipFile
+        except Exception as error:  # a broken archive raises NotImplementedError and struct.error too
             raise _unexpected(path, "a broken or truncated file") from error
     if size > MAX_BYTES:
         raise _unexpected(path, f"{size / 1024**3:.0f} GiB of data, more than any PRNet has")
@@ -226,7 +227,7 @@ def _network(path: Path, state: Mapping[str, Tensor], patch_size: tuple[int, int
         raise InputError(f"{path}: {str(error).rstrip('.')}.") from error
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     _check_layout(path, state, expected, channels)
-    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+    if not are_finite(state):
         raise _unexpected(path, "weights that are not numbers (NaN or infinite)")
     network.load_state_dict({name: state[name].to(torch.float32, copy=True) for name in expected}, assign=True)
     return network.eval()
@@ -275,8 +276,8 @@ def _describe(
     position_range: Vector3,
     settings: OfficialSettings,
 ) -> PRNetInfo:
-    said = {"epoch": checkpoint.epoch, "best_loss": checkpoint.best_loss}
-    training = {"source": "official", "file": path.name, **{k: v for k, v in said.items() if v is not None}}
+    known = {"epoch": checkpoint.epoch, "best_loss": checkpoint.best_loss}
+    training = {"source": "official", "file": path.name, **{k: v for k, v in known.items() if v is not None}}
     try:
         return PRNetInfo(
             stage=stage,

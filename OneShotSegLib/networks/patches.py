@@ -28,7 +28,7 @@ class PatchSource:
 
     @classmethod
     def from_volume(cls, volume: Volume, device: torch.device | str = "cpu") -> PatchSource:
-        """Put an axis-aligned volume with intensities in 0-1 on a device."""
+        """Move an axis-aligned volume with intensities in 0-1 on a device."""
         return cls(
             torch.as_tensor(volume.array, dtype=torch.float32, device=device),
             torch.as_tensor(volume.origin, dtype=torch.float32, device=device),

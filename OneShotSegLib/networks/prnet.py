@@ -1,4 +1,4 @@
-"""PRNet: where in the body is this patch, and what does it look like? (Lei et al., section III-A)."""
+"""PRNet, which predicts a patch's position in the body and reconstructs it (Lei et al., section III-A)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class PRNet(nn.Module):
         return maps
 
     def position(self, bottleneck: Tensor) -> Tensor:
-        """The latent position (N, 3) read off the bottleneck; differences of it, not itself, have a meaning."""
+        """Latent positions (N, 3) from the bottleneck; only differences between them have a meaning."""
         return self.fc3(self.fc2(self.fc1(bottleneck.flatten(1))))
 
     def decode(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -97,7 +97,7 @@ class PRNet(nn.Module):
         return self.reconstruct(first if self.official_wiring else second)
 
     def _decoder_pairs(self, maps: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-        """What the first and second convolution of each decoder level give."""
+        """The outputs of the first and the second convolution of each decoder level."""
         below, pairs = maps[4], []
         for level, skip in zip(LEVELS, (maps[3], maps[2], maps[1], maps[0]), strict=True):
             first = self.get_submodule(f"conv{level}_1")(torch.cat((self.upsample(below), skip), dim=1))

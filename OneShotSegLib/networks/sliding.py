@@ -58,5 +58,5 @@ def with_offsets(probabilities: Tensor, offsets: Sequence[float]) -> Tensor:
     if not any(offsets):
         return probabilities
     factors = torch.tensor([0.0, *offsets], device=probabilities.device).neg().exp()
-    weighed = probabilities * factors[:, None, None, None]
-    return weighed / weighed.sum(dim=0, keepdim=True)
+    weighted = probabilities * factors[:, None, None, None]
+    return weighted / weighted.sum(dim=0, keepdim=True)

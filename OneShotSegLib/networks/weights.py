@@ -1,4 +1,4 @@
-"""The two networks that belong together, coarse and fine, and where shipped ones lie."""
+"""Weights: a coarse and a fine network that belong together, and the folders of the shipped ones."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Weights:
     """A coarse and a fine stage.
 
     Attributes:
-        name: Shipped name, or the folder's name.
-        folder: Where they lie.
-        coarse: Finds the region.
-        fine: Finds the place, and gives the features.
+        name: The folder's name, which is the shipped name too.
+        folder: Where both files are.
+        coarse: The long-range stage, which finds the region.
+        fine: The short-range stage, which refines positions; its decoder gives the features.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Weights:
 
 
 def shipped_folders() -> dict[str, Path]:
-    """Names and folders of the weights that come with OneShotSeg (and with ``ONESHOTSEG_WEIGHTS``)."""
+    """Folders of the weights that come with OneShotSeg, or are in ``ONESHOTSEG_WEIGHTS``, by name."""
     package = Path(__file__).resolve().parents[1]
     roots = [
         Path(os.environ[WEIGHTS_VARIABLE]) if WEIGHTS_VARIABLE in os.environ else None,
@@ -67,7 +67,7 @@ def is_weights_folder(folder: Path) -> bool:
 
 
 def resolve_weights(name: str) -> Path:
-    """The folder of named or own weights.
+    """The folder of shipped weights of this name, or of the user's own weights.
 
     Raises:
         InputError: If it is neither a shipped name nor a folder with both stages.

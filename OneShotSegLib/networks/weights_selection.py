@@ -1,4 +1,4 @@
-"""Which shipped weights know the anatomy of a scan, told from the scan alone."""
+"""Selection of the shipped weights that localise a scan's patches best; needs the scan alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from OneShotSegLib.networks.weights import COARSE_FILE, resolve_weights, shipped
 
 AUTO = "auto"
 PATCHES = 32
-UNKNOWN_BEYOND_MM = 60.0
+MAX_LOCATION_ERROR_MM = 60.0
 
 
 def choose_weights(name: str, ct: Volume, device: torch.device) -> Path:
-    """The folder of the weights to use: those named, or, for "auto", the shipped ones that know the scan best.
+    """The folder of the weights to use: those named, or, for "auto", the shipped ones with the least location error.
 
     Raises:
-        InputError: If there are none of that name, or, for "auto", none that knows the scan's anatomy.
+        InputError: If there are none of that name, or, for "auto", none that was trained on the scan's anatomy.
     """
     if name != AUTO:
         return resolve_weights(name)
@@ -33,7 +33,7 @@ def choose_weights(name: str, ct: Volume, device: torch.device) -> Path:
         raise InputError(
             "Expected shipped weights, found none: name a folder with --weights, or train with train-prnet."
         )
-    if errors[best] > UNKNOWN_BEYOND_MM:
+    if errors[best] > MAX_LOCATION_ERROR_MM:
         raise InputError(
             f"None of the shipped weights ({', '.join(folder.name for folder in errors)}) knows the anatomy of the "
             f"support (least location error {errors[best]:.0f} mm): train some on the batch with train-prnet."
@@ -42,7 +42,11 @@ def choose_weights(name: str, ct: Volume, device: torch.device) -> Path:
 
 
 def location_error(folder: Path, ct: Volume, device: torch.device) -> float:
-    """Mean error, mm an axis, with which a folder's coarse network tells how patches of the scan lie to each other."""
+    """How well a folder's coarse network predicts the relative positions of patches of a scan.
+
+    Returns:
+        The mean error, mm per axis; infinite where the scan shows nothing but air.
+    """
     network, info = load_prnet(folder / COARSE_FILE, device)
     source = PatchSource.from_volume(prepare_ct(ct, info.spacing, info.window), device)
     body = (source.image > 0).nonzero()
@@ -53,6 +57,6 @@ def location_error(folder: Path, ct: Volume, device: torch.device) -> float:
     positions = chosen * source.spacing + source.origin
     with torch.inference_mode():
         latent = network.locate(source.cut(positions, info.patch_size))
-    reach = torch.tensor(info.position_range, device=device)
-    found = relative_position(latent[:, None], latent[None], reach)
-    return float((found - (positions[:, None] - positions[None])).abs().mean())
+    position_range = torch.tensor(info.position_range, device=device)
+    predicted = relative_position(latent[:, None], latent[None], position_range)
+    return float((predicted - (positions[:, None] - positions[None])).abs().mean())

@@ -1,4 +1,4 @@
-"""A procedural head-and-neck CT phantom: the embedded cohort of the demo and the tests."""
+"""A procedural head-and-neck CT phantom, the cohort of the demo and the tests; imports imaging and method."""
 
 from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 from OneShotSegLib.phantom.cohort import DEFAULT_SEED, PhantomCase, make_cohort, make_patient, scribbles

@@ -1,4 +1,4 @@
-"""The whole patient as a list of parts in painting order: what comes later lies over what came before."""
+"""The whole patient as parts in painting order: a later part covers the earlier ones."""
 
 from __future__ import annotations
 

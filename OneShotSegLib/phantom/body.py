@@ -24,7 +24,7 @@ def _trunk() -> Shape:
 
 
 def _everywhere() -> Shape:
-    """All of space, deep inside: what fills the body until ``skin_part`` takes away what lies outside."""
+    """All of space: fills the body until ``skin_part`` removes what lies outside it."""
     far = vector([np.inf] * 3)
     return Shape(lambda points: np.full(points.shape[1:], -100, dtype=np.float32), -far, far)
 
@@ -45,7 +45,7 @@ def _ear(side: int) -> Shape:
 
 
 def outline(traits: Traits) -> Shape:
-    """The skin's surface; more fat makes a thicker neck and fuller cheeks."""
+    """The body enclosed by the skin; more fat makes it thicker."""
     whole = union(union(_head_and_neck(), _trunk(), smooth_mm=36), _ear(-1), _ear(1), smooth_mm=3)
     return inset(whole, 0.45 * (4.0 - traits.fat_mm))
 
@@ -82,12 +82,12 @@ def _chest_parts(traits: Traits) -> Iterator[Part]:
 
 
 def _rib(number: int, side: int) -> Shape:
-    """A rib as a hoop in the lung's cladding, falling to the front; the first is short, as the lung's top is narrow."""
+    """A rib as a hoop in the muscle around the lung, lower in front; the first is short: the lung's top is narrow."""
     back = -152.0 - 20 * number
     path = [(back + 2, canal_y(back) - 4, 16.0 * side)]
     for turn in np.radians(np.arange(-10, 171, 22.5)):
         z = back - 14 * turn
-        # The wall's section at this height, of the ellipsoid that ``_chest_parts`` clads the lung with.
+        # The section at this height of the ellipsoid of muscle that ``_chest_parts`` puts around the lung.
         wide = float(np.sqrt(max(0.05, 1 - ((z + 262) / 112) ** 2)))
         path.append((z, 22 + 63 * wide * float(np.cos(turn)), (74 + 62 * wide * float(np.sin(turn))) * side))
     path.append((back - 48, -46, 22.0 * side))
@@ -112,7 +112,7 @@ def _shoulder_parts(traits: Traits) -> Iterator[Part]:
 
 
 def _fat_planes(side: int) -> Iterator[Part]:
-    """Fat over the clavicle, in the armpit, and between the layers of the back."""
+    """Fat over the clavicle, in the axilla, and between the muscle layers of the back."""
     loose = plain(FAT + 5, fine=12)
     yield Part(shape=ellipsoid((-152, -6, 66 * side), (17, 13, 30)), tissue=loose)
     yield Part(shape=tube([(-185, -8, 112 * side), (-235, 5, 122 * side)], [9, 13]), tissue=loose)

@@ -1,4 +1,4 @@
-"""Patients of the phantom cohort, each from an index and a seed."""
+"""The patients of the phantom cohort; each is made from its index and the cohort's seed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from OneShotSegLib.phantom.traits import Traits
 
 DEFAULT_SEED = 2024
 LATTICE_STEP = 4
-"""The deformation is worked out at every so many voxels and is linear between: it bends over 55 mm, not over 10."""
+"""Step, in voxels, of the points at which the deformation is computed; it varies slowly, and is linear in between."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A field of view and what surgery did before it.
+    """A field of view, and the structures that surgery had removed.
 
     Attributes:
         top: Upper end in mm over the foramen magnum.
@@ -75,7 +75,7 @@ class PhantomCase:
         reference: uint8 label map on the CT's grid, values of ``STRUCTURES``.
         traits: The organs' individual traits.
         deformation: The individual shape and pose.
-        reference_point: Position of the standard anatomy's origin before the deformation, in LPS mm, z, y, x.
+        reference_point: Position of the standard anatomy's origin before the deformation, in LPS mm (z, y, x).
     """
 
     name: str
@@ -93,7 +93,7 @@ class PhantomCase:
 
     @property
     def absent(self) -> tuple[Segment, ...]:
-        """The structures that surgery or the field of view took away."""
+        """The structures that surgery removed or that are out of the field of view."""
         return tuple(structure for structure in STRUCTURES if structure not in self.present)
 
     def to_anatomy(self, world: ArrayLike) -> Points:
@@ -110,10 +110,13 @@ def make_patient(index: int, seed: int = DEFAULT_SEED, coarseness: float = 1.0, 
         seed: The cohort.
         coarseness: Factor on the spacing, for quick tests; the field of view stays.
         variation: Strength of deformation and pose: 0 leaves the standard shape, 1 is usual.
+
+    Raises:
+        ValueError: If the index or the variation is negative, or the coarseness not over 0.
     """
     if index < 0 or coarseness <= 0 or variation < 0:
         raise ValueError(f"Index, coarseness, variation must not be negative; got {index}, {coarseness}, {variation}.")
-    # One stream each, so that a change to one part of the phantom leaves the draws of the others as they were.
+    # A random stream for each part of the phantom, so that a change to one leaves the draws of the others as they were.
     streams = [np.random.default_rng(child) for child in np.random.SeedSequence([seed, index]).spawn(5)]
     protocol = PROTOCOLS[index % len(PROTOCOLS)]
     traits = Traits.random(streams[0], protocol.removed)
@@ -144,7 +147,7 @@ def make_cohort(count: int = 12, seed: int = DEFAULT_SEED, coarseness: float = 1
 
 
 def scribbles(case: PhantomCase) -> Volume:
-    """What a clinician would paint in this case: a few strokes a structure and background around them."""
+    """What a clinician would paint in this case: a few strokes per structure, and background strokes around them."""
     strokes = strokes_from_mask(case.reference.array, case.reference.spacing, BACKGROUND.value, case.ct.array > -300)
     return case.reference.with_array(strokes)
 

@@ -1,4 +1,4 @@
-"""Where a patient's voxels lie in the anatomy: size, pose and smooth individual shape."""
+"""The map from a patient to the standard anatomy: size, pose and smooth individual deformation."""
 
 from __future__ import annotations
 

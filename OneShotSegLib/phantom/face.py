@@ -117,22 +117,22 @@ def _tooth(y: float, x: float, place: int, upper: bool, filled: bool) -> Iterato
 
 def chewing_parts(traits: Traits) -> Iterator[Part]:
     """Masseters, pterygoids, tongue, floor of the mouth, submandibular glands; painted before the bone."""
-    meat = muscle(traits.muscle_fat * 0.7)
+    tissue = muscle(traits.muscle_fat * 0.7)
     width = traits.mandible_width
     for side in SIDES:
         masseter = [(2, -58, 60 * width * side), (-28, -48, 57 * width * side), (-50, -42, 54 * width * side)]
-        yield Part(shape=tube(masseter, [6, 7.5, 5], stretch=(1, 1.9, 1)), tissue=meat)
+        yield Part(shape=tube(masseter, [6, 7.5, 5], stretch=(1, 1.9, 1)), tissue=tissue)
         medial = [(2, -46, 20 * side), (-25, -42, 34 * side), (-48, -38, 41 * side)]
-        yield Part(shape=tube(medial, [4, 6.5, 5], stretch=(1, 1.6, 1)), tissue=meat)
-        yield Part(shape=tube([(4, -50, 20 * side), (3, -28, 44 * side)], [8, 5]), tissue=meat)
-        yield Part(shape=tube([(-34, -70, 42 * side), (-24, -92, 36 * side)], 2.6, stretch=(5, 1, 1)), tissue=meat)
-        yield Part(shape=tube([(-64, -80, 12 * side), (-70, -50, 30 * side)], 3.5), tissue=meat)
+        yield Part(shape=tube(medial, [4, 6.5, 5], stretch=(1, 1.6, 1)), tissue=tissue)
+        yield Part(shape=tube([(4, -50, 20 * side), (3, -28, 44 * side)], [8, 5]), tissue=tissue)
+        yield Part(shape=tube([(-34, -70, 42 * side), (-24, -92, 36 * side)], 2.6, stretch=(5, 1, 1)), tissue=tissue)
+        yield Part(shape=tube([(-64, -80, 12 * side), (-70, -50, 30 * side)], 3.5), tissue=tissue)
         yield Part(shape=ellipsoid((-64, -42, 33 * side), (14, 15, 8)), tissue=gland(55, 12))
         yield Part(shape=tube([(-54, -80, 12 * side), (-58, -60, 24 * side)], 4.5), tissue=gland(35, 15))
     yield Part(shape=ellipsoid((-38, -66, 0), (23, 27, 25)), tissue=plain(45, fine=16, coarse=10))
-    yield Part(shape=tube([(-56, -72, 0), (-66, -62, 0)], [14, 8], stretch=(1, 1.4, 1.2)), tissue=meat)
-    yield Part(shape=tube([(-24, -98, -26), (-30, -103, 0), (-24, -98, 26)], 4.5, stretch=(3.2, 1, 1)), tissue=meat)
-    yield Part(shape=tube([(-52, -96, -20), (-52, -100, 0), (-52, -96, 20)], 3.5, stretch=(2.5, 1, 1)), tissue=meat)
+    yield Part(shape=tube([(-56, -72, 0), (-66, -62, 0)], [14, 8], stretch=(1, 1.4, 1.2)), tissue=tissue)
+    yield Part(shape=tube([(-24, -98, -26), (-30, -103, 0), (-24, -98, 26)], 4.5, stretch=(3.2, 1, 1)), tissue=tissue)
+    yield Part(shape=tube([(-52, -96, -20), (-52, -100, 0), (-52, -96, 20)], 3.5, stretch=(2.5, 1, 1)), tissue=tissue)
 
 
 def parotid_shape(traits: Traits, side: int) -> Shape:
@@ -147,7 +147,7 @@ def parotid_shape(traits: Traits, side: int) -> Shape:
 
 
 def parotid_parts(traits: Traits) -> Iterator[Part]:
-    """Both parotids with the retromandibular vein; what surgery removed is scar in fat."""
+    """Both parotids with the retromandibular vein; scar in fat in place of a removed one."""
     hollow = mandible_shape(traits.mandible_width)
     for side, structure in ((-1, RIGHT_PAROTID), (1, LEFT_PAROTID)):
         shape = parotid_shape(traits, side)

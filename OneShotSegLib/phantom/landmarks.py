@@ -1,4 +1,4 @@
-"""Where the standard anatomy has its midline: the frame that the parts are placed in.
+"""Landmarks of the standard anatomy, which the parts are placed by.
 
 Anatomical positions are in mm, written z, y, x: z grows upwards from the foramen magnum, y backwards from the middle of
 the spinal canal there, x to the patient's left.
@@ -39,7 +39,7 @@ def canal_y(z: float) -> float:
 
 
 def canal_pitch(z: float) -> float:
-    """Lean of the canal at a height in degrees, as ``rotation`` takes it."""
+    """Inclination of the canal at a height in degrees, as ``rotation`` takes it."""
     slope = (canal_y(z + 8) - canal_y(z - 8)) / 16
     return float(np.degrees(np.arctan(slope)))
 

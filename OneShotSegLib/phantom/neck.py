@@ -1,4 +1,4 @@
-"""The soft neck: muscles, vessels, airway, larynx with its cartilages, hyoid, thyroid, gullet."""
+"""The neck without its bones: muscles, vessels, airway, larynx with its cartilages, hyoid, thyroid, oesophagus."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from OneShotSegLib.phantom.traits import Traits
 
 
 def neck_muscle_parts(traits: Traits) -> Iterator[Part]:
-    """The layers behind and beside the column, sternomastoids, straps."""
-    meat = muscle(traits.muscle_fat)
-    yield Part(shape=tube(beside_canal(-15, -185, 15, 0), 31.0, stretch=(1, 1, 1.3)), tissue=meat)
+    """The muscles behind and beside the spine, sternomastoids, strap muscles."""
+    tissue = muscle(traits.muscle_fat)
+    yield Part(shape=tube(beside_canal(-15, -185, 15, 0), 31.0, stretch=(1, 1, 1.3)), tissue=tissue)
     for side in SIDES:
         deep = beside_canal(-25, -170, 17, 12 * side)
-        yield Part(shape=tube(deep, 11.5), tissue=meat)
+        yield Part(shape=tube(deep, 11.5), tissue=tissue)
         middle = [(0, 40, 18 * side), *beside_canal(-35, -170, 31, 19 * side)]
-        yield Part(shape=tube(middle, 9.5, stretch=(1, 1, 1.5)), tissue=meat)
+        yield Part(shape=tube(middle, 9.5, stretch=(1, 1, 1.5)), tissue=tissue)
         splenius = [(-4, 22, 50 * side), (-45, 36, 34 * side), (-110, 46, 22 * side), (-160, 60, 14 * side)]
-        yield Part(shape=tube(splenius, [7, 8.5, 8, 6], stretch=(1, 0.9, 1.7)), tissue=meat)
+        yield Part(shape=tube(splenius, [7, 8.5, 8, 6], stretch=(1, 0.9, 1.7)), tissue=tissue)
         levator = [(-22, 6, 38 * side), (-80, 18, 41 * side), (-125, 32, 50 * side), (-165, 50, 66 * side)]
-        yield Part(shape=tube(levator, [6, 9, 10, 10]), tissue=meat)
+        yield Part(shape=tube(levator, [6, 9, 10, 10]), tissue=tissue)
         scalene = [(-45, -4, 27 * side), (-95, 0, 32 * side), (-150, 0, 48 * side)]
-        yield Part(shape=tube(scalene, [5, 9, 11]), tissue=meat)
-        yield Part(shape=tube(beside_canal(-12, -165, -29.5, 8 * side), 4.0, stretch=(1, 1, 1.7)), tissue=meat)
+        yield Part(shape=tube(scalene, [5, 9, 11]), tissue=tissue)
+        yield Part(shape=tube(beside_canal(-12, -165, -29.5, 8 * side), 4.0, stretch=(1, 1, 1.7)), tissue=tissue)
         mastoid = [(-6, 8, 60 * side), (-55, -6, 54 * side), (-105, -32, 38 * side), (-160, -44, 16 * side)]
-        yield Part(shape=tube(mastoid, [7, 8.5, 8.5, 6], stretch=(1, 1.55, 1)), tissue=meat)
+        yield Part(shape=tube(mastoid, [7, 8.5, 8.5, 6], stretch=(1, 1.55, 1)), tissue=tissue)
         strap = [(-76, -58, 9 * side), (-110, -56, 12 * side), (-160, -42, 10 * side)]
-        yield Part(shape=tube(strap, 3.0, stretch=(1, 1, 2.2)), tissue=meat)
+        yield Part(shape=tube(strap, 3.0, stretch=(1, 1, 2.2)), tissue=tissue)
         digastric = [(-8, 0, 50 * side), (-50, -20, 38 * side), (-68, -46, 26 * side)]
-        yield Part(shape=tube(digastric, 4.2), tissue=meat)
+        yield Part(shape=tube(digastric, 4.2), tissue=tissue)
     septum = tube(beside_canal(-22, -170, 38, 0), 1.3, stretch=(1, 10, 1))
     yield Part(shape=septum, tissue=plain(-55, fine=15))
 
@@ -57,7 +57,7 @@ def vessel_parts(traits: Traits) -> Iterator[Part]:
 
 
 def airway_parts(traits: Traits) -> Iterator[Part]:
-    """Pharynx with its muscular wall, mouth gap, soft palate, trachea and gullet."""
+    """Pharynx with its muscular wall, mouth gap, soft palate, trachea and oesophagus."""
     wall = tube([(12, -40, 0), (-20, -40, 0), (-55, -41, 0), (-90, -30, 0)], [11, 11, 11, 8], stretch=(1, 0.9, 1.75))
     yield Part(shape=wall, tissue=plain(52, fine=8))
     yield Part(shape=ellipsoid((2, -41, 0), (15, 8, 14)), tissue=plain(AIR))
@@ -80,7 +80,7 @@ def airway_parts(traits: Traits) -> Iterator[Part]:
 
 
 def hyoid_parts(traits: Traits) -> Iterator[Part]:
-    """The hyoid: a horseshoe above the larynx, which it follows."""
+    """The hyoid: a horseshoe above the larynx, which moves with it."""
     z = -71 + traits.larynx_shift_mm
     horn = [(z + 3, -34, -19), (z, -50, -14), (z - 1, -58, 0), (z, -50, 14), (z + 3, -34, 19)]
     yield Part(

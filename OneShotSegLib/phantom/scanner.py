@@ -21,7 +21,7 @@ class Scan:
 
     Attributes:
         noise_hu: Standard deviation of the noise in soft tissue of the head.
-        grain: Width of the noise grains in voxels in-plane: a soft kernel has wider ones.
+        grain: In-plane correlation of the noise, standard deviation in voxels: a soft kernel has more.
         couch: Whether the couch is in the field of view.
         streak_hu: Strength of the streaks from metal in the teeth.
     """
@@ -89,7 +89,7 @@ def _add_streaks(image: Field, hu: Field, spacing: Vector, strength: float, rng:
 
 
 def _noise(image: Field, heights: Field, scan: Scan, rng: np.random.Generator) -> Field:
-    """Correlated noise, stronger where the shoulders stop the rays."""
+    """Correlated noise, stronger where the shoulders absorb the rays."""
     white = rng.standard_normal(image.shape, dtype=np.float32)
     noise = ndimage.gaussian_filter(white, (0.35, scan.grain, scan.grain), truncate=2.5, mode="wrap")
     noise *= np.float32(scan.noise_hu / max(float(noise.std()), 1e-6))

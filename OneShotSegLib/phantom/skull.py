@@ -31,7 +31,7 @@ _FLOOR_SIDE = (44.0, 42.0, 16.0, 10.0, 10.0, 12.0, -6.0, -40.0)
 def braincase(vault_mm: float = 0.0, floor_mm: float = 0.0) -> Shape:
     """A vault over the steps of the three cranial fossae.
 
-    Without arguments its outer surface; else what is left inside bone of these thicknesses: floors are thinner.
+    Without arguments its outer surface; else the space inside bone of these thicknesses, thinner on the floor.
     """
     vault = inset(ellipsoid((56, -14, 0), (80, 93, 74)), vault_mm)
 
@@ -50,7 +50,7 @@ def braincase(vault_mm: float = 0.0, floor_mm: float = 0.0) -> Shape:
 
 
 def skull_parts(traits: Traits) -> Iterator[Part]:
-    """Braincase, brain and what is in it."""
+    """Braincase, and brain with its ventricles and fissures."""
     yield Part(
         shape=braincase(), tissue=layered(1250 * traits.bone_density, 620 * traits.bone_density, 2.0, inner_fine=80)
     )
@@ -113,8 +113,8 @@ def skull_base_parts(traits: Traits) -> Iterator[Part]:
 
 def head_muscle_parts(traits: Traits) -> Iterator[Part]:
     """Temporal muscles on the vault and the muscles under the occiput; painted before the bone."""
-    meat = muscle(traits.muscle_fat * 0.6)
+    tissue = muscle(traits.muscle_fat * 0.6)
     for side in SIDES:
         temporal = placed(ellipsoid((0, 0, 0), (42, 36, 9)), (36, -38, 67 * side), roll=9.0 * side)
-        yield Part(shape=temporal, tissue=meat)
+        yield Part(shape=temporal, tissue=tissue)
         yield Part(shape=ellipsoid((-12, 34, 17 * side), (18, 17, 15)), tissue=muscle(traits.muscle_fat))

@@ -41,9 +41,9 @@ def _vertebra(name: str, z: float) -> Iterator[Shape]:
         yield placed(ellipsoid((0, 0, 0), (8.5, 5.5, 5.5)), pillar, pitch=-25)
         tip = (2.0, 6.0, 33.0 * side) if thoracic else (-2.0, -9.0, 25.0 * side)
         yield tube([(0, -3, 14 * side), tip], [3.6, 4.0])
-    reach = 48 if name == "C7" else (44 if thoracic else 31)
+    length = 48 if name == "C7" else (44 if thoracic else 31)
     drop = -22 if thoracic else -7
-    yield tube([(-2, 15, 0), (drop, reach, 0)], [3.2, 3.8], stretch=(1.7, 1, 1))
+    yield tube([(-2, 15, 0), (drop, length, 0)], [3.2, 3.8], stretch=(1.7, 1, 1))
 
 
 def _atlas() -> Iterator[Shape]:

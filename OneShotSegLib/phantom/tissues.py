@@ -52,7 +52,7 @@ Tissue = Callable[[Field, Texture], Field]
 
 
 def plain(hu: float, fine: float = 0.0, coarse: float = 0.0) -> Tissue:
-    """One HU with a grain and patches of the given standard deviations in HU."""
+    """One mean HU with fine and coarse texture of the given standard deviations in HU."""
 
     def values(depth: Field, texture: Texture) -> Field:
         return np.float32(hu) + np.float32(fine) * texture.fine + np.float32(coarse) * texture.coarse
@@ -61,12 +61,12 @@ def plain(hu: float, fine: float = 0.0, coarse: float = 0.0) -> Tissue:
 
 
 def step(depth: Field, at_mm: float, width_mm: float = 1.5) -> Field:
-    """0 above a depth, 1 below it, linear over a width that stands for the partial volume."""
+    """0 above a depth, 1 below it, linear over a width that represents the partial volume."""
     return np.clip((depth - np.float32(at_mm)) / np.float32(width_mm) + np.float32(0.5), 0, 1)
 
 
 def layered(outer: float, inner: float, thickness_mm: float, inner_fine: float = 0.0) -> Tissue:
-    """A rind of one HU around a core of another: skin over fat, cortex over marrow."""
+    """An outer layer of one HU around a core of another: skin over fat, cortex over marrow."""
 
     def values(depth: Field, texture: Texture) -> Field:
         core = np.float32(inner) + np.float32(inner_fine) * texture.fine
@@ -85,8 +85,8 @@ def muscle(fatty: float = 0.15) -> Tissue:
 
     def values(depth: Field, texture: Texture) -> Field:
         streak = np.clip(np.float32(4.5 * fatty) - np.abs(texture.coarse + 0.3 * texture.fine) * 5, 0, 1)
-        rind = 1 - step(depth, 0.6, 2.5)
-        return np.float32(MUSCLE) + 3 * texture.fine - np.float32(75) * np.maximum(streak, 0.8 * rind)
+        surface = 1 - step(depth, 0.6, 2.5)
+        return np.float32(MUSCLE) + 3 * texture.fine - np.float32(75) * np.maximum(streak, 0.8 * surface)
 
     return values
 
@@ -97,7 +97,7 @@ def gland(hu: float, fatty: float = 22.0) -> Tissue:
 
 
 def brain() -> Tissue:
-    """Grey rind, white core, and sulci of CSF that reach from the surface inwards."""
+    """Grey matter over white matter, and sulci of CSF from the surface inwards."""
 
     def values(depth: Field, texture: Texture) -> Field:
         white = step(depth + 2.5 * texture.coarse, 5.0, 3.0)
@@ -109,7 +109,7 @@ def brain() -> Tissue:
 
 
 def air_cells(bone_hu: float = 500.0) -> Tissue:
-    """Bone riddled with air, as in the mastoid and the ethmoid."""
+    """Bone with air cells, as in the mastoid and the ethmoid."""
 
     def values(depth: Field, texture: Texture) -> Field:
         cells = np.clip(1.2 * texture.fine + np.float32(0.35), -1, 1)

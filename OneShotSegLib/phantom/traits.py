@@ -1,4 +1,4 @@
-"""What makes one patient's organs differ from another's, beside the deformation of the whole."""
+"""Differences between patients' organs, apart from the deformation of the whole."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Traits:
         thyroid_hu: HU without contrast medium.
         eye_size: Factor on the radii of the globes.
         ossification: Of the laryngeal cartilage, 0 to 1.
-        missing_teeth: Indices of 0..27 of the teeth that are gone.
-        fillings: Indices of the teeth that have metal in them.
+        missing_teeth: Indices, 0 to 27, of missing teeth.
+        fillings: Indices of teeth with metal fillings.
         ventricle_size: Factor on the radii of the ventricles.
         opacified_sinus: Whether the right maxillary sinus is full of fluid.
-        removed: Names of structures that surgery took away.
+        removed: Names of structures that surgery removed.
     """
 
     fat_mm: float = 5.0

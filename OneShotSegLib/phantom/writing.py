@@ -1,4 +1,4 @@
-"""The phantom cohort as files, for the demo and for those who want to look at it."""
+"""The phantom cohort as files, for the demo and for use in Slicer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from OneShotSegLib.phantom.structures import BACKGROUND
 
 @dataclass(frozen=True, kw_only=True)
 class CohortFiles:
-    """Where a written cohort lies.
+    """The files of a written cohort.
 
     Attributes:
         support: CT that the scribbles are painted on.
-        scribbles: Strokes of the support, a Slicer segmentation.
+        scribbles: Scribbles of the support, a Slicer segmentation.
         queries: The other CTs.
         references: Folder of reference segmentations, named like the CTs, the support's included.
     """

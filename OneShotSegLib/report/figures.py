@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from OneShotSegLib.imaging.intensity import AIR_HU, BODY_HU
-from OneShotSegLib.imaging.resampling import present_labels, resample
+from OneShotSegLib.imaging.labels import present_labels
+from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.outlines import UNITS_PER_PIXEL, dots_path, outline_path
 
@@ -78,7 +79,7 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        """The JPEG as an address that holds all of it."""
+        """The JPEG as a data URI."""
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
     @property
@@ -172,13 +173,13 @@ class Scene:
         return tuple(overlay for overlay in found if overlay.path)
 
     def _dots(self, plane: Plane, grid: Volume) -> tuple[Overlay, ...]:
-        points, values, reach = self._scribble_points
+        points, values, tolerance = self._scribble_points
         if not len(points):
             return ()
         axis = AXIS[plane]
         index = grid.to_index(points)
         shape = np.asarray(grid.shape)
-        near = np.abs(points[:, axis] - grid.origin[axis]) <= reach[axis]
+        near = np.abs(points[:, axis] - grid.origin[axis]) <= tolerance[axis]
         others = [k for k in range(3) if k != axis]
         inside = near & np.all((index > -0.5) & (index < shape - 0.5), axis=1, where=np.arange(3) != axis)
         rows, columns = index[inside][:, others].T
@@ -194,8 +195,8 @@ class Scene:
             return np.zeros((0, 3)), np.zeros(0, dtype=np.uint8), np.zeros(3)
         index = np.argwhere(self.scribbles.array > 0)
         values = self.scribbles.array[tuple(index.T)]
-        reach = np.abs(self.scribbles.direction) @ self.scribbles.spacing / 2 + 1e-3
-        return self.scribbles.to_world(index), values, reach
+        tolerance = np.abs(self.scribbles.direction) @ self.scribbles.spacing / 2 + 1e-3
+        return self.scribbles.to_world(index), values, tolerance
 
     @staticmethod
     def _slab_read(volume: Volume, grid: Volume, fill: float) -> NDArray[np.float32]:

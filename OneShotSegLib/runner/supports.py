@@ -62,13 +62,13 @@ def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
 
 
 def fingerprint_of_weights(weights: Weights) -> str:
-    """A short name for weights: equal for those of equal description."""
+    """The fingerprint of weights: equal for those of equal description."""
     stages = (weights.coarse.info, weights.fine.info)
     return fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages))
 
 
 def _plain(content: Any) -> Any:
-    """The same content as JSON gives it back, so that what was written and what is asked for can be compared."""
+    """The content as JSON returns it, so that a study on disk and a request can be compared."""
     if isinstance(content, dict):
         return {key: _plain(value) for key, value in content.items()}
     return [_plain(value) for value in content] if isinstance(content, list | tuple) else content
@@ -79,6 +79,6 @@ def write_supports(paths: StudyPaths, request: PropagationRequest, supports: Seq
     for number, (ct, support) in enumerate(zip(request.supports, supports, strict=True)):
         if not paths.support_scribbles(number).exists():
             write_label_map(support.scribbles, paths.support_scribbles(number))
-        # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
+        # The link is for people who open the folder; where links are not allowed, study.json has the path.
         with contextlib.suppress(OSError):
             paths.support_link(ct, number).symlink_to(ct.resolve())

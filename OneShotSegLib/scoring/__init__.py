@@ -1,1 +1,4 @@
-"""How far a result can be trusted, told without a reference, and which cases to review first."""
+"""Scores of results without a reference, and which cases to correct first.
+
+Imports imaging, networks, method, and the result types of study.
+"""

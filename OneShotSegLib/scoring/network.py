@@ -1,4 +1,4 @@
-"""The label-free measures of a network's result, and its 0-1 score."""
+"""Label-free measures of a segmentation network's result, and its 0-1 score."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ EDGE_VOXELS = 1
 def score_prediction(case: str, result: NetworkPrediction, structures: tuple[Segment, ...]) -> CaseQuality:
     """Measure a network's result without a reference.
 
-    The score is the Dice that the network itself expects: that of its mask with its probabilities. Where it hesitates,
-    or sees two structures in one place, that falls.
+    The score is the Dice that the network's own probabilities let expect of its mask: it is lower where the network is
+    uncertain between classes.
 
     Args:
         case: The case's name.
-        result: What the network made.
+        result: The network's prediction.
         structures: In the order of the network's channels.
     """
     sizes = np.bincount(result.labels.array.ravel(), minlength=256) * float(np.prod(result.labels.spacing)) / 1000
@@ -68,13 +68,13 @@ def _score_structure(
 
 
 def expected_dice(probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """The Dice of a mask that probabilities lead one to expect: 2 sum(p in the mask) / (sum(p) + size of the mask)."""
+    """The Dice of a mask to expect from its probabilities: 2 sum(p in the mask) / (sum(p) + size of the mask), 0-1."""
     total = float(probability.sum()) + int(mask.sum())
     return 2 * float(probability[mask].sum()) / total if total else 0.0
 
 
 def _touches_edge(result: NetworkPrediction, value: int) -> bool:
-    """Whether a structure reaches the first or last slice of the scan: there is more of it outside."""
+    """Whether a structure extends to the first or last slice of the scan: there may be more of it outside."""
     box = label_boxes(result.labels.array).get(value)
     if box is None:
         return False

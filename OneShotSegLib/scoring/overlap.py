@@ -1,4 +1,4 @@
-"""How far masks overlap, and how thick they are."""
+"""Overlap of masks, and the overlap that a small border error leaves."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
 
 
 def core_dice(mask: NDArray[np.bool_], spacing: Vector) -> float:
-    """Dice of a mask (D, H, W) with itself less a border of 3 mm: what a small error at the border costs it, 0-1."""
+    """Dice of a mask (D, H, W) with its core, the mask less a border of 3 mm, 0-1; low for thin or ragged masks."""
     box = bounding_box(mask)
     if box is None:
         return 0.0
-    # With one voxel more all round, the nearest voxel outside the mask is there to be found.
+    # One voxel more all round, so that distances to the nearest voxel outside the mask are right.
     near = mask[grown(box, 1, mask.shape)]
     core = int((distance_transform_edt(near, sampling=spacing) > BORDER_MM).sum())
     return 2 * core / (core + int(mask.sum())) if core else 0.0

@@ -1,8 +1,8 @@
-"""Paired organs tell on each other: the left and the right one of a patient are of the same tissue.
+"""Comparison of paired organs: the left and the right one of a patient are of the same tissue.
 
-From patient to patient the tissue of one organ varies far more than between its two sides, so that no comparison with
-the support shows that surgery took one away: the fat and scar in its place look like somebody else's organ. Compared
-with the other side they do not.
+The tissue of an organ varies far more between patients than between a patient's two sides. So a comparison with the
+support does not show that surgery removed one side, as the fat and scar in its place resemble the organ of some other
+patient; a comparison with the other side does.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SIDES = {"left": "left", "l": "left", "lt": "left", "right": "right", "r": "righ
 
 @dataclass(frozen=True, kw_only=True)
 class UnlikeSides:
-    """A pair whose sides are of other tissue than each other.
+    """Paired organs of a patient whose tissues differ.
 
     Attributes:
-        suspect: The side that is less like the support's.
-        other: The other one.
-        difference_hu: By how much their medians differ.
+        suspect: The side that differs more from the support's.
+        other: The other side.
+        difference_hu: Difference of their median HU.
         is_missing: Whether fat or scar lies in the suspect's place: it is nearer to fat than the other side.
     """
 
@@ -42,7 +42,7 @@ class UnlikeSides:
 
 
 def paired_organs(segments: Sequence[Segment]) -> Iterator[tuple[Segment, Segment]]:
-    """The pairs whose names differ in the side alone, left one first: Parotid_L and Parotid_R, LeftEye and RightEye."""
+    """Pairs whose names differ in the side alone, left first: Parotid_L and Parotid_R, LeftEye and RightEye."""
     sides: dict[tuple[str, ...], dict[str, Segment]] = {}
     for segment in segments:
         words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", segment.name)]
@@ -58,7 +58,7 @@ def paired_organs(segments: Sequence[Segment]) -> Iterator[tuple[Segment, Segmen
 def unlike_sides(
     segments: Sequence[Segment], query: tuple[Volume, Volume], support: tuple[Volume, Volume]
 ) -> list[UnlikeSides]:
-    """Pairs of soft-tissue organs that differ more than the two sides of a patient do.
+    """Pairs of soft-tissue organs that differ more than the two sides of a patient usually do.
 
     Args:
         segments: The structures to compare.
@@ -69,7 +69,7 @@ def unlike_sides(
     for pair in paired_organs(segments):
         tissue = [tissue_hu(*query, segment.value) for segment in pair]
         difference = abs(tissue[0] - tissue[1])
-        if not difference > MOST_BETWEEN_SIDES_HU:  # nor where it is not to be told (NaN)
+        if not difference > MOST_BETWEEN_SIDES_HU:  # nor where the tissue is unknown (NaN)
             continue
         wanted = [tissue_hu(*support, segment.value) for segment in pair]
         if abs(wanted[0] - wanted[1]) <= MOST_BETWEEN_SIDES_HU:
@@ -90,8 +90,8 @@ def unlike_sides(
 def tissue_hu(labels: Volume, ct: Volume, value: int) -> float:
     """Median HU of the soft tissue within a mask; NaN where there is hardly any, as in lungs and bones."""
     index = np.rint(ct.to_index(labels.to_world(np.argwhere(labels.array == value)))).astype(np.int64)
-    seen = np.all((index >= 0) & (index < ct.shape), axis=1)
-    hu = ct.array[tuple(index[seen].T)]
+    inside = np.all((index >= 0) & (index < ct.shape), axis=1)
+    hu = ct.array[tuple(index[inside].T)]
     low, high = SOFT_TISSUE_HU
     soft = hu[(hu > low) & (hu < high)]
     return float(np.median(soft)) if len(soft) >= max(LEAST_VOXELS, len(hu) / 2) else float("nan")

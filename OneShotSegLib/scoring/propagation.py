@@ -1,4 +1,4 @@
-"""The label-free measures of a result, and the 0-1 score that predicts its Dice."""
+"""Label-free measures of a propagated result, and the 0-1 score that predicts its Dice."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ SCORE_EXPONENTS = {"agreement": 0.75, "core_dice": 0.75, "cycle": 0.5, "volume":
 
 
 def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQuality:
-    """Measure a result without a reference.
+    """Score a candidate without a reference.
 
     Args:
         case: The case's name.
-        candidate: What the support makes of the query.
+        candidate: A support's result for the query.
         weights: Both networks, for the way back from query to support.
     """
     cycle = cycle_distances(candidate, weights)
@@ -51,7 +51,7 @@ def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQu
 
 
 def _unlike_sides(scored: Sequence[StructureQuality], candidate: Candidate) -> list[UnlikeSides]:
-    """Pairs that are wholly in view and yet of unlike tissue."""
+    """Pairs that are wholly in view and whose tissues differ."""
     support = candidate.support
     found = {structure.value for structure in scored if structure.state == "found"}
     segments = [segment for segment in support.structures.foreground if segment.value in found]
@@ -60,10 +60,10 @@ def _unlike_sides(scored: Sequence[StructureQuality], candidate: Candidate) -> l
 
 
 def cycle_distances(candidate: Candidate, weights: Weights) -> dict[int, float]:
-    """Cycle consistency: from where the scribbles arrived back to the support, by passes of both networks.
+    """Cycle consistency: propagates the scribbles from where they arrived back to the support.
 
     Returns:
-        Median distance, mm, between where a scribble was painted and where it comes back to, for each label.
+        Median distance, mm, between where a scribble was painted and where it returns to, for each label.
     """
     support = candidate.support
     points = support.scribbles.points.select(support.described)
@@ -85,10 +85,10 @@ def agreement(candidate: Candidate, value: int) -> float:
     The overlap is counted at the voxels of the support's own mask, so that no map has to be inverted.
     """
     own, mask = candidate.support.expansion.labels, candidate.refined
-    there = own.to_world(np.argwhere(own.array == value))
+    positions = own.to_world(np.argwhere(own.array == value))
     if candidate.displacement is not None:
-        there = candidate.displacement.within_support(there)
-    index = np.rint(mask.to_index(candidate.propagation.affine(there))).astype(np.int64)
+        positions = candidate.displacement.within_support(positions)
+    index = np.rint(mask.to_index(candidate.propagation.affine(positions))).astype(np.int64)
     inside = np.all((index >= 0) & (index < mask.shape), axis=1)
     shared = int((mask.array[tuple(index[inside].T)] == value).sum())
     # Both volumes in the query, in voxels of the support's own mask.
@@ -124,7 +124,12 @@ def _score_structure(segment: Segment, candidate: Candidate, cycle: dict[int, fl
 
 
 def state_of(in_view: float, volume_ratio: float) -> State:
-    """A sliver at the edge of the scan is no structure: absent is what is out of view or nearly without volume."""
+    """A structure's state: "absent" if it is out of view or nearly without volume, "partial" if part of it is in view.
+
+    Args:
+        in_view: Share of its scribbles in view.
+        volume_ratio: Its volume over the expected one.
+    """
     if in_view < ABSENT_BELOW_IN_VIEW or volume_ratio < ABSENT_BELOW_VOLUME:
         return "absent"
     return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
@@ -135,7 +140,7 @@ def _absent(structure: StructureQuality) -> StructureQuality:
 
 
 def structure_score(quality: StructureQuality) -> float:
-    """The score of a structure that is there, 0-1: the product of its measures, each brought to 0-1 and weighted.
+    """The score of a structure that is present, 0-1: the product of its measures, each mapped to 0-1 and weighted.
 
     On cases that go well, agreement and core_dice rank the results; the other measures hardly vary among them and are
     there to pull the score down where something went wrong.
@@ -151,7 +156,7 @@ def structure_score(quality: StructureQuality) -> float:
 
 
 def warnings_of(structures: Sequence[StructureQuality], sides: Sequence[UnlikeSides] = ()) -> list[str]:
-    """What a reviewer should know of structures that are cut, absent or unlike their other side, one sentence each."""
+    """One sentence for each structure that is cut, absent or unlike its other side, for the reviewer."""
     missing = {pair.suspect.value: pair for pair in sides if pair.is_missing}
     sentences = []
     for structure in structures:

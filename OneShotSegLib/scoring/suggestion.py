@@ -1,8 +1,8 @@
-"""Which cases a reviewer should correct first: those that are doubtful and unlike what she has corrected already.
+"""Suggestion of the cases to correct first: doubtful ones that differ from those corrected already.
 
-Of two cases that fail in the same way, one correction teaches what there is to learn. So cases are taken one by one,
-each time the one with the greatest product of doubt (1 - score) and distance to what is reviewed or taken already.
-Cases are compared by what their results look like: the measures of each structure that need no reference.
+Of two cases that fail in the same way, correcting one is enough. So cases are chosen one by one, each time the one with
+the greatest product of doubt (1 - score) and distance to the cases that are reviewed or chosen already. Cases are
+compared by the label-free measures of each structure.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality
 from OneShotSegLib.study.results import study_results
 
-HIGHEST_Z = 4.0
-"""One measure that is far out does not outvote all others."""
+MAX_Z = 4.0
+"""Z-scores are clipped here, so that one extreme measure does not outweigh all others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Suggestion:
         case: The case's name.
         worth: Doubt times novelty, 0-1.
         doubt: 1 - its score.
-        novelty: How unlike the reviewed cases and the suggestions before it, 0-1; 0.5 for a usual distance.
+        novelty: Distance to the reviewed cases and the suggestions before it, mapped to 0-1; 0.5 for a usual one.
         structure: Name of the structure to look at first, '' if there is none.
     """
 
@@ -44,7 +44,7 @@ class Suggestion:
 
 
 def suggest(study: Path, count: int = 5) -> list[Suggestion]:
-    """The cases of a study whose correction would teach most, the first one most; fewer if no more wait for review.
+    """The cases of a study whose correction helps the batch most, best first; fewer if fewer wait for review.
 
     Raises:
         InputError: If the folder is no study, or the count is not positive.
@@ -61,27 +61,27 @@ def suggest(study: Path, count: int = 5) -> list[Suggestion]:
 def choose(
     qualities: Sequence[CaseQuality], waiting: Sequence[int], known: Sequence[int], count: int
 ) -> list[Suggestion]:
-    """Choose among the cases that wait, by their places in the list of all; see `suggest`.
+    """Choose among the cases that wait for review; see `suggest`.
 
     Args:
         qualities: The measures of all cases.
-        waiting: Places of those that wait for review.
-        known: Places of those that a reviewer accepted or corrected.
+        waiting: Indices of those that wait for review.
+        known: Indices of those that a reviewer accepted or corrected.
         count: How many to choose at most.
     """
     distances = _distances(qualities)
-    usual = _usual(distances)
-    left, met, chosen = list(waiting), list(known), list[Suggestion]()
+    usual = _median_distance(distances)
+    left, covered, chosen = list(waiting), list(known), list[Suggestion]()
     while left and len(chosen) < count:
-        offers = [_offer(qualities[place], distances[place, met], usual) for place in left]
-        best = max(range(len(left)), key=lambda k: (offers[k].worth, -k))
-        chosen.append(offers[best])
-        met.append(left.pop(best))
+        options = [_suggestion(qualities[index], distances[index, covered], usual) for index in left]
+        best = max(range(len(left)), key=lambda k: (options[k].worth, -k))
+        chosen.append(options[best])
+        covered.append(left.pop(best))
     return chosen
 
 
-def _offer(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -> Suggestion:
-    """What a case is worth at these distances to the cases that are known."""
+def _suggestion(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -> Suggestion:
+    """A case with its worth, given its distances to the cases that are reviewed or chosen."""
     nearest = float(distances.min()) if distances.size else math.inf
     novelty = 1.0 if math.isinf(nearest) else nearest / (nearest + usual) if usual > 0 else 0.5
     doubt = 1.0 - quality.score
@@ -95,14 +95,14 @@ def _offer(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -
     )
 
 
-def _usual(distances: NDArray[np.float64]) -> float:
-    """The median distance of two cases."""
+def _median_distance(distances: NDArray[np.float64]) -> float:
+    """The median distance between two cases; 0 for a single one."""
     above = distances[np.triu_indices(len(distances), 1)]
     return float(np.median(above)) if above.size else 0.0
 
 
 def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
-    """Distance of each two cases, shape (N, N): root mean square over measures in units of their spread."""
+    """Distances between all cases, shape (N, N): root mean square over the measures in units of their spread."""
     if not qualities:
         return np.zeros((0, 0))
     values = sorted({structure.value for quality in qualities for structure in quality.structures})
@@ -111,18 +111,19 @@ def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
     spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
     spread = np.where(spread > 0, spread, table.std(axis=0))
     scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
-    scaled = np.clip(scaled, -HIGHEST_Z, HIGHEST_Z)
+    scaled = np.clip(scaled, -MAX_Z, MAX_Z)
     squares = ((scaled[:, None] - scaled[None]) ** 2).mean(axis=2) if scaled.shape[1] else np.zeros((len(scaled),) * 2)
     return np.sqrt(squares)
 
 
 def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:
+    """The measures of a case's structures of these label values, in one list."""
     by_value = {structure.value: structure for structure in quality.structures}
-    return [number for value in values for number in _of_structure(by_value.get(value))]
+    return [number for value in values for number in _structure_features(by_value.get(value))]
 
 
-def _of_structure(structure: StructureQuality | None) -> tuple[float, ...]:
-    """Its measures as numbers of similar spread; an absent structure is one of no size and no certainty."""
+def _structure_features(structure: StructureQuality | None) -> tuple[float, ...]:
+    """A structure's measures as numbers of similar spread; all 0 for an absent one."""
     if structure is None or structure.state == "absent":
         return (0.0,) * 9
     return (

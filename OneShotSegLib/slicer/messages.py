@@ -1,4 +1,4 @@
-"""The panel's one line of words to the user, and its log."""
+"""The panel's one line of text for the user, and its log."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ MAX_LOG_LINES = 5000
 STYLES = {
     "error": "background-color: #fbe3e4; color: #7a0012; padding: 5px; border-radius: 3px;",
     "warning": "background-color: #fff3d6; color: #5c4300; padding: 5px; border-radius: 3px;",
-    "good": "background-color: #e2f3e5; color: #0d4a1c; padding: 5px; border-radius: 3px;",
+    "success": "background-color: #e2f3e5; color: #0d4a1c; padding: 5px; border-radius: 3px;",
     "plain": "padding: 5px;",
 }
 
 
 class Messages:
-    """Says one thing at a time, in place: no dialog takes the work away.
+    """Shows one sentence at a time, in place: no dialog interrupts the work.
 
     Args:
         label: QLabel for the sentence.
@@ -26,32 +26,36 @@ class Messages:
         self._label = label
         self._log = log
         self._log.setMaximumBlockCount(MAX_LOG_LINES)
-        self.say("")
+        self.clear()
 
     @property
     def text(self) -> str:
         """The sentence shown."""
         return str(self._label.text)
 
-    def say(self, text: str, tone: str = "plain") -> None:
+    def show(self, text: str, style: str = "plain") -> None:
         """Show a sentence; '' hides the line."""
         self._label.text = text
-        self._label.setStyleSheet(STYLES[tone])
+        self._label.setStyleSheet(STYLES[style])
         self._label.setVisible(bool(text))
 
-    def praise(self, text: str) -> None:
-        """Say that something is done."""
-        self.say(text, "good")
+    def clear(self) -> None:
+        """Show nothing."""
+        self.show("")
 
-    def warn(self, text: str) -> None:
-        """Say that something deserves a look."""
-        self.say(text, "warning")
+    def success(self, text: str) -> None:
+        """Show that something is done."""
+        self.show(text, "success")
 
-    def complain(self, text: str) -> None:
-        """Say what went wrong, here and in the application's log."""
+    def warning(self, text: str) -> None:
+        """Show that something needs attention."""
+        self.show(text, "warning")
+
+    def error(self, text: str) -> None:
+        """Show what went wrong, here and in the application's log."""
         logging.warning("OneShotSeg: %s", text)
         self.log(text)
-        self.say(text, "error")
+        self.show(text, "error")
 
     def log(self, line: str) -> None:
         """Add a line to the log."""

@@ -11,8 +11,8 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
 from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
@@ -21,7 +21,6 @@ from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.runs import RunController, RunState
 from OneShotSegLib.slicer.jobs.worker import JobOutcome
 from OneShotSegLib.slicer.messages import Messages
-from OneShotSegLib.slicer.mrml.segment_editor import SegmentEditor
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
@@ -29,7 +28,8 @@ from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
 from OneShotSegLib.slicer.sections.train_section import TrainSection
-from OneShotSegLib.slicer.weights import WeightsChoice, trained_weights
+from OneShotSegLib.slicer.sections.weights import WeightsChoice, trained_weights
+from OneShotSegLib.slicer.segment_editor import SegmentEditor
 
 TICK_MS = 50
 YIELD_SECONDS = 0.003
@@ -77,8 +77,8 @@ class Panel:
         self.propagate = PropagateSection(self.context, self.support, self.batch)
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
-        self.review.tell_again(self.propagate.propagate_again)
-        self.batch.tell_import(self._import_weights)
+        self.review.connect_further_support(self.propagate.propagate_from)
+        self.batch.connect_import(self._import_weights)
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self.tick)
@@ -112,50 +112,50 @@ class Panel:
         try:
             self.review.open(study)
         except InputError as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
 
     def enter(self) -> None:
         """The panel is shown."""
-        self.review.listen_to_keys(True)
+        self.review.enable_keys(True)
         if self._devices is None and not self._devices_text:
             self._probe_devices()
         self.update()
 
     def leave(self) -> None:
         """Another module is shown."""
-        self.review.listen_to_keys(False)
+        self.review.enable_keys(False)
 
     def close_scene(self) -> None:
-        """The scene goes away: save corrections, stop what runs, say so."""
+        """The scene is closed: save corrections, stop what runs, show a message."""
         folder = self._shown_study
         self._save()
         if self.controller.busy:
             self.controller.stop_now()
             self.on_state(RunState.IDLE)
             text = _("The scene was closed and the run stopped; the cases done so far are kept in {folder}.")
-            self.context.messages.warn(text.format(folder=folder))
+            self.context.messages.warning(text.format(folder=folder))
         self.set_parameters(None)
 
     def close(self) -> None:
-        """The application or the module goes away: save corrections, end the child's process tree."""
+        """The application or the module is closed: save corrections, end the child's process tree."""
         self._timer.stop()
         self._save()
         self.controller.stop_now()
         if self._devices is not None:
             self._devices.kill()
-        self.review.drop_keys()
+        self.review.remove_keys()
 
     def _save(self) -> None:
         try:
             self.review.close()
         except InputError as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
 
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         if self.controller.busy or self.context.background.busy or self._devices is not None:
-            # Slicer's main thread keeps Python's lock while it waits for events: let the other threads have it.
+            # Slicer's main thread holds Python's lock while it waits for events: give it to the other threads.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
         self.review.poll()
@@ -163,7 +163,7 @@ class Panel:
         if self._stale:
             self._stale = False
             self.update()
-        self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
+        self.longest_tick = max(self.longest_tick, time.perf_counter() - started)
 
     def _probe_devices(self) -> None:
         self._devices = ChildProcess(probe_command(python_executable()), child_environment())
@@ -182,10 +182,10 @@ class Panel:
         try:
             self.propagate.import_weights(coarse, fine)
         except InputError as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
 
     def on_state(self, state: RunState) -> None:
-        """A run began, moved on or ended."""
+        """A run started, moved on or ended."""
         self.propagate.show_state(state)
         self.train.show_state(state)
         if state is RunState.PREPARING:
@@ -199,16 +199,16 @@ class Panel:
 
     def on_case(self, case: str) -> None:
         """A case has results."""
-        again, study = self.propagate.round, self.context.study
-        if again is None:
+        support, study = self.propagate.further_support, self.context.study
+        if support is None:
             if study is not None:
                 self.propagate.mark_nodes(study)
             self._guard(lambda: self.review.case_done(case))
             return
         self.context.background.run(
-            lambda: again.adopt(case),
+            lambda: support.adopt(case),
             lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
-            lambda error: self.context.messages.complain(str(error)),
+            lambda error: self.context.messages.error(str(error)),
         )
 
     def on_log(self, line: str) -> None:
@@ -216,18 +216,18 @@ class Panel:
         self.context.messages.log(line)
 
     def on_end(self, outcome: JobOutcome) -> None:
-        """A run ended: one sentence, and the table as it is now."""
+        """A run ended: show one sentence, and the table as it is now."""
         if outcome.succeeded:
-            self.context.messages.praise(self._praise())
+            self.context.messages.success(self._success_text())
             if self.controller.plan is not None:
                 self.controller.plan.on_success()
         elif outcome.cancelled:
-            self.context.messages.warn(outcome.message)
+            self.context.messages.warning(outcome.message)
         else:
-            self.context.messages.complain(outcome.message)
+            self.context.messages.error(outcome.message)
         self._after_run()
 
-    def _praise(self) -> str:
+    def _success_text(self) -> str:
         plan = self.controller.plan
         if plan is None or not plan.makes_cases:
             return _("{title}: done.").format(title=plan.title if plan else "")
@@ -250,7 +250,7 @@ class Panel:
         try:
             action()
         except InputError as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
 
 
 def _terminologies() -> Any:

@@ -31,7 +31,7 @@ class OneShotSegParameterNode:
     """The panel's parameters.
 
     Attributes:
-        support_volume: The CT that is scribbled on.
+        support_volume: The CT with the scribbles.
         scribbles: The strokes.
         batch_source: Where the queries come from.
         batch_volumes: The queries, if they come from the scene.

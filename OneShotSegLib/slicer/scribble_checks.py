@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import BODY_HU, check_ct
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.segmentations import Overlap
+from OneShotSegLib.slicer.mrml.segmentations import Overlap, Snapshot
+from OneShotSegLib.slicer.mrml.volumes import volume_from_node
 
 FEW_VOXELS = 10
 OUTSIDE_SHARE = 0.2
@@ -24,7 +24,7 @@ COARSE_STEP = 4
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to say of the scribbles.
+    """One thing that is missing or wrong in the scribbles.
 
     Attributes:
         severity: "error" forbids propagating, "warning" does not.
@@ -40,8 +40,32 @@ class Finding:
         return self.severity == "error"
 
 
+def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
+    """What is missing before the scribbles of these nodes can be propagated."""
+    return check_content(*support_content(ct, node))
+
+
+def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
+    """The same for what `support_content` returned; meant for a background thread."""
+    scribbles, overlaps = snapshot.merged_with_overlaps(volume)
+    return check_scribbles(scribbles, volume, overlaps)
+
+
+def support_content(ct: Any, node: Any) -> tuple[Volume, Snapshot]:
+    """The support's voxels (shared with its node) and a copy of the strokes.
+
+    Raises:
+        InputError: If one of the two is missing or cannot be used.
+    """
+    if ct is None:
+        raise InputError(_("Choose the CT of the support first."))
+    if node is None:
+        raise InputError(_("Choose the scribbles of the support, or make new ones, first."))
+    return volume_from_node(ct, copy=False), Snapshot.of(node)
+
+
 def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ...] = ()) -> tuple[Finding, ...]:
-    """Say what is missing or wrong; nothing if all is well.
+    """What is missing or wrong; nothing if all is well.
 
     Args:
         scribbles: The strokes on the CT's grid.
@@ -121,9 +145,9 @@ def _overlap(pair: Overlap) -> Finding:
 def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: Volume) -> Iterator[Finding]:
     outside = air_around(ct.array)
     coarse = tuple(np.minimum(at // COARSE_STEP, np.array(outside.shape) - 1).T)
-    astray = outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)
+    in_air = outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)
     for segment in structures:
-        own = astray[values == segment.value]
+        own = in_air[values == segment.value]
         share = float(own.mean()) if len(own) else 0.0
         if share > OUTSIDE_SHARE:
             text = _("{name}: {percent} % of its strokes lie in the air outside the body.")
@@ -132,6 +156,9 @@ def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: V
 
 def air_around(hu: NDArray) -> NDArray[np.bool_]:
     """The air that reaches the volume's sides, on every fourth voxel: airways and lungs do not count."""
+    # Only now: Slicer's own process must not import SciPy at start-up.
+    from scipy import ndimage
+
     air = hu[::COARSE_STEP, ::COARSE_STEP, ::COARSE_STEP] < BODY_HU
     parts, _count = ndimage.label(air)
     sides = [parts[:, 0], parts[:, -1], parts[:, :, 0], parts[:, :, -1]]

@@ -11,21 +11,22 @@ import slicer
 
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.slicer.jobs.inputs import export_volume
-from OneShotSegLib.slicer.mrml.scribble_segments import check_support, new_scribbles
+from OneShotSegLib.slicer.mrml.scribble_segments import new_scribbles
 from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node, label_map_from_node, segments_of
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node, volume_from_node
 from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.slicer.sample_data import load_cohort
+from OneShotSegLib.slicer.scribble_checks import check_support
+from OneShotSegLib.slicer.sections.scene_inputs import export_volume
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 
 
-def expect(condition: bool, what: str) -> None:
-    """Fail with a sentence."""
+def expect(condition: bool, message: str) -> None:
+    """Fail with a message."""
     if not condition:
-        raise AssertionError(what)
+        raise AssertionError(message)
 
 
 def oblique_volume() -> Volume:
@@ -68,12 +69,12 @@ def label_values_names_and_colors_are_kept() -> None:
 
 
 def new_scribbles_have_a_background_segment() -> None:
-    """And the check says that nothing is painted yet."""
+    """And the check finds that nothing is painted yet."""
     ct = add_volume_node(oblique_volume(), "ct")
     node = new_scribbles(ct, ["Mandible"], StructureCatalog())
     expect([s.GetName() for _id, s in segments_of(node)] == [BACKGROUND_NAME, "Mandible"], "segments differ")
     texts = [finding.text for finding in check_support(ct, node)]
-    expect(any("background stroke" in text for text in texts), f"no word of the background in {texts}")
+    expect(any("background stroke" in text for text in texts), f"the background is not named in {texts}")
 
 
 def the_phantoms_are_ready_to_be_propagated() -> None:
@@ -100,7 +101,7 @@ def decisions_are_on_disk_at_once() -> None:
         expect(ReviewSession(study).row("doubtful").state == "accepted", "the decision was lost")
 
 
-def the_panel_opens_and_says_what_is_missing() -> None:
+def the_panel_opens_and_shows_what_is_missing() -> None:
     """The widget of the running application, if it has one."""
     widget: Any = getattr(slicer.modules, "OneShotSegWidget", None)
     if widget is None or widget.panel is None:
@@ -108,7 +109,7 @@ def the_panel_opens_and_says_what_is_missing() -> None:
     widget.initializeParameterNode()
     widget.panel.context.parameters.study_folder = ""
     widget.ui.propagateButton.click()
-    expect(bool(widget.panel.context.messages.text), "no sentence about the missing study folder")
+    expect(bool(widget.panel.context.messages.text), "no message about the missing study folder")
 
 
 ALL = (
@@ -117,5 +118,5 @@ ALL = (
     new_scribbles_have_a_background_segment,
     the_phantoms_are_ready_to_be_propagated,
     decisions_are_on_disk_at_once,
-    the_panel_opens_and_says_what_is_missing,
+    the_panel_opens_and_shows_what_is_missing,
 )

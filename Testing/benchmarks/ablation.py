@@ -1,10 +1,10 @@
 """What each step and setting of the default method is worth: one change at a time, as a Markdown table.
 
     python Testing/benchmarks/ablation.py --cohort COHORT --support pt_4 [--split train] [--cases 6]
-    python Testing/benchmarks/ablation.py --cohort COHORT --rows "no reach" "no alignment"
+    python Testing/benchmarks/ablation.py --cohort COHORT --rows "extent not limited" "no alignment"
 
 Every row is the default with one setting changed; a new one is a line in ``ROWS``. The scribbles' distance (0 inside
-their structure) and the share inside are those where they land, before denoising; the share kept is what denoising
+their structure) and the share inside are those where they arrive, before denoising; the share kept is what denoising
 leaves. All figures are means over the cases of a structure, then over the structures. A row that finds no mask in a
 case has Dice 0 there. Settings are to be chosen on train cases.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from cohort import cases_of, read_ct, read_reference, read_scribbles
-from figures import Row, judged, landing_figures, mask_figures, structure_means, write_rows
+from figures import Row, arrival_figures, evaluated_values, mask_figures, structure_means, write_rows
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.volume import Volume
@@ -43,23 +43,23 @@ def change(step: str, **settings: Any) -> Method:
 
 ROWS: Mapping[str, Method] = {
     "default": DEFAULT,
-    "long structures not followed": change("following", enabled=False),
+    "tubular structures not tracked": change("tracking", enabled=False),
     "alignment searches 16 and 8 mm": change("alignment", radii_mm=(16.0, 8.0)),
     "alignment to whole voxels": change("alignment", between_voxels=False),
     "starts near the volume's centre": change("propagation", starts_over_body=False),
     "mean over the starts": change("propagation", reduce="mean"),
-    "one coarse jump": change("propagation", coarse_passes=1),
-    "a fine jump": change("propagation", fine_passes=1),
+    "one coarse pass": change("propagation", coarse_passes=1),
+    "a fine pass": change("propagation", fine_passes=1),
     "no affine fit": change("propagation", fit=False),
     "no alignment": change("alignment", enabled=False),
-    "no alignment, a fine jump": replace(
+    "no alignment, a fine pass": replace(
         change("alignment", enabled=False), propagation=replace(DEFAULT.propagation, fine_passes=1)
     ),
     "denoising at 0": change("denoising", threshold=0.0),
     "denoising at 0.1": change("denoising", threshold=0.1),
-    "no reach": change("expansion", reach=False),
+    "extent not limited": change("expansion", limit_extent=False),
     "air is no background": change("expansion", air_is_background=False),
-    "neither reach nor air": change("expansion", reach=False, air_is_background=False),
+    "neither extent nor air": change("expansion", limit_extent=False, air_is_background=False),
     "no spatial cost": change("expansion", spatial_weight=0.0),
     "image not smoothed": change("expansion", smooth_mm=0.0),
     "image smoothed by 2 mm": change("expansion", smooth_mm=2.0),
@@ -99,17 +99,17 @@ def measure(
     case: str, query: PreparedCT, reference: Volume, support: Support, weights: Weights, method: Method
 ) -> Iterator[Row]:
     """One row's figures of each structure of a case."""
-    values = judged(reference, support.structures.values)
+    values = evaluated_values(reference, support.structures.values)
     try:
         result = segment_query(support, query.ct, weights, method, prepared=query)
     except InputError:
-        # Denoising can leave nothing to grow from: the user gets no mask, and that is what the row has to say.
+        # Denoising can leave nothing to grow from: the user gets no mask, and the row counts that as a Dice of 0.
         yield from (Row(case=case, value=value, figures={"share kept": 0.0, "Dice": 0.0}) for value in values)
         return
     mask = result.pseudo_mask().array
     last = next(reversed(result.propagation.after))
     for value in values:
-        figures = landing_figures(support, result, reference, value) | mask_figures(mask, reference, value)
+        figures = arrival_figures(support, result, reference, value) | mask_figures(mask, reference, value)
         figures["mm outside"] = figures[f"mm outside after {last}"]
         yield Row(case=case, value=value, figures={column: figures[column] for column in COLUMNS})
 
@@ -119,9 +119,9 @@ def print_changes(found: Mapping[str, list[Row]]) -> None:
     print(f"| | {' | '.join(COLUMNS)} | difference |\n| --- |" + " ---: |" * (len(COLUMNS) + 1))
     means = {name: [_mean(rows, column) for column in COLUMNS] for name, rows in found.items()}
     default = next(iter(means.values()))[-1]
-    for name, (distance, inside, kept, reached) in means.items():
-        difference = f"{reached - default:+.3f}" if name != "default" else ""
-        print(f"| {name} | {distance:.1f} | {inside:.2f} | {kept:.2f} | {reached:.3f} | {difference} |")
+    for name, (distance, inside, kept, dice) in means.items():
+        difference = f"{dice - default:+.3f}" if name != "default" else ""
+        print(f"| {name} | {distance:.1f} | {inside:.2f} | {kept:.2f} | {dice:.3f} | {difference} |")
 
 
 def _mean(rows: list[Row], column: str) -> float:

@@ -4,9 +4,9 @@
 
     python Testing/benchmarks/accuracy.py --cohort ../shared/cohort --support pt_4 pt_2 pt_20 --method default
 
-With several supports, a table for each and one for their vote. For each method: distance of the propagated scribbles
-to their structure after each stage, share of them inside it, Dice after expansion, Dice and HD95 of the pseudo mask,
-seconds a case; and how well the label-free score predicts Dice.
+With several supports, a table for each and one for their label fusion. For each method: distance of the propagated
+scribbles to their structure after each stage, share of them inside it, Dice after expansion, Dice and HD95 of the
+pseudo mask, seconds per case; and how well the label-free score predicts Dice.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
-from figures import Row, judged, landing_figures, mask_figures, print_table, write_rows
+from figures import Row, arrival_figures, evaluated_values, mask_figures, print_table, write_rows
 from scipy.stats import spearmanr
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate
-from OneShotSegLib.geodesic.kernels import settle
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import METHODS, Method
 from OneShotSegLib.method.structures import common_structures
@@ -46,12 +45,12 @@ def main() -> None:
         candidates: dict[str, list[ScoredCandidate]] = {case: [] for case in names}
         for support in options.support:
             rows = list(_measure(METHODS[name], support, weights, options, candidates))
-            _tell(f"{support}, {name}", rows, options)
+            _print_figures(f"{support}, {name}", rows, options)
         if len(options.support) > 1:
-            _tell(f"vote, {name}", list(_vote(candidates, options)), options)
+            _print_figures(f"fused, {name}", list(_measure_fused(candidates, options)), options)
 
 
-def _tell(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
+def _print_figures(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
     print_table(title, rows)
     file = title.replace(", ", "-")
     _print_score(title, rows, options.plot and options.plot / f"score-{file}.png")
@@ -87,37 +86,37 @@ def _measure(
         started = time.perf_counter()
         result = segment_query(support, query, weights, method)
         seconds = time.perf_counter() - started
-        candidate = ScoredCandidate(support, result, score_candidate(case, support, result, weights))
-        candidates[case].append(candidate)
+        scored = ScoredCandidate(result, score_candidate(case, result, weights))
+        candidates[case].append(scored)
         grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
-        for value in judged(reference, support.structures.values):
-            row = Row(case=case, value=value, figures=landing_figures(support, result, reference, value))
+        for value in evaluated_values(reference, support.structures.values):
+            row = Row(case=case, value=value, figures=arrival_figures(support, result, reference, value))
             row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
             row.figures |= mask_figures(mask, reference, value)
-            structure = candidate.of(value)
-            row.figures |= {"score": structure.score if structure else 0.0, "seconds a case": seconds}
+            structure = scored.of(value)
+            row.figures |= {"score": structure.score if structure else 0.0, "seconds per case": seconds}
             yield row
 
 
-def _vote(candidates: dict[str, list[ScoredCandidate]], options: argparse.Namespace) -> Iterable[Row]:
-    """The figures of the supports' vote."""
-    for case, candidates_per_query in candidates.items():
+def _measure_fused(candidates: dict[str, list[ScoredCandidate]], options: argparse.Namespace) -> Iterable[Row]:
+    """The figures of the label fusion of all supports' candidates."""
+    for case, of_case in candidates.items():
         reference = read_reference(options.cohort, case)
-        structures = common_structures([support.support.structures for support in candidates_per_query])
-        settled = settle(candidates_per_query, structures, candidates_per_query[0].result.smooth_mm)
-        for structure in settled.quality.structures:
-            if structure.value in ORGANS and (reference.array == structure.value).any():
-                figures = mask_figures(settled.mask.array, reference, structure.value)
-                yield Row(case=case, value=structure.value, figures={**figures, "score": structure.score})
+        structures = common_structures([one.candidate.support.structures for one in of_case])
+        fused = fuse(of_case, structures, of_case[0].candidate.smooth_mm)
+        for value in evaluated_values(reference, structures.values):
+            figures = mask_figures(fused.mask.volume.array, reference, value)
+            scores = {structure.value: structure.score for structure in fused.quality.structures}
+            yield Row(case=case, value=value, figures={**figures, "score": scores[value]})
 
 
 def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:
     scores = np.array([row.figures["score"] for row in rows])
-    reached = np.array([row.figures["Dice"] for row in rows])
-    structures = spearmanr(scores, reached)
+    dices = np.array([row.figures["Dice"] for row in rows])
+    structures = spearmanr(scores, dices)
     cases = sorted({row.case for row in rows})
-    per_case = [[np.mean(v[[row.case == case for row in rows]]) for case in cases] for v in (scores, reached)]
+    per_case = [[np.mean(v[[row.case == case for row in rows]]) for case in cases] for v in (scores, dices)]
     print(f"Score against Dice, `{name}`: Spearman {structures.statistic:.2f} over {len(rows)} structures", end=", ")
     print(f"{spearmanr(*per_case).statistic:.2f} over {len(cases)} cases\n")
     if plot is not None:

@@ -1,8 +1,8 @@
 """Single-atlas registration with SimpleITK: where each point of a query lies in the support.
 
 Mattes mutual information throughout. First a shift along the body is searched, for the fields of view differ by more
-than an optimiser bridges; a rigid, an affine and a B-spline map go on from there. Only tissue of the query has a say,
-so that neither the padding around it nor the couch pulls, and after the rigid map only the surroundings of the strokes.
+than an optimiser bridges; a rigid, an affine and a B-spline map start from there. Only tissue of the query counts, not
+the padding around it or the couch, and after the rigid map only the surroundings of the strokes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import SimpleITK as sitk  # noqa: N813
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from OneShotSegLib.imaging.boxes import label_boxes
+from OneShotSegLib.imaging.boxes import bounding_box, grown
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.resampling import present_labels, resample, working_grid
+from OneShotSegLib.imaging.labels import present_labels
+from OneShotSegLib.imaging.resampling import resample, working_grid
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 SKIN_HU = -300.0
@@ -29,7 +30,7 @@ class LinearSettings:
 
     Attributes:
         search_mm: Voxel size of the grid on which the first shift is searched.
-        reach_mm: Largest shift along the body that is tried.
+        largest_mm: Largest shift along the body that is tried.
         step_mm: From one shift to the next.
         shrink: Shrink factor of each level.
         samples: Share of a level's voxels that are sampled.
@@ -37,7 +38,7 @@ class LinearSettings:
     """
 
     search_mm: float = 8.0
-    reach_mm: float = 100.0
+    largest_mm: float = 100.0
     step_mm: float = 10.0
     shrink: tuple[int, ...] = (4, 2)
     samples: tuple[float, ...] = (1.0, 0.5)
@@ -148,7 +149,7 @@ class Atlas:
         ct: The support in HU.
         strokes: The structures' strokes (or masks) on its grid, background left out: what their box and a margin
             around it do not hold need not fit.
-        settings: How.
+        settings: Of the registration.
     """
 
     def __init__(self, ct: Volume, strokes: Volume, settings: RegistrationSettings) -> None:
@@ -192,12 +193,12 @@ class Atlas:
         return sitk.CompositeTransform([affine, spline])  # the last one acts first
 
     def _shift(self, query: Scan) -> sitk.Euler3DTransform:
-        """The shift along the body that makes both scans most alike, their bodies' centres on one line."""
+        """The shift along the body at which both scans are most similar, their bodies' centres on one line."""
         settings = self.settings.linear
         fixed, moving = query.on_grid(settings.search_mm), self.scan.on_grid(settings.search_mm)
         method = self._method(fixed)
         tried = []
-        for along in np.arange(-settings.reach_mm, settings.reach_mm + settings.step_mm / 2, settings.step_mm):
+        for along in np.arange(-settings.largest_mm, settings.largest_mm + settings.step_mm / 2, settings.step_mm):
             shift = sitk.Euler3DTransform()
             shift.SetCenter(fixed.centre[::-1].tolist())
             shift.SetTranslation((moving.centre - fixed.centre + np.array([along, 0.0, 0.0]))[::-1].tolist())
@@ -231,10 +232,10 @@ class Atlas:
 
 
 def _box_around(labels: Volume, margin_mm: float) -> NDArray[np.uint8]:
-    box = label_boxes((labels.array > 0).astype(np.uint8))[1]
-    margin = np.ceil(margin_mm / labels.spacing).astype(int)
+    box = bounding_box(labels.array > 0)
+    assert box is not None  # a support has strokes
     held = np.zeros(labels.shape, np.uint8)
-    held[tuple(slice(max(part.start - n, 0), part.stop + n) for part, n in zip(box, margin, strict=True))] = 1
+    held[grown(box, np.ceil(margin_mm / labels.spacing), labels.shape)] = 1
     return held
 
 

@@ -1,10 +1,10 @@
-"""What the way of painting is worth: strokes of several hands on one support, the default method on its queries.
+"""How the way of painting matters: strokes in several styles on one support, the default method on its queries.
 
     python Testing/benchmarks/brush.py                                       phantom patients
     python Testing/benchmarks/brush.py --cohort COHORT --support pt_4        train cases of the cohort
 
 The strokes are made from the support's reference mask (``OneShotSegLib.method.stroke_simulation``), so that
-hands differ in nothing but what the row says. "own" is the Dice of the strokes' expansion in the support itself.
+styles differ in nothing but what the row names. "own" is the Dice of the strokes' expansion in the support itself.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ import torch
 from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference
 
 from OneShotSegLib import phantom
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import DEFAULT
-from OneShotSegLib.method.stroke_simulation import Hand, strokes_from_mask
+from OneShotSegLib.method.stroke_simulation import PaintingStyle, strokes_from_mask
 from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import load_weights
 from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.scoring.overlap import dice
 
 IN_THE_BODY_HU = -300
-HANDS: Mapping[str, Hand] = {
-    "lines on 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.0),
-    "lines on 4 slices": Hand(slices=4, one_more_per_mm=20.0, brush=0.0),
-    "brush of a third, 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.33),
-    "brush of a half, 3 slices": Hand(slices=3, one_more_per_mm=25.0, brush=0.5),
-    "brush of a half, 4 slices": Hand(slices=4, one_more_per_mm=20.0, brush=0.5),
-    "brush of a half, 4 slices, background at 10 mm": Hand(slices=4, one_more_per_mm=20.0, brush=0.5, gap_mm=10.0),
+STYLES: Mapping[str, PaintingStyle] = {
+    "lines on 3 slices": PaintingStyle(slices=3, one_more_per_mm=25.0, brush=0.0),
+    "lines on 4 slices": PaintingStyle(slices=4, one_more_per_mm=20.0, brush=0.0),
+    "brush of a third, 3 slices": PaintingStyle(slices=3, one_more_per_mm=25.0, brush=0.33),
+    "brush of a half, 3 slices": PaintingStyle(slices=3, one_more_per_mm=25.0, brush=0.5),
+    "brush of a half, 4 slices": PaintingStyle(slices=4, one_more_per_mm=20.0, brush=0.5),
+    "brush of a half, 4 slices, background at 10 mm": PaintingStyle(
+        slices=4, one_more_per_mm=20.0, brush=0.5, gap_mm=10.0
+    ),
 }
 
 
@@ -59,12 +61,12 @@ def main() -> None:
         phantom.BACKGROUND,
     )
     supports = {}
-    for title, hand in HANDS.items():
+    for title, style in STYLES.items():
         allowed = support.ct.array > IN_THE_BODY_HU
-        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, BACKGROUND, allowed, hand)
+        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, BACKGROUND, allowed, style)
         scribbles = LabelMap(support.ct.with_array(strokes), segments)
         supports[title] = prepare_support(support.ct, scribbles, weights, DEFAULT)
-    found: dict[str, list[dict[int, float]]] = {title: [] for title in HANDS}
+    found: dict[str, list[dict[int, float]]] = {title: [] for title in STYLES}
     for query in queries:
         for title, prepared in supports.items():
             mask = segment_query(prepared, query.ct, weights, DEFAULT).pseudo_mask()
@@ -94,8 +96,8 @@ def _cohort(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], di
 
     def patient(case: str) -> Patient:
         reference = read_reference(options.cohort, case)
-        judged = np.isin(reference.array, list(ORGANS))
-        return Patient(read_ct(options.cohort, case), reference.with_array(np.where(judged, reference.array, 0)))
+        counts = np.isin(reference.array, list(ORGANS))
+        return Patient(read_ct(options.cohort, case), reference.with_array(np.where(counts, reference.array, 0)))
 
     return patient(options.support), (patient(case) for case in cases), dict(ORGANS)
 

@@ -4,21 +4,22 @@
     python Testing/benchmarks/case.py --cohort COHORT --device cuda --batch 32 --passes 320
 
 The published way is timed by its parts: its number of full passes (5 starts, and two for each scribble voxel, of the
-background's every second one) of a network of its layout, of which ``--passes`` are run and the rest reckoned, and its
-geodesics (GeodisTK's raster scan, two iterations, on the whole volume at 3 x 1 x 1 mm), one class run and multiplied by
-the number of classes. ``--all`` runs every pass and every class. Cutting patches, the support's own passes and the
-refinement's are left out, in its favour. GeodisTK runs in an interpreter of its own; without one our equal of it runs.
+background's every second one) of a network of its layout, of which ``--passes`` are run and the rest extrapolated, and
+its geodesics (GeodisTK's raster scan, two iterations, on the whole volume at 3 x 1 x 1 mm), one class run and
+multiplied by the number of classes. ``--all`` runs every pass and every class. Cutting patches, the support's own
+passes and the refinement's are left out, in its favour. GeodisTK runs in an interpreter of its own; without one our
+equal of it runs.
 
-Ours is the whole of `segment_query`, with the settings ``default``; the support's side, done once a batch, is left out
-on both sides. Beside each of its steps stands the least time that its operations would take at the rate of a product of
-matrices, and its bytes at the rate of a sum of arrays, both measured on this machine in this run. For the networks and
-the alignment operations and bytes are those of the PyTorch calls as they are made; for the other steps the bytes are
-those of the arrays that have to be read and written once.
+Ours is the whole of `segment_query`, with the settings ``default``; the support's side, done once per study, is left
+out on both sides. For each of its steps the table has the least time that its operations would take at the rate of a
+product of matrices, and its bytes at the rate of a sum of arrays, both measured on this machine in this run. For the
+networks and the alignment operations and bytes are those of the PyTorch calls as they are made; for the other steps the
+bytes are those of the arrays that have to be read and written once.
 
 With ``--device cuda`` both ways' networks, and our alignment, run on the GPU, and seconds and rates are those of the
 clock instead of the CPU's; the geodesics of both stay on the CPU.
 
-Each way runs in a process of its own, so that its greatest memory can be told.
+Each way runs in a process of its own, so that its greatest memory can be measured.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ from published import COARSE, ITERATIONS, PATCH, SPACING, full_pass, passes_of_a
 from OneShotSegLib.geodesic import raster_scan_distance
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate, segment_query
 from OneShotSegLib.method.settings import METHODS
@@ -153,7 +154,8 @@ def _least_bytes(query: Volume, result: Candidate) -> dict[str, float]:
     grids = result.prepared.coarse.image.numel() + result.prepared.fine.image.numel()
     grown = result.expansion.labels.array.size
     classes = len(np.unique(result.kept_scribbles.labels))
-    # The part of the grid in reach is read and smoothed; each class has a distance; two labels, a certainty come out.
+    # The part of the grid within the structures' extent is read and smoothed; each class has a distance; two labels and
+    # a certainty come out.
     return {
         "prepare": (query.array.nbytes + 4 * grids) / 1e9,
         "expand": (query.array.nbytes + 4 * grown * (2 + classes) + 6 * grown) / 1e9,
@@ -283,7 +285,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--passes", type=int, default=6, help="full passes of the published network that are run")
-    parser.add_argument("--batch", type=int, default=1, help="patches of a pass; the published code takes 32")
+    parser.add_argument("--batch", type=int, default=1, help="patches per pass; the published code takes 32")
     parser.add_argument("--all", action="store_true", help="run every pass and class of the published way")
     parser.add_argument("--paper", action="store_true", help="the Dice of the paper's settings too")
     parser.add_argument("--geodistk-python", default=os.environ.get("GEODISTK_PYTHON"))

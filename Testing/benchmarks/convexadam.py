@@ -95,7 +95,7 @@ def _register(atlas: Atlas, query: Volume, python: str, settings: ConvexAdamSett
 def common_grid(near: Scan, settings: ConvexAdamSettings) -> sitk.Image:
     """The part of a query's grid that holds its region, larger where the package's control points need it.
 
-    It stretches the control points' lattice over the whole grid; only if their distance divides its size is that true.
+    It stretches the control points' lattice over the whole grid, which fits only if their distance divides its size.
     """
     part = near.cropped()
     step = int(np.lcm(settings.grid_sp, settings.grid_sp_adam))

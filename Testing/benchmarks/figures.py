@@ -28,8 +28,8 @@ class Row:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def judged(reference: Volume, values: Iterable[int]) -> list[int]:
-    """Those of the structures that count and were contoured in a case, ascending."""
+def evaluated_values(reference: Volume, values: Iterable[int]) -> list[int]:
+    """The label values of those structures that count and were contoured in a case, ascending."""
     return [value for value in sorted(set(values) & set(ORGANS)) if (reference.array == value).any()]
 
 
@@ -40,10 +40,10 @@ def mask_figures(mask: np.ndarray, reference: Volume, value: int) -> dict[str, f
     return figures if found.hd95_mm is None else {**figures, "HD95 mm": found.hd95_mm}
 
 
-def landing_figures(support: Support, result: Candidate, reference: Volume, value: int) -> dict[str, float]:
-    """How far from their structure the scribbles came down after each stage, and how many were kept."""
+def arrival_figures(support: Support, result: Candidate, reference: Volume, value: int) -> dict[str, float]:
+    """How far from their structure the scribbles arrived after each stage, and how many were kept."""
     distance = distance_transform_edt(reference.array != value, sampling=reference.spacing)
-    mine = support.landmarks.points.labels == value
+    mine = support.scribbles.points.labels == value
     figures = {}
     for stage, positions in result.propagation.after.items():
         away = _read(distance, reference, positions[mine])
@@ -87,6 +87,6 @@ def print_table(name: str, rows: Sequence[Row]) -> None:
 
 
 def write_rows(folder: Path, name: str, rows: Sequence[Row]) -> None:
-    """All figures as JSON, ``<name>.json`` in a folder that is made if need be."""
+    """All figures as JSON, ``<name>.json`` in a folder that is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps([vars(row) for row in rows], indent=1))

@@ -3,7 +3,7 @@
     python Testing/benchmarks/geodesic.py --geodistk-python GEO/bin/python --fastgeodis-python GEO/bin/python
 
 The other libraries run in interpreters of their own, for they need a compiler and other versions of NumPy and PyTorch;
-without these options (or GEODISTK_PYTHON, FASTGEODIS_PYTHON) their rows say "not installed". Every row is a process of
+without these options (or GEODISTK_PYTHON, FASTGEODIS_PYTHON) their rows read "not installed". Every row is a process of
 its own on the same volume: a warm-up on a corner of it, then the best of `--repeats` runs. CPU seconds add up over the
 threads; on a busy machine they are the fairer figure. The reference is a plain heap Dijkstra in double precision on the
 same cost; over `--reference-up-to` it is our own result.
@@ -144,18 +144,18 @@ def _heap_dijkstra(image, distance, seeds, offsets, slope, constant):  # noqa: C
             continue
         for k in range(26):
             v = u + offsets[k]
-            offer = key + slope[k] * abs(image[v] - image[u]) + constant[k]
-            if not offer < distance[v]:
+            candidate = key + slope[k] * abs(image[v] - image[u]) + constant[k]
+            if not candidate < distance[v]:
                 continue
-            distance[v] = offer
+            distance[v] = candidate
             if size == keys.size:
                 keys, voxels = np.concatenate((keys, keys)), np.concatenate((voxels, voxels))
             i = size
             size += 1
-            while i > 0 and keys[(i - 1) // 2] > offer:
+            while i > 0 and keys[(i - 1) // 2] > candidate:
                 keys[i], voxels[i] = keys[(i - 1) // 2], voxels[(i - 1) // 2]
                 i = (i - 1) // 2
-            keys[i], voxels[i] = offer, v
+            keys[i], voxels[i] = candidate, v
 
 
 def exact_distance(image: NDArray, seeds: NDArray, cost: StepCost) -> NDArray[np.float64]:
@@ -163,11 +163,13 @@ def exact_distance(image: NDArray, seeds: NDArray, cost: StepCost) -> NDArray[np
     padded = np.pad(image.astype(np.float64), 1, constant_values=np.nan)
     distance = np.where(np.pad(seeds, 1) > 0, 0.0, np.inf)
     steps = neighbour_steps()
-    price = cost.coefficients(np.linalg.norm(steps * SPACING, axis=1))
+    step_cost = cost.coefficients(np.linalg.norm(steps * SPACING, axis=1))
     offsets = steps @ np.array([padded.shape[1] * padded.shape[2], padded.shape[2], 1])
     flat = distance.reshape(-1)
     sources = np.flatnonzero(flat == 0)
-    _heap_dijkstra(padded.reshape(-1), flat, sources, offsets, price.slope.astype(float), price.constant.astype(float))
+    _heap_dijkstra(
+        padded.reshape(-1), flat, sources, offsets, step_cost.slope.astype(float), step_cost.constant.astype(float)
+    )
     return distance[1:-1, 1:-1, 1:-1]
 
 
@@ -232,7 +234,7 @@ def print_table(size: int, rows: list[tuple[Measurement, dict[str, float] | None
     """A size's rows; CPU time is compared with ours on the same cost."""
     ours = {row.cost: result["cpu"] for row, result in rows if row.library == "ours" and result}
     print(f"\n### {size} x {size} x {size} voxels\n")
-    print("| | seconds | CPU seconds | CPU, times ours | mean error | largest error | memory, bytes a voxel |")
+    print("| | seconds | CPU seconds | CPU, times ours | mean error | largest error | memory, bytes per voxel |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for row, result in rows:
         if result is None:
@@ -261,7 +263,7 @@ def main() -> None:
     options = parser.parse_args()
     for size in options.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            bench = GeodesicBenchmark(device=size, weights=options, supports=Path(folder))
+            bench = GeodesicBenchmark(size, options, Path(folder))
             print_table(size, [(row, bench.run(row)) for row in ROWS])
 
 

@@ -1,7 +1,7 @@
-"""What the benchmarks share: timing that a busy machine does not spoil, the machine's own limits, and memory.
+"""What the benchmarks share: timing that other load hardly affects, the machine's own limits, and memory.
 
 Clock time suffers from whatever else runs; CPU time (all threads of the process together) much less. Ratios between
-rows of one run suffer least. On a GPU only the clock tells, and only once the GPU has done what it was asked.
+rows of one run suffer least. On a GPU only the clock counts, and only once the GPU has done what it was asked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Took:
 
     @classmethod
     def now(cls) -> Took:
-        """What the clocks say once the GPU, if one is in use, has nothing left to do."""
+        """The clocks' readings once the GPU, if one is in use, has nothing left to do."""
         _wait_for_gpu()
         return cls(time.perf_counter(), time.process_time())
 
@@ -80,7 +80,7 @@ def peak_gpu_megabytes() -> float:
 
 @dataclass(frozen=True)
 class Rates:
-    """What this machine can do in a CPU second with the threads PyTorch has now, or a GPU in a second of the clock.
+    """What this machine can do per CPU second with the threads PyTorch has now, or a GPU per second of the clock.
 
     Attributes:
         gigaflops: Operations (10^9; a multiplication and an addition are two) in a product of float32 matrices.

@@ -1,4 +1,4 @@
-"""The published way, rebuilt from its description and its code's order of work, to be timed beside ours.
+"""The published way, rebuilt from its description and its code's order of work, to be timed against ours.
 
 Lei et al., IEEE TMI 2024, and github.com/LWHYC/OneShot_WeaklySeg: patches of 48 x 128 x 128 voxels of 3 x 1 x 1 mm, 16
 base channels, every pass a full one (encoder, head and decoder). Nothing here is used by the library.
@@ -31,7 +31,7 @@ COARSE = PRNetInfo(
     official_wiring=True,
 )
 STARTS = 5
-PASSES_A_POINT = 2  # the fine jump and, where that led, the features for denoising
+PASSES_A_POINT = 2  # the fine pass and, where that led, the features for denoising
 BACKGROUND_STEP = 2  # of the background's scribble voxels every second one is used
 ITERATIONS = 2
 
@@ -57,13 +57,13 @@ def read_sample(path: Path) -> tuple[NDArray[np.float16], NDArray[np.float64]]:
     return sitk.GetArrayFromImage(image).astype(np.float16), np.array(image.GetSpacing()[::-1])
 
 
-def draw_pair(path: Path, size: tuple[int, ...], reach_mm: float | None) -> tuple[Tensor, Tensor, Tensor]:
+def draw_pair(path: Path, size: tuple[int, ...], near_mm: float | None) -> tuple[Tensor, Tensor, Tensor]:
     """One sample: the volume read anew, two patches on foreground voxels, their relation in mm.
 
     Args:
         path: The prepared volume.
         size: Voxels of a patch.
-        reach_mm: The second patch lies within this distance an axis; None for anywhere.
+        near_mm: The second patch lies within this distance per axis; None for anywhere.
     """
     image, spacing = read_sample(path)
     shape = image.shape
@@ -76,10 +76,10 @@ def draw_pair(path: Path, size: tuple[int, ...], reach_mm: float | None) -> tupl
 
     first = foreground([0, 0, 0], [n - 1 for n in shape])
     low, high = [0, 0, 0], [n - 1 for n in shape]
-    if reach_mm is not None:
-        reach = [int(reach_mm / step) for step in spacing]
-        low = [max(0, int(p) - r) for p, r in zip(first, reach, strict=True)]
-        high = [min(n - 1, int(p) + r) for p, r, n in zip(first, reach, shape, strict=True)]
+    if near_mm is not None:
+        distance = [int(near_mm / step) for step in spacing]
+        low = [max(0, int(p) - r) for p, r in zip(first, distance, strict=True)]
+        high = [min(n - 1, int(p) + r) for p, r, n in zip(first, distance, shape, strict=True)]
     second = foreground(low, high)
     tensor = torch.from_numpy(image)
     relation = torch.from_numpy((first - second) * spacing).float()
@@ -106,17 +106,17 @@ def blank(patch: Tensor) -> Tensor:
 
 
 class PublishedTrainer:
-    """The published training step: a volume read a sample, one relation from two full passes."""
+    """The published training step: a volume is read per sample, one relation comes from two full passes."""
 
-    def __init__(self, info: PRNetInfo, files: list[Path], batch: int, reach_mm: float | None = None) -> None:
-        self.info, self.files, self.batch, self.reach_mm = info, files, batch, reach_mm
+    def __init__(self, info: PRNetInfo, files: list[Path], batch: int, near_mm: float | None = None) -> None:
+        self.info, self.files, self.batch, self.near_mm = info, files, batch, near_mm
         self.network = info.build()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4, weight_decay=1e-4)
         self.range = torch.tensor(info.position_range)
 
     def train_step(self) -> Tensor:
         """One optimiser step on ``batch`` relations."""
-        drawn = [draw_pair(random.choice(self.files), self.info.patch_size, self.reach_mm) for _ in range(self.batch)]
+        drawn = [draw_pair(random.choice(self.files), self.info.patch_size, self.near_mm) for _ in range(self.batch)]
         plain = [torch.stack([sample[side] for sample in drawn]) for side in (0, 1)]
         masked = [torch.stack([blank(sample[side]) for sample in drawn]) for side in (0, 1)]
         (first, one), (second, other) = (self.network(patches) for patches in masked)

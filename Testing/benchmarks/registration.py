@@ -1,4 +1,4 @@
-"""What pseudo masks are up against: registration of one labelled CT to each query, as the tables of ``accuracy.py``.
+"""The baseline for pseudo masks: registration of one labelled CT to each query, with the tables of ``accuracy.py``.
 
     python Testing/benchmarks/registration.py --cohort COHORT --support pt_4 [--way both] [--split validation]
 
@@ -6,11 +6,11 @@ Affine, then B-spline (SimpleITK, mutual information; ``atlas.py`` has the setti
 One registration serves both ways:
 
 - ``full-masks``: the support's reference masks, warped. The classic single-atlas baseline; it needs whole contours.
-- ``scribbles-only``: what our method grows from the support's strokes in the support itself, warped. This has what ours
-  has; what differs is only how it comes to the query.
+- ``scribbles-only``: what our method grows from the support's strokes in the support itself, warped. It has the same
+  input as ours and differs only in how it gets to the query.
 
 Seconds are those of registering and warping a query, not of reading it or of preparing the support. SimpleITK uses all
-cores unless ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS says otherwise; CPU seconds are those of all cores together.
+cores unless ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS is set; CPU seconds are those of all cores together.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from atlas import Atlas, RegistrationSettings, Scan, warp_labels
 from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
-from figures import Row, judged, mask_figures, print_table, write_rows
+from figures import Row, evaluated_values, mask_figures, print_table, write_rows
 from machine import Took, timed
 
-from OneShotSegLib.imaging.resampling import present_labels
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.settings import DEFAULT
 from OneShotSegLib.method.support import prepare_support
@@ -114,10 +114,10 @@ def warp_all(name: str, options: argparse.Namespace, register: Registration) -> 
             with timed() as warping:
                 mask = warp_labels(labels, query, to_support).array
             took = registering + warping
-            seconds = {"seconds a case": took.clock, "CPU seconds a case": took.cpu}
+            seconds = {"seconds per case": took.clock, "CPU seconds per case": took.cpu}
             found[way] += [
                 Row(case=case, value=value, figures=mask_figures(mask, reference, value) | seconds)
-                for value in judged(reference, values)
+                for value in evaluated_values(reference, values)
             ]
         print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
     for way, rows in found.items():

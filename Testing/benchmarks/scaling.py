@@ -4,8 +4,8 @@
 
 Phantom patients, settings ``default``, CPU seconds (all threads together), the median of some runs after one that does
 not count. The number of scribble voxels is changed by thinning and thickening the strokes, that of voxels by the
-spacing at which the same patient is scanned. Beside our cost stands what the published way would take, reckoned from
-one full pass of a network of its layout, run here, times its number of passes; its geodesics come on top.
+spacing at which the same patient is scanned. Next to our cost the table has that of the published way,
+computed from one full pass of a network of its layout, run here, times its number of passes; its geodesics come on top.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class ScalingBenchmark:
             yield float(query.array.size), self.strokes, query
 
     def over_cases(self, counts: tuple[int, ...]) -> Series:
-        """A batch: the support once, then the cases."""
+        """A study: the support once, then the cases."""
         series, queries = Series(name="cases"), [phantom.make_patient(1 + n).ct for n in range(max(counts))]
         scribbles = LabelMap(self.support.with_array(self.strokes), (*phantom.STRUCTURES, phantom.BACKGROUND))
         present = set(np.unique(self.strokes).tolist())
@@ -136,7 +136,7 @@ def main() -> None:
     """Measure, print, draw."""
     options = _options()
     torch.set_num_threads(options.threads)
-    bench = ScalingBenchmark(device=load_weights(resolve_weights("phantom")), weights=1 if options.quick else 3)
+    bench = ScalingBenchmark(load_weights(resolve_weights("phantom")), repeats=1 if options.quick else 3)
     print(f"{describe()}; a full pass of the published network takes {bench.full_pass:.2f} CPU s.\n")
     print("| number of | | ours, CPU s | published way's passes, CPU s |\n| --- | ---: | ---: | ---: |")
     all_series = [
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def draw(all_series: list[Series], path: Path) -> None:
-    """A panel a series, both axes logarithmic."""
+    """A panel per series, both axes logarithmic."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -173,7 +173,7 @@ def draw(all_series: list[Series], path: Path) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path, help="where the plot goes, PNG")
-    parser.add_argument("--quick", action="store_true", help="one run a point, four cases at most")
+    parser.add_argument("--quick", action="store_true", help="one run per point, four cases at most")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser.parse_args()
 

@@ -74,14 +74,14 @@ def reference_study(
 @app.command()
 def compare(
     cohort: Annotated[Path, typer.Argument(help="The cohort's folder.")],
-    work: Annotated[Path, typer.Argument(help="Where the results go, a study a model.")],
+    work: Annotated[Path, typer.Argument(help="Where the results go, one study per model.")],
     model: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of a model; may be repeated.")] = None,
     study: Annotated[list[str] | None, typer.Option(help="NAME=FOLDER of a study; may be repeated.")] = None,
-    structures: Annotated[str, typer.Option(help="Values to judge, with commas.")] = "1,2,3,4,7",
+    structures: Annotated[str, typer.Option(help="Values to evaluate, with commas.")] = "1,2,3,4,7",
     flips: Annotated[bool, typer.Option(help="Average over flips.")] = False,
-    skip_uncontoured: Annotated[bool, typer.Option(help="Do not judge what nobody contoured.")] = False,
+    skip_uncontoured: Annotated[bool, typer.Option(help="Leave out what nobody contoured.")] = False,
 ) -> None:
-    """Judge models and studies on the validation cases."""
+    """Evaluate models and studies on the validation cases."""
     cases = [cohort / "cases" / name / "ct.nii.gz" for name in cases_of(cohort, "validation")]
     results = {}
     for name, folder in map(_named, study or []):
@@ -101,7 +101,7 @@ def _named(text: str) -> tuple[str, Path]:
 
 
 def _table(results: Mapping[str, Evaluation], values: Sequence[int], measure: str, places: int) -> None:
-    """One measure: a row a result, a column a structure; the mean is that of the columns."""
+    """One measure: a row per result, a column per structure; the mean is that of the columns."""
     print(f"\n| {measure} | {' | '.join(ORGANS[value - 1] for value in values)} | mean |")
     print("| --- " * (len(values) + 2) + "|")
     for name, result in results.items():

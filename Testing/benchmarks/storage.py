@@ -1,4 +1,4 @@
-"""Whether a scan's masks depend on how it is stored: Dice in world space with the mask of the scan as it was.
+"""How much a scan's masks depend on how it is stored: Dice in world space with the mask of the scan as it was.
 
     python Testing/benchmarks/storage.py                     phantom patients with voxels of 3 x 2.2 x 2.2 mm
     python Testing/benchmarks/storage.py --coarseness 0.5    with voxels of 1.5 x 1.1 x 1.1 mm
@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from OneShotSegLib import phantom
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate, segment_query
 from OneShotSegLib.method.settings import DEFAULT
@@ -54,9 +54,15 @@ def _print_row(title: str, result: Candidate, straight: Candidate, patient: Phan
     each = [dice(mask == value, expected == value) for value in values]
     moved = result.propagation.points.positions - straight.propagation.points.positions
     reference = patient.reference.array
-    reached = np.mean([dice(mask == segment.value, reference == segment.value) for segment in patient.present])
+    against_reference = np.mean(
+        [dice(mask == segment.value, reference == segment.value) for segment in patient.present]
+    )
     figures = [f"{figure:.2f}" for figure in each]
-    figures += [f"{dice(mask > 0, expected > 0):.3f}", f"{np.linalg.norm(moved, axis=1).mean():.2f}", f"{reached:.2f}"]
+    figures += [
+        f"{dice(mask > 0, expected > 0):.3f}",
+        f"{np.linalg.norm(moved, axis=1).mean():.2f}",
+        f"{against_reference:.2f}",
+    ]
     print(f"| {title} | {' | '.join(figures)} |", flush=True)
 
 

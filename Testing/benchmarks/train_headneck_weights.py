@@ -3,11 +3,11 @@
     python Testing/benchmarks/train_headneck_weights.py --cohort COHORT [--steps N] [--channels C] [--device cuda]
 
 Goes on from ``Resources/Weights/headneck`` (``--fresh`` begins anew, which another width needs) on the CTs of the
-cohort's train cases and its pool, without labels; the last eight are kept out. A run that was cut off goes on where it
-was. In the end both are measured alike on the CTs kept out; with ``--ship``, a trained stage replaces the shipped one
+cohort's train cases and its pool, without labels; the last eight are held out. A run that was cut off goes on where it
+was. In the end both are measured alike on the held-out CTs; with ``--ship``, a trained stage replaces the shipped one
 where its error is smaller. On several GPUs: put ``torchrun --nproc-per-node N`` in place of ``python``.
 
-Whether new weights give better pseudo masks is for ``accuracy.py --weights FOLDER`` on the validation cases to say,
+Whether new weights give better pseudo masks is measured by ``accuracy.py --weights FOLDER`` on the validation cases
 before they are shipped; the table of versions is in ``docs/accuracy.md``.
 """
 
@@ -35,7 +35,7 @@ HELD_OUT = 8
 
 
 def main() -> None:
-    """Train, compare on the CTs kept out, and ship what is better."""
+    """Train, compare on the held-out CTs, and ship what is better."""
     options = _options()
     volumes = training_cts(options.cohort)
     request = PRNetTrainingRequest(
@@ -54,7 +54,9 @@ def main() -> None:
     if int(os.environ.get("RANK", "0")):
         return
     device = choose_device(options.device)
-    print("| stage | shipped, mm an axis | trained, mm an axis | steps of the trained |\n| --- | ---: | ---: | ---: |")
+    print(
+        "| stage | shipped, mm per axis | trained, mm per axis | steps of the trained |\n| --- | ---: | ---: | ---: |"
+    )
     for name in (COARSE_FILE, FINE_FILE):
         errors = [
             measure(folder / name, request, volumes[-HELD_OUT:], device) for folder in (DESTINATION, options.output)
@@ -73,7 +75,7 @@ def training_cts(cohort: Path) -> list[Path]:
 
 
 def measure(file: Path, request: PRNetTrainingRequest, held_out: list[Path], device: torch.device) -> float:
-    """A checkpoint's error on CTs, mm an axis, as training measures it."""
+    """A checkpoint's error on CTs, mm per axis, as training measures it."""
     info = load_prnet(file)[1]
     (volumes,) = load_training_volumes(held_out, [info], device)
     with tempfile.TemporaryDirectory() as folder:

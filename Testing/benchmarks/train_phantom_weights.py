@@ -1,4 +1,4 @@
-"""Train the shipped ``phantom`` weights from nothing: ``make phantom-weights``.
+"""Train the shipped ``phantom`` weights from scratch: ``make phantom-weights``.
 
 The patients are other ones than those of the demo and the tests (another seed). The same command gives the same weights
 on the same kind of machine.
@@ -6,6 +6,7 @@ on the same kind of machine.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,7 @@ DESTINATION = Path(__file__).parents[2] / "Resources" / "Weights" / "phantom"
 
 def main() -> None:
     """Make the patients, train both stages, and store them in half precision."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     work = Path(tempfile.gettempdir()) / "oneshotseg-phantom-training"
     cohort = work / "cohort"
     if not (cohort / "ct").is_dir():

@@ -1,9 +1,9 @@
-"""Draw the localisation error against training time from the tables that a training leaves beside its weights.
+"""Draw the localisation error against training time from the tables that a training writes next to its weights.
 
     python Testing/benchmarks/training_curve.py FOLDER... --output docs/images/training-error.png
 
 A folder holds ``coarse.curve.csv`` and ``fine.curve.csv``, or one of them (a training that has just begun). Time is CPU
-time of all cores: on a busy machine the clock says little. The dotted line is the best error so far, which is what the
+time of all cores: on a busy machine the clock means little. The dotted line is the best error so far, which is what the
 weights that are kept have. Several folders are drawn over each other, by name.
 """
 
@@ -45,7 +45,7 @@ def _table(weights: str) -> str:
 
 
 def draw(curves: Mapping[str, Mapping[str, Sequence[Check]]], output: Path) -> None:
-    """A panel for each stage: error of each check and the best so far, mm an axis, against CPU minutes."""
+    """A panel for each stage: error of each check and the best so far, mm per axis, against CPU minutes."""
     figure = Figure(figsize=(4.5 * len(curves), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     several = len({name for of_folder in curves.values() for name in of_folder}) > 1
@@ -53,8 +53,8 @@ def draw(curves: Mapping[str, Mapping[str, Sequence[Check]]], output: Path) -> N
     for panel, (stage, of_folder) in zip(panels, curves.items(), strict=True):
         for name, checks in of_folder.items():
             _draw_one(panel, checks, f"{name}, " if several else "")
-        title = f"{stage}: error on volumes kept out"
-        panel.set(title=title, xlabel="CPU minutes", ylabel="mm an axis", ylim=(0, None))
+        title = f"{stage}: error on held-out volumes"
+        panel.set(title=title, xlabel="CPU minutes", ylabel="mm per axis", ylim=(0, None))
         panel.legend(frameon=False, fontsize=8)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=110)

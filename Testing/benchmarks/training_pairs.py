@@ -1,11 +1,11 @@
-"""Pairs learnt from in a second: our trainer against the published trainer's way, in one run on one machine.
+"""Pairs learnt from per second: our trainer against the published trainer's way, in one run on one machine.
 
     python Testing/benchmarks/training_pairs.py [--volumes FOLDER] [--steps 3] [--threads 2]
 
-The published way reads one prepared volume from disk a sample and learns one relation from two full passes. Ours keeps
-the volumes in memory and learns all relations among 8 patches of a volume, of which 2 go through the decoder. Three
-comparisons: each as it is used (other networks and patch sizes), and twice with the same network and patches for both,
-so that the ratio is due to the way alone. Volumes: phantom patients, or a folder of CTs. Reading is from the file
+The published way reads one prepared volume from disk per sample and learns one relation from two full passes. Ours
+keeps the volumes in memory and learns all relations among 8 patches of a volume, of which 2 go through the decoder.
+Three comparisons: each as it is used (other networks and patch sizes), and twice with the same network and patches for
+both, so that the ratio is due to the way alone. Volumes: phantom patients, or a folder of CTs. Reading is from the file
 cache, which favours the published way; its several loading processes are left out, for they would share the same cores.
 Relations among the same 8 patches are not independent of each other; how much faster a network gets good is another
 question than how many relations it sees.
@@ -42,14 +42,14 @@ class TimedTraining:
     took: Took
 
     @property
-    def a_cpu_second(self) -> float:
+    def per_cpu_second(self) -> float:
         return self.pairs / self.took.cpu
 
     def line(self) -> str:
         size = " x ".join(str(n) for n in self.info.patch_size)
         spacing = " x ".join(f"{n:g}" for n in self.info.spacing)
         seconds = f"{self.took.clock:.2f} | {self.took.cpu:.2f}"
-        rates = f"{self.pairs / self.took.clock:.2f} | {self.a_cpu_second:.2f}"
+        rates = f"{self.pairs / self.took.clock:.2f} | {self.per_cpu_second:.2f}"
         return (
             f"| {self.name} | {self.info.base_channels} | {size} at {spacing} mm | {self.pairs} | {seconds} | {rates} |"
         )
@@ -88,17 +88,17 @@ def _ours(info: PRNetInfo, cts: list[Path], volumes: int, steps: int, folder: Pa
 
 
 def _print(rows: dict[tuple[str, str], TimedTraining]) -> None:
-    print("| way | channels | patch | pairs a step | s a step | CPU s a step | pairs a s | pairs a CPU s |")
+    print("| way | channels | patch | pairs per step | s per step | CPU s per step | pairs per s | pairs per CPU s |")
     print("| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows.values():
         print(row.line())
-    print("\n| pairs a CPU second, ours over the published way | |\n| --- | ---: |")
+    print("\n| pairs per CPU second, ours over the published way | |\n| --- | ---: |")
     for text, ours, theirs in (
         ("each with the network and patches it is used with", "ours", "published"),
         ("both with our network and patches", "ours", "ours"),
         ("both with the published network and patches", "published", "published"),
     ):
-        print(f"| {text} | {rows['ours', ours].a_cpu_second / rows['published', theirs].a_cpu_second:.0f} |")
+        print(f"| {text} | {rows['ours', ours].per_cpu_second / rows['published', theirs].per_cpu_second:.0f} |")
 
 
 def _phantoms(folder: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """Evaluation against references: figures that can be worked out by hand, what is missing, layouts, outputs."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,12 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation, StructureFigures, evaluate
 from OneShotSegLib.evaluation.metrics import compare, surface_distances
 from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 
 SPACING = np.array((3.0, 1.0, 2.0))
 
@@ -53,12 +55,14 @@ def make_study(root: Path, masks: dict[str, Volume | None]) -> Path:
         folder.mkdir(parents=True)
         if volume is not None:
             write_label_map(LabelMap(volume, structures), folder / "pseudo.seg.nrrd")
-    description = {
-        "labels": [{"value": 1, "name": "Cube"}, {"value": 2, "name": "Other"}, {"value": 8, "name": "Background"}],
-        "background_label": 8,
-        "cases": [{"case": case, "source": f"/data/{case}.nii.gz"} for case in masks],
-    }
-    (root / "study.json").write_text(json.dumps(description), encoding="utf-8")
+    StudyDescription(
+        supports=(),
+        labels=label_table((*structures, Segment(value=8, name="Background", color=(0.5, 0.5, 0.5)))),
+        background_label=8,
+        settings={},
+        weights={},
+        cases=tuple(StudyCase(case, f"/data/{case}.nii.gz") for case in masks),
+    ).write(StudyPaths(root))
     return root
 
 
@@ -197,6 +201,10 @@ def test_the_reviewers_mask_is_evaluated_when_asked_for(tmp_path: Path) -> None:
     save(labels(v1=cube(2, 2, 2)), study / "cases/a/edited.seg.nrrd")
     assert evaluate(tmp_path / "ref", study).overall().dice == pytest.approx(1 / 512)
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == 1.0
+    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a")])
+    ledger.decide("a", "accepted")  # the pseudo mask: a correction from before that does not count
+    ledger.save()
+    assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == pytest.approx(1 / 512)
 
 
 def test_a_prediction_on_another_grid_is_resampled_with_a_note(tmp_path: Path) -> None:
@@ -229,7 +237,7 @@ def test_folders_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> 
     with pytest.raises(InputError, match="expected a folder of label maps"):
         evaluate(tmp_path / "nowhere", tmp_path / "pred")
     save(labels(v1=cube(2, 2, 2)), tmp_path / "ref" / "a.mha")
-    with pytest.raises(InputError, match="expected one label map a case"):
+    with pytest.raises(InputError, match="expected one label map per case"):
         evaluate(tmp_path / "ref", tmp_path / "pred")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import read_label_map
@@ -49,18 +49,18 @@ def batch(folder: Path, count: int = CASES) -> TinyBatch:
     return tiny_batch.make(folder / f"batch-{count}", count)
 
 
-def run_forked(request: Any, listener: Any = None) -> int:
-    """Start the batch in a child process that has everything loaded; its process number."""
+def run_forked(request: Any, emit: Any = None) -> int:
+    """Start the batch in a forked process that has everything loaded; returns its process id."""
     from OneShotSegLib.runner.propagation import propagate_batch
 
     pid = os.fork()
     if pid:
         return pid
     status = 3
-    tiny_batch.judge_briefly()
+    tiny_batch.score_briefly()
     try:
         os.setpgid(0, 0)
-        outcome = propagate_batch(request, listener or (lambda event, **fields: None))
+        outcome = propagate_batch(request, emit or (lambda event, **fields: None))
         status = 1 if outcome.failed else 0
     except (InputError, OSError) as error:
         print(error, file=sys.stderr)
@@ -122,9 +122,9 @@ def check_step(tally: Tally, study: Path, before: dict[str, int]) -> dict[str, i
 
 
 def check_end(tally: Tally, study: Path, expected: dict[str, str]) -> None:
-    """In the end every mask is there, byte for byte that of the undisturbed run, and no litter."""
+    """In the end every mask is there, byte for byte that of the undisturbed run, and nothing left behind."""
     found = masks(study)
     tally.lost += [f"{name} is missing or differs" for name in expected if found.get(name) != expected[name]]
-    litter = [p.name for p in study.rglob("*") if p.name.startswith(".") and p.name != ".oneshotseg.lock"]
-    tally.lost += [f"{name} was left behind" for name in litter]
+    left = [p.name for p in study.rglob("*") if p.name.startswith(".") and p.name != ".oneshotseg.lock"]
+    tally.lost += [f"{name} was left behind" for name in left]
     tally.lost += [f"{p} was left behind" for p in study.rglob("running.json")]

@@ -37,13 +37,13 @@ def corrupt(folder: Path, times: int, seed: int) -> Tally:
     slowest = 0.0
     for name, (whole, read) in formats.items():
         for first in range(0, times, BATCH):
-            said = folder / "said"
-            said.write_text("")
+            log = folder / "outcomes"
+            log.write_text("")
             pid = os.fork()
             if not pid:
-                _read_some(whole, read, range(first, min(first + BATCH, times)), seed, folder / "damaged", said)
+                _read_some(whole, read, range(first, min(first + BATCH, times)), seed, folder / "damaged", log)
             _, status = os.waitpid(pid, 0)
-            lines = said.read_text().splitlines()
+            lines = log.read_text().splitlines()
             tally.injected += min(first + BATCH, times) - first
             for line in lines:
                 kind, _, rest = line.partition(": ")
@@ -59,13 +59,11 @@ def corrupt(folder: Path, times: int, seed: int) -> Tally:
     return tally
 
 
-def _read_some(
-    whole: Path, read: Callable[[Path], object], numbers: range, seed: int, folder: Path, said: Path
-) -> None:
-    # Reading allocates at most what the file can hold; this catches a header that is believed.
+def _read_some(whole: Path, read: Callable[[Path], object], numbers: range, seed: int, folder: Path, log: Path) -> None:
+    # Reading allocates at most what the file can hold; the limit catches allocations that a damaged header asks for.
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     resource.setrlimit(resource.RLIMIT_AS, (used + 12 * 2**30, resource.RLIM_INFINITY))
-    with said.open("a", buffering=1) as words:
+    with log.open("a", buffering=1) as outcomes:
         for number in numbers:
             shutil.rmtree(folder, ignore_errors=True)
             place = _damaged(whole, folder, random.Random(f"{seed} {whole.name} {number}"))
@@ -81,8 +79,8 @@ def _read_some(
             if took > SLOW_SECONDS:
                 kind = f"stuck: number {number}"
             if took > 1:
-                words.write(f"seconds: {took:.1f}\n")
-            words.write(kind.replace("\n", " ") + "\n")
+                outcomes.write(f"seconds: {took:.1f}\n")
+            outcomes.write(kind.replace("\n", " ") + "\n")
     os._exit(0)
 
 
@@ -102,11 +100,11 @@ def _damaged(whole: Path, folder: Path, chance: random.Random) -> Path:
 
 def _damage(data: bytearray, chance: random.Random) -> bytes:
     how = chance.randrange(5)
-    reach = chance.choice([len(data), min(len(data), 600)])  # the header as often as the rest
+    end = chance.choice([len(data), min(len(data), 600)])  # the header as often as the rest
     if how == 0:
-        return bytes(data[: chance.randrange(reach)])
+        return bytes(data[: chance.randrange(end)])
     for _ in range(chance.choice([1, 3, 30])):
-        at = chance.randrange(reach)
+        at = chance.randrange(end)
         if how == 1:
             data[at] ^= 1 << chance.randrange(8)
         elif how == 2:

@@ -117,18 +117,18 @@ FAULTS: dict[str, tuple[Callable[[Path, int, int], Tally], int]] = {
 
 def main() -> None:
     """Inject one kind of fault."""
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("name", choices=FAULTS)
-    words.add_argument("--times", type=int, help="how often; the default is what docs/reliability.md reports")
-    words.add_argument("--seed", type=int, default=0)
-    words.add_argument("--folder", type=Path, help="where the batches go; a temporary folder if left out")
-    asked = words.parse_args()
-    inject, usual = FAULTS[asked.name]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=FAULTS)
+    parser.add_argument("--times", type=int, help="how often; the default is what docs/reliability.md reports")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="where the batches go; a temporary folder if left out")
+    options = parser.parse_args()
+    inject, usual = FAULTS[options.name]
     with tempfile.TemporaryDirectory() as temporary:
-        folder = (asked.folder or Path(temporary)).resolve()
+        folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        tally = inject(folder, asked.times or usual, asked.seed)
-    print("| fault | how often | lost | beside | took |\n| --- | --- | --- | --- | --- |")
+        tally = inject(folder, options.times or usual, options.seed)
+    print("| fault | how often | lost | notes | took |\n| --- | --- | --- | --- | --- |")
     print(tally.row())
     raise SystemExit(bool(tally.lost))
 

@@ -16,31 +16,29 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def soak(folder: Path, times: int, seed: int) -> Tally:
-    """One run over so many cases; docs/images/soak.png shows its memory and its time a case."""
+    """One run over so many cases; docs/images/soak.png shows its memory and its time per case."""
     tiny = batch(folder, times)
-    told = folder / "soak.jsonl"
-    with told.open("w") as file:
+    figures_file = folder / "soak.jsonl"
+    with figures_file.open("w") as file:
 
-        def note(event: str, **fields: object) -> None:
+        def emit(event: str, **fields: object) -> None:
             if event == "case_done":
                 resident = int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
                 # Processor time since the start: how long a case takes by the clock depends on what else is going on.
                 print(json.dumps([resident, time.process_time()]), file=file, flush=True)
 
         tally = Tally(fault=f"soak of {times} cases in one process")
-        os.waitpid(run_forked(tiny.request(folder / "soak"), note), 0)
-    figures = np.array([json.loads(line) for line in told.read_text().splitlines()])
+        os.waitpid(run_forked(tiny.request(folder / "soak"), emit), 0)
+    figures = np.array([json.loads(line) for line in figures_file.read_text().splitlines()])
     tally.injected = len(figures)
     if len(masks(folder / "soak")) != times:
         tally.lost.append(f"{times - len(masks(folder / 'soak'))} cases")
     memory, seconds = figures[1:, 0] / 2**20, np.diff(figures[:, 1])
-    settled = len(figures) // 10
-    slope = np.polyfit(np.arange(len(memory) - settled), memory[settled:], 1)[0] * 100
-    tally.note(
-        f"MB in the end ({memory[settled]:.0f} after a tenth of them, {slope:+.1f} a 100 cases)", int(memory[-1])
-    )
+    warm = len(figures) // 10
+    slope = np.polyfit(np.arange(len(memory) - warm), memory[warm:], 1)[0] * 100
+    tally.note(f"MB in the end ({memory[warm]:.0f} after a tenth of them, {slope:+.1f} per 100 cases)", int(memory[-1]))
     tenths = [float(np.median(part)) for part in np.array_split(seconds, 10)]
-    tally.note(f"ms a case in the last tenth (median; {tenths[0] * 1000:.0f} in the first)", int(tenths[-1] * 1000))
+    tally.note(f"ms per case in the last tenth (median; {tenths[0] * 1000:.0f} in the first)", int(tenths[-1] * 1000))
     _plot(memory, seconds)
     return tally
 
@@ -53,7 +51,7 @@ def _plot(memory: np.ndarray, seconds: np.ndarray) -> None:
     above.plot(np.arange(1, len(memory) + 1), memory, lw=1.2)
     above.set(ylabel="resident memory, MB", ylim=(0, None))
     below.plot(np.arange(1, len(seconds) + 1), seconds, ".", ms=3)
-    below.set(ylabel="processor seconds a case", xlabel="case", ylim=(0, None))
+    below.set(ylabel="processor seconds per case", xlabel="case", ylim=(0, None))
     for axis in (above, below):
         axis.grid(alpha=0.3)
     PLOT.parent.mkdir(exist_ok=True)

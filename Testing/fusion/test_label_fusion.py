@@ -1,7 +1,7 @@
 import numpy as np
 
 from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 
 GRID = Volume.create(np.zeros((6, 20, 20), np.uint8), (2, 1, 1))

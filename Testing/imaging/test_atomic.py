@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from OneShotSegLib.imaging import atomic
-from OneShotSegLib.imaging.atomic import atomic_file, remove_unfinished, sweep
+from OneShotSegLib.imaging.atomic import atomic_file, remove_left_behind, remove_unfinished
 
 
 def test_a_block_that_raises_leaves_no_file(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
         (tmp_path / name).touch()
     (tmp_path / ".0123456789abcdef0123456789abcdef").mkdir()
     assert len(list(tmp_path.iterdir())) == 5
-    sweep(tmp_path)
+    remove_left_behind(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == kept | {".0123456789abcdef0123456789abcdef"}
-    sweep(tmp_path / "nowhere")
+    remove_left_behind(tmp_path / "nowhere")
 
 
 def test_a_process_that_is_ended_by_force_takes_its_half_files_along(tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging import files
 from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, write_volume
 from OneShotSegLib.imaging.integrity import is_whole_nrrd
 from OneShotSegLib.imaging.volume import Volume
@@ -359,7 +358,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, suf
         Path(name).write_bytes(b"half")
         raise RuntimeError("no space left")
 
-    monkeypatch.setattr(files.sitk, "WriteImage", fail)
+    monkeypatch.setattr(sitk, "WriteImage", fail)
     with pytest.raises(OSError, match="could not be written"):
         write_volume(volume(kind=np.float32), path)
     assert path.read_bytes() == before

@@ -17,7 +17,9 @@ from OneShotSegLib.imaging.boxes import cropped, label_boxes
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.resampling import paint_points, present_labels, resample, resample_labels, working_grid
+from OneShotSegLib.imaging.label_resampling import resample_labels
+from OneShotSegLib.imaging.labels import paint_points, present_labels
+from OneShotSegLib.imaging.resampling import resample, working_grid
 from OneShotSegLib.imaging.volume import Volume
 
 SPACING = (3.0, 0.9, 1.1)

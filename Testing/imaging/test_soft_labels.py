@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 

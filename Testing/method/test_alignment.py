@@ -6,14 +6,9 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.alignment import (
-    AlignmentSettings,
-    ControlGrid,
-    _least_jacobian,
-    align,
-    mind_ssc,
-    prepare_alignment,
-)
+from OneShotSegLib.method.alignment import AlignmentSettings, align, prepare_alignment
+from OneShotSegLib.method.descriptors import mind_ssc
+from OneShotSegLib.method.displacement import ControlGrid, least_jacobian
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.networks.patches import PatchSource
@@ -98,7 +93,7 @@ def test_the_same_image_stays_where_it_is():
 def test_outside_the_box_nothing_moves_and_inside_it_fades():
     image = texture()
     found = aligned(prepared(image), prepared(warped(image, IDENTITY)))
-    low, high = found.box.low, found.box.low + found.box.size_mm
+    low, high = found.grid.low, found.grid.low + found.grid.size_mm
     middle = (low + high) / 2
     faces = np.stack([middle * np.array([0, 1, 1]) + low * np.array([1, 0, 0]), high, low - 1, high + 300])
     np.testing.assert_allclose(found(faces), 0, atol=1e-4)
@@ -133,7 +128,7 @@ def test_a_query_wholly_out_of_view_moves_nothing():
 def test_an_unlike_image_never_folds_the_map():
     other = np.random.default_rng(5).uniform(size=SHAPE)
     found = aligned(prepared(texture()), prepared(other))
-    assert all(_least_jacobian(field, found.box) > 0 for field in found.fields)
+    assert all(least_jacobian(field, found.grid) > 0 for field in found.fields)
 
 
 def test_volumes_smaller_than_the_box_work():
@@ -146,7 +141,7 @@ def test_volumes_smaller_than_the_box_work():
 
 
 def test_the_box_holds_the_strokes_and_their_margin():
-    box = ControlGrid.around(strokes(), SPACING, SETTINGS)
+    box = ControlGrid.around(strokes(), SPACING, SETTINGS.control_mm, SETTINGS.margin_mm)
     assert (box.low <= strokes().min(axis=0) - SETTINGS.margin_mm).all()
     assert (box.low + box.size_mm >= strokes().max(axis=0) + SETTINGS.margin_mm).all()
 

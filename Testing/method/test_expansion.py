@@ -4,7 +4,7 @@ import pytest
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.expansion import ExpansionSettings, Extent, expand, measure_extent, part_in_extent
+from OneShotSegLib.method.expansion import ExpansionSettings, StructureExtent, expand, measure_extent, part_in_extent
 from OneShotSegLib.method.scribbles import ScribblePoints
 from OneShotSegLib.method.structures import Structures
 from OneShotSegLib.scoring.overlap import dice
@@ -13,7 +13,7 @@ STRUCTURES = Structures(
     (Segment(value=1, name="Ball", color=(1, 0, 0)), Segment(value=2, name="Other ball", color=(0, 1, 0))),
     Segment(value=9, name="Background", color=(0, 0, 1)),
 )
-REACH = {1: Extent(30, 30), 2: Extent(30, 30)}
+REACH = {1: StructureExtent(30, 30), 2: StructureExtent(30, 30)}
 PAPER = ExpansionSettings(exact=False, spacing=None, smooth_mm=0, air_is_background=False, limit_extent=False)
 EXACT = ExpansionSettings(smooth_mm=0)
 
@@ -66,8 +66,8 @@ def test_certainty_is_high_inside_and_low_at_the_border():
 def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings):
     image, truth = two_balls()
     expansion = expand(image, STROKES, STRUCTURES, REACH, settings)
-    assert set(np.unique(expansion.rivals[truth == 1])) <= {0, 2}
-    assert (expansion.rivals != expansion.labels.array)[truth > 0].all()
+    assert set(np.unique(expansion.second_labels[truth == 1])) <= {0, 2}
+    assert (expansion.second_labels != expansion.labels.array)[truth > 0].all()
     assert expansion.soft.shares.min() >= 0.5
     assert (expansion.soft.shares.min() == 1) != settings.between_voxels
 
@@ -76,7 +76,7 @@ def test_only_the_part_in_reach_is_needed():
     image, _ = two_balls()
     ball = STRUCTURES.foreground[:1]
     strokes = STROKES.select(STROKES.labels != 2)
-    extent = {1: Extent(14, 14)}
+    extent = {1: StructureExtent(14, 14)}
     part = part_in_extent(image, strokes, extent, EXACT)
     assert np.prod(part.shape) < np.prod(image.shape) / 2
     structures = Structures(ball, STRUCTURES.background)
@@ -94,7 +94,7 @@ def test_a_part_in_reach_that_lies_out_of_view_is_still_a_grid():
 def test_a_mask_ends_where_its_structure_cannot_reach():
     grid = Volume.create(np.full((20, 20, 40), 0.5, np.float32), (3, 2, 2))
     lone = seeds((28, 20, 10, 1))
-    labels = expand(grid, lone, STRUCTURES, {1: Extent(12, 20)}, EXACT).labels
+    labels = expand(grid, lone, STRUCTURES, {1: StructureExtent(12, 20)}, EXACT).labels
     far = np.abs(labels.to_world(np.argwhere(labels.array == 1)) - [28, 20, 10]).max(axis=0)
     assert far[2] <= 10
     # In even tissue the front meets the background half way.

@@ -10,7 +10,7 @@ import pytest
 
 from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.resampling import resample_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import STEPS, segment_query
 from OneShotSegLib.method.settings import DEFAULT, PAPER, Method

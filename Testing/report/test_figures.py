@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from OneShotSegLib.imaging.resampling import resample, resample_labels, working_grid
+from OneShotSegLib.imaging.label_resampling import resample_labels
+from OneShotSegLib.imaging.resampling import resample, working_grid
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.figures import Picture, Scene, center_of
 

@@ -169,7 +169,7 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
         return True
 
     monkeypatch.setattr(runner, "run_case", note)
-    monkeypatch.setattr(runner, "close_run", lambda *arguments: None)
+    monkeypatch.setattr(batch, "close_run", lambda *arguments: None)
     propagate_batch(tiny.request(paths.root))
     write_json(paths.case("phantom_01").under_way, {"tries": 1})
     write_json(paths.case("phantom_02").under_way, {"tries": SUDDEN_ENDS})

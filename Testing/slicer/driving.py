@@ -13,17 +13,17 @@ from PySide6 import QtCore, QtWidgets
 
 MODULE = Path(__file__).resolve().parents[2] / "OneShotSeg" / "OneShotSeg.py"
 PANEL_WIDTH = 400
-BEAT_MS = 5
-# The panel may block its thread for 0.1 s. A machine that others use too stops any process for longer now and then, so
-# this is held against it only where the machine is said to be quiet (docs/slicer.md).
+INTERVAL_MS = 5
+# The panel may block its thread for 0.1 s. A machine that others use too stops any process for longer at times, so
+# this is required only where the environment says that the machine is idle (docs/slicer.md).
 MAX_BLOCKED_SECONDS = 0.1 if os.environ.get("ONESHOTSEG_QUIET") else 0.5
 
 
-class Heart:
-    """Beats in the event loop; a long pause between two beats is a blocked thread.
+class BlockMonitor:
+    """A timer in the event loop; a long pause between two of its events is a blocked thread.
 
-    On a busy machine a thread also pauses because others have the processor: what it waited for a turn is not counted,
-    where the system says it (Linux).
+    On a busy machine a thread also pauses because others have the processor: the time for which it waited is not
+    counted, where the system gives it (Linux).
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Heart:
         self._last = self._waited = 0.0
         self._timer = QtCore.QTimer()
         self._timer.setTimerType(QtCore.Qt.TimerType.PreciseTimer)
-        self._timer.setInterval(BEAT_MS)
-        self._timer.timeout.connect(self._beat)
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.timeout.connect(self._measure)
 
     def start(self) -> None:
         self._last, self._waited = time.perf_counter(), waited_for_processor()
@@ -41,18 +41,18 @@ class Heart:
 
     def stop(self) -> float:
         """The longest time in seconds that the thread was blocked."""
-        self._beat()
+        self._measure()
         self._timer.stop()
         return self.longest
 
-    def _beat(self) -> None:
+    def _measure(self) -> None:
         now, waited = time.perf_counter(), waited_for_processor()
         self.longest = max(self.longest, now - self._last - (waited - self._waited))
         self._last, self._waited = now, waited
 
 
 def waited_for_processor() -> float:
-    """Seconds for which this thread could have run but was not let to, so far; 0 where the system does not say."""
+    """Seconds for which this thread has waited for a processor so far; 0 where the system does not give them."""
     try:
         text = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text(encoding="utf-8")
     except OSError:
@@ -119,7 +119,7 @@ class Session:
             time.sleep(0.001)
 
     def settle(self) -> None:
-        """Let everything that was begun come to an end, but for a run."""
+        """Wait until everything that was started has ended, except a run."""
         self.until(lambda: not self.panel.context.background.busy)
         for _round in range(3):
             self.application.process_events()
@@ -130,7 +130,7 @@ class Session:
         self.settle()
 
     def fit(self) -> None:
-        """As high as the panel's content, 400 px wide."""
+        """Make the window as high as the panel's content, 400 px wide."""
         self.settle()
         layout = QtWidgets.QWidget.layout(self.window)
         height = layout.heightForWidth(PANEL_WIDTH) if layout.hasHeightForWidth() else layout.sizeHint().height()

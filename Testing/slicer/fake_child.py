@@ -1,4 +1,4 @@
-"""Stands in for `python -m OneShotSegLib propagate`: says the same events, writes the same files, computes nothing."""
+"""Stands in for `python -m OneShotSegLib`: emits the same events, writes the same files, computes nothing."""
 
 from __future__ import annotations
 
@@ -11,51 +11,71 @@ from pathlib import Path
 
 import numpy as np
 
+from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.imaging.files import find_volumes, read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.study.description import StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 
+TRAININGS = {"train-prnet": ("coarse", "fine"), "train-seg": ("segmentation",)}
+"""The stages of each training."""
 MODE = os.environ.get("FAKE_CHILD", "")
 
 
-def say(event: str, **fields: object) -> None:
+def emit(event: str, **fields: object) -> None:
     print(json.dumps({"event": event, "new_field": 1, **fields}), flush=True)
 
 
-def option(words: list[str], name: str) -> str:
-    return words[words.index(name) + 1]
+def option(arguments: list[str], name: str) -> str:
+    return arguments[arguments.index(name) + 1]
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     if MODE == "bad":
         print("a warning", file=sys.stderr)
         print("weights: expected a folder, found none.", file=sys.stderr)
-        return 2
-    if words[:1] != ["-m"] or "propagate" not in words:
+        return ExitStatus.BAD_INPUT
+    if arguments[:2] != ["-m", "OneShotSegLib"]:
         print('{"devices": [{"name": "cpu", "label": "CPU", "free": 2147483648, "total": 4294967296}]}')
         return 0
-    study = StudyPaths(Path(option(words, "--output")))
-    queries = [Path(word) for word in words[words.index("--") + 1 :]]
+    if arguments[2] in TRAININGS:
+        return train(Path(option(arguments, "--output")), TRAININGS[arguments[2]])
+    study = StudyPaths(Path(option(arguments, "--output")))
+    queries = [Path(argument) for argument in arguments[arguments.index("--") + 1 :]]
     cases = name_cases(path for query in queries for path in find_volumes(query))
-    scribbles = read_label_map(option(words, "--scribbles"))
+    scribbles = read_label_map(option(arguments, "--scribbles"))
     StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(study)
     print("this line is no event", flush=True)
-    say("started", cases=[case.case for case in cases], study=str(study.root))
-    say("something_new", of="a later version")
+    emit("started", cases=[case.case for case in cases], study=str(study.root))
+    emit("something_new", of="a later version")
     failed = sum(not one_case(study, n, case.case, Path(case.source), scribbles) for n, case in enumerate(cases))
-    say("finished", done=len(cases) - failed, failed=failed)
-    return 1 if failed else 0
+    emit("finished", done=len(cases) - failed, failed=failed)
+    return ExitStatus.SOME_FAILED if failed else ExitStatus.DONE
+
+
+def train(output: Path, stages: tuple[str, ...]) -> int:
+    emit("started", cases=stages)
+    emit("planned", text="About 2 minutes for 100 steps on CPU.", seconds=120)
+    for stage in stages:
+        emit("case_started", case=stage)
+        emit("step", case=stage, step="step 50 of 100, loss 0.100", fraction=0.5, seconds_left=60, loss=0.1)
+        emit("checkpoint_written", stage=stage)
+        emit("warning", text=f"A warning about the {stage} stage.")
+        output.mkdir(parents=True, exist_ok=True)
+        (output / f"{stage}.safetensors").write_bytes(b"weights")
+        emit("case_done", case=stage, score=0.9, seconds=0.1)
+    emit("finished", done=len(stages), failed=0)
+    return ExitStatus.DONE
 
 
 def one_case(study: StudyPaths, number: int, case: str, source: Path, scribbles: LabelMap) -> bool:
     files = study.case(case)
     if files.is_done:
-        say("case_done", case=case, score=0.5, resumed=True)
+        emit("case_done", case=case, score=0.5, resumed=True)
         return True
-    say("case_started", case=case)
-    say("step", case=case, step="propagate", fraction=0.5)
+    emit("case_started", case=case)
+    emit("step", case=case, step="propagate", fraction=0.5)
     if MODE == "slow" and number > 0:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         time.sleep(600)
@@ -63,7 +83,7 @@ def one_case(study: StudyPaths, number: int, case: str, source: Path, scribbles:
         print("Traceback: out of memory", file=sys.stderr, flush=True)
         os._exit(77)
     if MODE == "fail" and number == 0:
-        say("case_failed", case=case, error=f"{source.name}: expected a CT in HU, found noise.")
+        emit("case_failed", case=case, error=f"{source.name}: expected a CT in HU, found noise.")
         return False
     ct = read_volume(source)
     structures = tuple(s for s in scribbles.segments if not s.is_background_stroke)
@@ -79,7 +99,7 @@ def one_case(study: StudyPaths, number: int, case: str, source: Path, scribbles:
         for n, s in enumerate(structures)
     )
     write_quality(CaseQuality(case=case, score=score, structures=measures, warnings=()), files.quality)
-    say("case_done", case=case, score=score, seconds=0.1)
+    emit("case_done", case=case, score=score, seconds=0.1)
     return True
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import MAX_BLOCKED_SECONDS, Heart, Session
+from driving import MAX_BLOCKED_SECONDS, BlockMonitor, Session
 
-# In a process of its own: this one must stay without torch, as Slicer's does.
+# In a process of its own: this one must not import torch, as Slicer's does not.
 MAKE_WEIGHTS = """
 import sys
 from dataclasses import replace
@@ -19,17 +19,23 @@ import torch
 from OneShotSegLib.networks.checkpoint import PRNetInfo, save_prnet
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
 torch.manual_seed(0)
-coarse = PRNetInfo("coarse", 4, (16, 32, 16), (6.0, 6.0, 6.0), (700.0, 500.0, 500.0))
+coarse = PRNetInfo(
+    stage="coarse",
+    base_channels=4,
+    patch_size=(16, 32, 16),
+    spacing=(6.0, 6.0, 6.0),
+    position_range=(700.0, 500.0, 500.0),
+)
 fine = replace(coarse, stage="fine", spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0))
 for info, name in ((coarse, COARSE_FILE), (fine, FINE_FILE)):
     save_prnet(Path(sys.argv[1]) / name, info.build(), info)
 """
-PATIENCE = 400.0
+TIMEOUT = 400.0
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small networks that never learnt anything: what they find is of no matter here."""
+    """Small networks that were never trained: their results do not matter here."""
     folder = tmp_path_factory.mktemp("weights")
     subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, str(folder)], check=True)
     return folder
@@ -53,22 +59,22 @@ def test_two_queries_in_the_real_child_process(
         session.parameters.weights = str(weights)
         session.parameters.device = "cpu"
         session.settle()
-        heart = Heart()
-        heart.start()
+        monitor = BlockMonitor()
+        monitor.start()
         session.ui.propagateButton.click()
         session.until(lambda: session.panel.controller.busy)
         controller = session.panel.controller
-        session.until(lambda: controller.progress.case == "phantom_02" or not controller.busy, PATIENCE)
+        session.until(lambda: controller.progress.case == "phantom_02" or not controller.busy, TIMEOUT)
         assert controller.busy, session.message
         session.ui.cancelButton.click()
-        session.until_idle(PATIENCE)
+        session.until_idle(TIMEOUT)
         assert "ancelled" in session.message, session.ui.logText.toPlainText()
         assert [row[0] for row in session.rows] == ["phantom_01"]
 
         session.ui.propagateButton.click()
         session.until(lambda: session.panel.controller.busy)
-        session.until_idle(PATIENCE)
-        blocked = heart.stop()
+        session.until_idle(TIMEOUT)
+        blocked = monitor.stop()
         assert session.message.startswith("Done: 2 cases"), session.ui.logText.toPlainText()
         assert session.panel.controller.progress.resumed == 1
         assert sorted(row[0] for row in session.rows) == ["phantom_01", "phantom_02"]

@@ -6,17 +6,22 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
+from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.slicer.jobs.commands import import_weights, propagate, train_prnet, train_segmentation
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
 from OneShotSegLib.slicer.jobs.interpreter import child_environment
 from OneShotSegLib.slicer.jobs.process import ChildProcess
 from OneShotSegLib.slicer.jobs.progress import RunProgress, format_seconds
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX's")
 
@@ -50,10 +55,10 @@ def test_both_outputs_of_a_child_arrive_line_by_line() -> None:
 
 def test_taking_lines_never_waits() -> None:
     process = child("import time; time.sleep(60)")
-    began = time.perf_counter()
+    started = time.perf_counter()
     assert process.lines() == []
     assert process.exit_status is None
-    assert time.perf_counter() - began < 0.05
+    assert time.perf_counter() - started < 0.05
     process.kill()
     until(lambda: process.exit_status is not None)
 
@@ -68,7 +73,7 @@ def test_killing_ends_what_the_child_started_too() -> None:
     until(lambda: process.exit_status is not None)
 
 
-def test_a_program_that_is_not_there_is_said() -> None:
+def test_a_program_that_is_not_there_is_named() -> None:
     process = ChildProcess(["/no/such/program"], child_environment())
     assert until(lambda: process.exit_status) == 127
     assert process.lines() == [("err", "/no/such/program: No such file or directory")]
@@ -98,16 +103,16 @@ def test_an_event_keeps_fields_that_are_new_and_survives_wrong_ones() -> None:
 
 
 class FakeChild:
-    """A child whose words and end are given."""
+    """A child whose output and end are given."""
 
     def __init__(self) -> None:
         self.exit_status: int | None = None
-        self.words: list[tuple[str, str]] = []
+        self.output: list[tuple[str, str]] = []
         self.interrupted = self.killed = 0
 
     def lines(self) -> list[tuple[str, str]]:
-        words, self.words = self.words, []
-        return words
+        output, self.output = self.output, []
+        return output
 
     def interrupt(self) -> None:
         self.interrupted += 1
@@ -119,8 +124,8 @@ class FakeChild:
         pass
 
 
-class Ears:
-    """A listener that remembers."""
+class RecordingObserver:
+    """Keeps what it is called with."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -145,59 +150,59 @@ class Clock:
 
 
 @pytest.fixture
-def work() -> tuple[Worker, FakeChild, Ears, Clock]:
-    process, ears, clock = FakeChild(), Ears(), Clock()
+def work() -> tuple[Worker, FakeChild, RecordingObserver, Clock]:
+    process, observer, clock = FakeChild(), RecordingObserver(), Clock()
 
     def launch(command: Sequence[str], environment: Mapping[str, str]) -> FakeChild:
         assert list(command[1:3]) == ["-m", "OneShotSegLib"]
         return process
 
     worker = Worker(launch, clock)
-    worker.start(["propagate"], ears)
-    return worker, process, ears, clock
+    worker.start(["propagate"], observer)
+    return worker, process, observer, clock
 
 
 def test_events_and_other_lines_go_their_ways(work: Any) -> None:
-    worker, process, ears, _clock = work
-    process.words = [("out", '{"event": "started", "cases": ["a"]}'), ("out", "hello"), ("err", '{"event": "step"}')]
+    worker, process, observer, _clock = work
+    process.output = [("out", '{"event": "started", "cases": ["a"]}'), ("out", "hello"), ("err", '{"event": "step"}')]
     worker.poll()
-    assert [event.kind for event in ears.events] == ["started"]
-    assert ears.log == ["hello", '{"event": "step"}']
+    assert [event.kind for event in observer.events] == ["started"]
+    assert observer.log == ["hello", '{"event": "step"}']
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "sentence"),
+    ("status", "errors", "sentence"),
     [
         (0, [], ""),
         (1, ["ImportError: no"], "stopped unexpectedly (exit status 1): ImportError: no"),
         (2, ["warning", "a.nii: expected a CT, found none."], "a.nii: expected a CT, found none."),
         (-9, ["Killed"], "stopped unexpectedly (exit status -9): Killed"),
-        (3, [], "stopped unexpectedly (exit status 3): it said nothing"),
+        (3, [], "stopped unexpectedly (exit status 3): no error message"),
         (130, [], "Cancelled"),
     ],
 )
-def test_every_end_is_one_sentence(work: Any, status: int, words: list[str], sentence: str) -> None:
-    worker, process, ears, _clock = work
-    process.words = [("err", word) for word in words]
+def test_every_end_is_one_sentence(work: Any, status: int, errors: list[str], sentence: str) -> None:
+    worker, process, observer, _clock = work
+    process.output = [("err", line) for line in errors]
     process.exit_status = status
     worker.poll()
-    assert ears.outcome is not None
-    assert sentence in ears.outcome.message
-    assert bool(ears.outcome.message) == bool(sentence)
+    assert observer.outcome is not None
+    assert sentence in observer.outcome.message
+    assert bool(observer.outcome.message) == bool(sentence)
     assert not worker.running
 
 
-def test_an_end_after_failed_cases_says_that_the_others_are_there(work: Any) -> None:
-    worker, process, ears, _clock = work
-    process.words = [("out", '{"event": "finished", "done": 1, "failed": 1}')]
+def test_after_failed_cases_the_message_is_that_the_others_are_there(work: Any) -> None:
+    worker, process, observer, _clock = work
+    process.output = [("out", '{"event": "finished", "done": 1, "failed": 1}')]
     process.exit_status = 1
     worker.poll()
-    assert ears.outcome is not None
-    assert ears.outcome.message.startswith("Some cases failed")
+    assert observer.outcome is not None
+    assert observer.outcome.message.startswith("Some cases failed")
 
 
 def test_a_child_that_does_not_stop_when_asked_is_killed(work: Any) -> None:
-    worker, process, ears, clock = work
+    worker, process, observer, clock = work
     worker.cancel()
     worker.cancel()
     worker.poll()
@@ -207,14 +212,31 @@ def test_a_child_that_does_not_stop_when_asked_is_killed(work: Any) -> None:
     assert process.killed == 1
     process.exit_status = -9
     worker.poll()
-    assert ears.outcome is not None
-    assert ears.outcome.cancelled
+    assert observer.outcome is not None
+    assert observer.outcome.cancelled
+
+
+@pytest.mark.parametrize(
+    ("line", "logged"),
+    [
+        ('{"event": "of_a_later_version", "detail": 1}', []),
+        ('{"event": "of_a_later_version", "text": "About 3 minutes."}', ["About 3 minutes."]),
+        ('{"event": "step", "case": "a", "frac', []),
+        ('{"other": "JSON"}', ['{"other": "JSON"}']),
+    ],
+)
+def test_an_event_that_is_not_known_is_never_shown_as_json(work: Any, line: str, logged: list[str]) -> None:
+    worker, process, observer, _clock = work
+    process.output = [("out", line)]
+    worker.poll()
+    assert observer.events == []
+    assert observer.log == logged
 
 
 def test_one_run_at_a_time(work: Any) -> None:
-    worker, _process, ears, _clock = work
+    worker, _process, observer, _clock = work
     with pytest.raises(AlreadyRunningError):
-        worker.start(["propagate"], ears)
+        worker.start(["propagate"], observer)
 
 
 def event(kind: str, **fields: Any) -> Event:
@@ -238,7 +260,7 @@ def test_time_left_is_estimated_from_the_cases_of_this_run_alone() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2.0 h")])
-def test_waiting_times_are_said_in_their_unit(seconds: float, text: str) -> None:
+def test_waiting_times_have_a_unit_that_fits(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 
@@ -250,7 +272,7 @@ def test_the_child_finds_the_library_wherever_it_lies() -> None:
     assert process.exit_status == 0, process.lines()
 
 
-def test_devices_are_read_from_among_other_words() -> None:
+def test_devices_are_read_from_among_other_lines() -> None:
     text = 'warning\n{"devices": [{"name": "cuda:0", "label": "GPU", "free": 4294967296, "total": 8589934592, "x": 1}]}'
     automatic, gpu = parse_devices(text)
     assert automatic.name == "auto"
@@ -258,16 +280,85 @@ def test_devices_are_read_from_among_other_words() -> None:
     assert parse_devices("nonsense") == FALLBACK
 
 
-def test_the_command_line_understands_what_the_train_button_asks_for(tmp_path: Path) -> None:
+def understood(arguments: Sequence[str]) -> dict[str, Any]:
+    """What the command line understands of arguments that the panel makes; refuses what it does not know."""
     import typer
 
     from OneShotSegLib.cli.app import app
-    from OneShotSegLib.slicer.jobs.commands import train_segmentation
 
-    words = train_segmentation(tmp_path / "study", tmp_path / "study" / "model", "cpu")
-    command = typer.main.get_command(app).commands[words[0]]  # type: ignore[attr-defined]
-    understood = command.make_context(words[0], words[1:]).params
-    assert understood["study"] == tmp_path / "study"
-    assert understood["output"] == tmp_path / "study" / "model"
-    assert understood["device"] == "cpu"
-    assert understood["events"].value == "json"
+    command = typer.main.get_command(app).commands[arguments[0]]  # type: ignore[attr-defined]
+    params: dict[str, Any] = command.make_context(arguments[0], list(arguments[1:])).params
+    return params
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"weights": "/some/weights", "device": "cpu"},
+        {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
+    ],
+)
+def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    request = PropagationRequest(
+        supports=[tmp_path / "a.nrrd", tmp_path / "b.nrrd"],
+        scribbles=[tmp_path / "a.seg.nrrd", tmp_path / "b.seg.nrrd"],
+        queries=[tmp_path / "c.nrrd", Path("-d.nrrd")],
+        output=tmp_path / "study",
+        **options,
+    )
+    params = understood(propagate(request))
+    assert params["events"].value == "json"
+    assert PropagationRequest(
+        supports=params["support"],
+        scribbles=params["scribbles"],
+        queries=params["query"],
+        **{name: params[name] for name in ("output", "weights", "device", "background_label")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler")},
+        method=params["method"].value,
+    ) == replace(request, supports=list(request.supports))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"hold_out": 1, "device": "cpu"},
+        {"steps": 10, "fine_steps": 5, "base_channels": 16, "seed": 3, "learning_rate": 0.01, "patience": 0},
+        {"start_from": "headneck", "check_every": 7},
+    ],
+)
+def test_the_command_line_accepts_a_prnet_training_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    volumes = [tmp_path / "a.nrrd", Path("-b.nrrd")]
+    request = PRNetTrainingRequest(volumes=volumes, output=tmp_path / "weights", **options)
+    params = understood(train_prnet(request))
+    assert params["events"].value == "json"
+    expected = asdict(request)
+    assert {name: params["volume" if name == "volumes" else name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"correction": CorrectionName.ensemble, "network": "dynunet", "base_channels": 16, "precision": "float32"},
+        {"steps": 10, "batch_size": 3, "rounds": 2, "hold_out": 0.2, "learning_rate": 0.01, "seed": 5},
+        {"spacing": (3.0, 1.5, 1.5), "patch_size": (16, 32, 32), "structures": ("Cord", "7"), "device": "cpu"},
+    ],
+)
+def test_the_command_line_accepts_a_segmentation_training_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    request = SegmentationTrainingRequest(study=tmp_path / "-study", output=tmp_path / "model", **options)
+    params = understood(train_segmentation(request))
+    assert params["events"].value == "json"
+    read = {
+        "patch_size": tuple(map(int, params.pop("patch").split(","))),
+        "spacing": None if params["spacing"] == "auto" else tuple(map(float, params["spacing"].split(","))),
+        "structures": tuple(params["structures"].split(",")) if params["structures"] else (),
+    }
+    expected = asdict(request)
+    assert {name: read.get(name, params.get(name)) for name in expected} == expected
+
+
+def test_the_command_line_accepts_an_import_of_weights_of_the_panel(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("coarse", "fine", "output")}
+    assert understood(import_weights(**files)) == files

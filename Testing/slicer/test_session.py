@@ -1,4 +1,4 @@
-"""A whole session in the panel, with a child process that says what the real one says."""
+"""A whole session in the panel, with a child process that emits what the real one emits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import MAX_BLOCKED_SECONDS, Heart, Session, clipped_texts
+from driving import MAX_BLOCKED_SECONDS, BlockMonitor, Session, clipped_texts
 
 
 @pytest.fixture
@@ -70,11 +70,11 @@ def test_a_session_from_scribbles_to_review(
 ) -> None:
     fake_child("normal")
     shoot("1-ready")
-    heart = Heart()
-    heart.start()
+    monitor = BlockMonitor()
+    monitor.start()
     propagate(session)
     session.until_idle()
-    blocked = heart.stop()
+    blocked = monitor.stop()
 
     assert "3 cases" in session.message
     assert [row[0] for row in session.rows] == ["phantom_02", "phantom_03", "phantom_01"]
@@ -104,18 +104,18 @@ def test_the_work_in_progress_is_shown_and_cancel_ends_the_process_tree(
     session: Session, cohort: list[Any], fake_child: Any, shoot: Callable[[str], None]
 ) -> None:
     fake_child("slow")
-    heart = Heart()
-    heart.start()
+    monitor = BlockMonitor()
+    monitor.start()
     propagate(session)
     session.until(lambda: session.panel.controller.progress.case == "phantom_02")
     pid = session.panel.controller._worker._child.pid
-    assert heart.stop() < MAX_BLOCKED_SECONDS
+    assert monitor.stop() < MAX_BLOCKED_SECONDS
     shoot("2-running")
     assert group_members(pid)
-    heart.start()
+    monitor.start()
     session.ui.cancelButton.click()
     session.until_idle()
-    assert heart.stop() < MAX_BLOCKED_SECONDS
+    assert monitor.stop() < MAX_BLOCKED_SECONDS
     assert "ancelled" in session.message
     session.until(lambda: not group_members(pid), 10)
     assert [row[0] for row in session.rows] == ["phantom_01"]
@@ -147,7 +147,7 @@ def test_a_second_run_does_only_what_is_left(session: Session, cohort: list[Any]
     assert session.panel.controller.progress.resumed == 1
 
 
-def test_opening_the_study_folder_later_goes_on_with_the_review(
+def test_opening_the_study_folder_later_continues_the_review(
     session: Session, cohort: list[Any], fake_child: Any, application: Any, tmp_path: Path, shoot: Callable[[str], None]
 ) -> None:
     fake_child("normal")
@@ -202,6 +202,30 @@ def test_a_correction_is_on_disk_before_the_decision(
     assert session.panel.review.session.row("phantom_02").state == "edited"
 
 
+def test_an_accepted_pseudo_mask_counts_until_its_correction_is_accepted(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    propagate(session)
+    session.until_idle()
+    review = session.panel.review
+    for case in ("phantom_01", "phantom_02"):
+        review.select(case)
+        session.settle()
+        session.ui.acceptButton.click()
+        session.settle()
+    case = tmp_path / "study" / "cases" / "phantom_02"
+    review.select("phantom_02")
+    session.settle()
+    paint(review.case_nodes.mask_node("phantom_02"))
+    review.case_nodes.save_all()
+    assert review.session.mask("phantom_02") == case / "pseudo.seg.nrrd"
+    assert "does not count" in session.ui.caseLabel.text
+    session.ui.acceptButton.click()
+    session.settle()
+    assert review.session.mask("phantom_02") == case / "edited.seg.nrrd"
+    assert review.session.mask("phantom_01").name == "pseudo.seg.nrrd"
+
+
 def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
     session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path, application: Any
 ) -> None:
@@ -235,9 +259,46 @@ def test_a_corrected_case_becomes_a_further_support(
     session.ui.useAsSupportButton.click()
     session.until_idle()
     after = {row[0]: row[1] for row in session.rows}
-    # The second round gives its first case 0.90 and its second 0.30: each case keeps the better one.
+    # The further support gives its first case 0.90 and its second 0.30: each case keeps the better one.
     assert before == {"phantom_01": "0.90", "phantom_02": "0.30", "phantom_03": "0.60"}
     assert after == {"phantom_01": "0.90", "phantom_02": "0.90", "phantom_03": "0.60"}
+
+
+def log_lines(session: Session) -> list[str]:
+    return list(session.ui.logText.toPlainText().splitlines())
+
+
+def test_prnet_is_trained_on_the_batch_and_its_weights_are_chosen(
+    session: Session, cohort: list[Any], tmp_path: Path
+) -> None:
+    session.ui.trainPrnetButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message == "Training PRNet on this batch: done.", session.ui.logText.toPlainText()
+    lines = log_lines(session)
+    assert "About 2 minutes for 100 steps on CPU." in lines
+    assert "A warning about the fine stage." in lines
+    assert [line for line in lines if "{" in line] == []
+    weights = tmp_path / "study-inputs" / "weights"
+    assert sorted(path.name for path in weights.iterdir()) == ["coarse.safetensors", "fine.safetensors"]
+    assert session.parameters.weights == str(weights)
+    assert session.panel.controller.progress.done == ["coarse", "fine"]
+
+
+def test_the_segmentation_network_is_trained_on_the_study(session: Session, cohort: list[Any], tmp_path: Path) -> None:
+    session.ui.trainSegmentationButton.click()
+    assert "nothing to train on yet" in session.message
+    propagate(session)
+    session.until_idle()
+    rows = session.rows
+    session.ui.trainSegmentationButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message == "Training the segmentation network: done.", session.ui.logText.toPlainText()
+    assert "About 2 minutes for 100 steps on CPU." in log_lines(session)
+    assert [line for line in log_lines(session) if "{" in line] == []
+    assert (tmp_path / "study-inputs" / "model" / "segmentation.safetensors").is_file()
+    assert session.rows == rows
 
 
 def test_a_case_that_fails_is_named_and_the_others_are_there(
@@ -293,7 +354,7 @@ def test_closing_the_scene_in_mid_run_stops_it_and_leaves_a_usable_panel(
     assert len(session.rows) == 3
 
 
-def test_a_study_folder_that_vanishes_in_mid_run_is_said_once(
+def test_a_study_folder_that_vanishes_in_mid_run_is_named(
     session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
 ) -> None:
     fake_child("slow")
@@ -310,7 +371,7 @@ def test_a_study_folder_that_vanishes_in_mid_run_is_said_once(
     assert session.ui.propagateButton.enabled
 
 
-def test_a_volume_removed_before_its_turn_is_said_and_nothing_starts(
+def test_a_volume_removed_before_its_turn_is_named_and_nothing_starts(
     session: Session, cohort: list[Any], fake_child: Any, application: Any
 ) -> None:
     fake_child("normal")
@@ -320,15 +381,15 @@ def test_a_volume_removed_before_its_turn_is_said_and_nothing_starts(
     assert "phantom_03: the volume was removed from the scene." in session.message
 
 
-def test_a_full_disk_is_said(
+def test_a_full_disk_is_named(
     session: Session, cohort: list[Any], fake_child: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from OneShotSegLib.slicer.jobs import inputs
+    from OneShotSegLib.slicer.sections import scene_inputs
 
     def full(*_arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(inputs, "write_volume", full)
+    monkeypatch.setattr(scene_inputs, "write_volume", full)
     fake_child("normal")
     propagate(session)
     session.until_idle()

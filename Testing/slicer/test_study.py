@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.description import StudyCase, StudyDescription
+from OneShotSegLib.report.content import read_content
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths, write_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
+from OneShotSegLib.study.results import study_results
 
 SEGMENTS = (
     Segment(value=2, name="Mandible", color=(0.9, 0.8, 0.6)),
@@ -144,7 +146,7 @@ def test_a_ledger_that_cannot_be_written_keeps_the_case_open(
 
 @pytest.fixture
 def background(application: Any) -> Any:
-    from OneShotSegLib.slicer.jobs.background import Background
+    from OneShotSegLib.slicer.background import Background
 
     return Background()
 
@@ -158,11 +160,11 @@ def case_nodes(background: Any, study: StudyPaths, scene: Any) -> Any:
 
 
 def test_a_mask_is_loaded_with_names_values_and_its_own_geometry(
-    case_nodes: Any, background: Any, tmp_path: Path
+    case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
 ) -> None:
     from OneShotSegLib.slicer.mrml.segmentations import describe_segments, reference_grid
 
-    case_nodes.load_mask("good")
+    case_nodes.load_mask("good", study.case("good").pseudo_mask)
     background.finish()
     node = case_nodes.mask_node("good")
     assert [(s.value, s.name) for s in describe_segments(node)] == [(2, "Mandible"), (5, "Cord")]
@@ -185,14 +187,14 @@ def test_only_the_cts_shown_last_stay_in_memory(case_nodes: Any, background: Any
 
 
 def test_a_ct_that_is_gone_is_one_sentence(case_nodes: Any, background: Any, tmp_path: Path) -> None:
-    said: list[str] = []
-    case_nodes.tell(lambda case: None, said.append)
+    errors: list[str] = []
+    case_nodes.connect(lambda case: None, errors.append)
     (tmp_path / "good.nrrd").unlink()
     case_nodes.load_ct("good")
     background.finish()
     case_nodes.load_ct("unknown")
-    assert "no such file" in said[0]
-    assert said[1] == "unknown: the study does not say where its CT is."
+    assert "no such file" in errors[0]
+    assert errors[1] == "unknown: the study does not name its CT."
 
 
 def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, background: Any, study: StudyPaths) -> None:
@@ -200,7 +202,7 @@ def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, backgr
 
     from OneShotSegLib.slicer.mrml.geometry import image_array
 
-    case_nodes.load_mask("good")
+    case_nodes.load_mask("good", study.case("good").pseudo_mask)
     background.finish()
     segmentation = case_nodes.mask_node("good").GetSegmentation()
     image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
@@ -224,9 +226,51 @@ def test_an_accepted_correction_counts_as_edited(session: Any, study: StudyPaths
     assert session.row("good").state == "edited"
 
 
+def test_an_accepted_pseudo_mask_counts_before_a_correction_and_is_what_is_loaded(
+    session: Any, study: StudyPaths
+) -> None:
+    files = study.case("good")
+    assert session.mask("good") == files.pseudo_mask
+    session.accept("good")
+    files.edited_mask.write_bytes(files.pseudo_mask.read_bytes())
+    session.refresh()
+    assert session.mask("good") == files.pseudo_mask
+    assert [result.mask for result in study_results(study) if result.case == "good"] == [files.pseudo_mask]
+    session.accept("good")
+    assert session.mask("good") == files.edited_mask
+
+
+def test_cases_are_open_until_a_reviewer_accepted_or_corrected_them(session: Any, study: StudyPaths) -> None:
+    study.case("fair").edited_mask.write_bytes(study.case("fair").pseudo_mask.read_bytes())
+    session.refresh()
+    session.accept("fair")
+    session.accept("good")
+    session.reject("doubtful")
+    assert session.open_cases() == ("broken", "doubtful")
+    assert [row.case for row in session.rows if row.is_trusted] == ["fair", "good"]
+
+
+def test_the_panel_and_the_report_look_at_the_same_structure_first(application: Any, study: StudyPaths) -> None:
+    from OneShotSegLib.slicer.review.session import ReviewSession
+
+    absent = StructureQuality(value=2, name="Mandible", state="absent", score=0.0)
+    found = StructureQuality(value=5, name="Cord", state="found", score=0.7)
+    for case, structures in {"good": (absent, found), "fair": (absent,)}.items():
+        write_quality(CaseQuality(case=case, score=0.7, structures=structures), study.case(case).quality)
+    labels = label_table(SEGMENTS)
+    description = StudyDescription.read(study)
+    replace(description, labels=labels).write(study)
+    session, content = ReviewSession(study), read_content(study.root)
+    in_panel = {row.case: row.worst for row in session.rows}
+    in_report = {case.name: case.worst.name if case.worst else "" for case in content.cases}
+    assert in_panel["good"] == in_report["good"] == "Cord"
+    assert in_panel["fair"] == in_report["fair"] == ""
+    assert in_panel["doubtful"] == in_report["doubtful"] == "Cord"
+
+
 def test_a_volume_node_becomes_a_file_that_reads_back(scene: Any, tmp_path: Path) -> None:
-    from OneShotSegLib.slicer.jobs.inputs import export_volumes
     from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+    from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
 
     ct = Volume.create(np.arange(24, dtype=np.int16).reshape(2, 3, 4), (3, 1, 2), (5, 6, 7))
     nodes = [add_volume_node(ct, name) for name in ("a/b", "A_b")]
@@ -238,10 +282,10 @@ def test_a_volume_node_becomes_a_file_that_reads_back(scene: Any, tmp_path: Path
     np.testing.assert_array_equal(back.array, ct.array)
 
 
-def test_a_volume_that_is_still_what_its_file_says_is_linked_not_written(scene: Any, tmp_path: Path) -> None:
+def test_a_volume_that_is_unchanged_since_it_was_read_is_linked_not_written(scene: Any, tmp_path: Path) -> None:
     import slicer
 
-    from OneShotSegLib.slicer.jobs.inputs import export_volume
+    from OneShotSegLib.slicer.sections.scene_inputs import export_volume
 
     write_volume(Volume.create(np.zeros((3, 4, 5), dtype=np.int16)), tmp_path / "ct.nii.gz")
     node = slicer.modules.volumes.logic().AddArchetypeVolume(str(tmp_path / "ct.nii.gz"), "Patient 1", 0)
@@ -266,48 +310,10 @@ def test_a_dicom_series_becomes_a_folder_of_its_own(application: Any, tmp_path: 
     assert sorted(path.name for path in export.path.glob("*.dcm")) == ["00000.dcm", "00001.dcm", "00002.dcm"]
 
 
-@pytest.fixture
-def second_round(application: Any, session: Any, study: StudyPaths) -> Any:
-    from OneShotSegLib.slicer.review.further_support import SecondRound
-
-    made = SecondRound.of(study, "good", study.case("good").pseudo_mask, ["doubtful", "fair", "good"])
-    cases = tuple(StudyCase(f"{name}-ct", str(path)) for name, path in made.queries.items())
-    StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(
-        made.round_study
-    )
-    return made
-
-
-@pytest.mark.parametrize(("score", "adopted"), [(0.8, "doubtful"), (0.1, "")])
-def test_a_further_support_s_result_is_taken_over_if_it_is_better(
-    second_round: Any, study: StudyPaths, score: float, adopted: str
-) -> None:
-    make_case(second_round.round_study, "doubtful-ct", score, with_files=True)
-    assert second_round.adopt("doubtful-ct") == adopted
-    quality = json.loads(study.case("doubtful").quality.read_text(encoding="utf-8"))
-    assert quality["case"] == "doubtful"
-    assert quality["score"] == (score if adopted else 0.2)
-
-
-def test_a_further_support_has_strokes_within_its_structures_and_around(second_round: Any, tmp_path: Path) -> None:
-    ct = Volume.create(np.full((24, 40, 40), 40, dtype=np.int16), (2, 1, 1))
-    labels = np.zeros(ct.shape, dtype=np.uint8)
-    labels[6:18, 10:24, 10:24] = 2
-    write_volume(ct, tmp_path / "ct.nrrd")
-    write_label_map(LabelMap(ct.with_array(labels), SEGMENTS), tmp_path / "mask.seg.nrrd")
-    from OneShotSegLib.slicer.review.further_support import strokes_of_case
-
-    strokes_of_case(tmp_path / "mask.seg.nrrd", tmp_path / "ct.nrrd", tmp_path / "strokes.seg.nrrd")
-    strokes = read_label_map(tmp_path / "strokes.seg.nrrd")
-    assert any(segment.is_background_stroke for segment in strokes.segments)
-    assert set(np.unique(labels[strokes.volume.array == 2])) == {2}
-    assert set(np.unique(labels[strokes.volume.array == 255])) == {0}
-
-
 def test_weights_that_were_added_are_remembered_and_those_of_the_study_offered(
     application: Any, study: StudyPaths, tmp_path: Path
 ) -> None:
-    from OneShotSegLib.slicer.weights import WeightsChoice, trained_weights
+    from OneShotSegLib.slicer.sections.weights import WeightsChoice, trained_weights
 
     class Settings(dict):
         def value(self, key: str, default: Any = None) -> Any:
@@ -333,8 +339,8 @@ def dependencies() -> Callable[..., Any]:
         calls: list[Any] = []
         still = set(missing)
 
-        def install(words: Any) -> None:
-            calls.append(words)
+        def install(arguments: Any) -> None:
+            calls.append(arguments)
             if works:
                 still.clear()
 
@@ -370,11 +376,11 @@ def test_nothing_is_installed_without_consent(dependencies: Any) -> None:
 def test_torch_comes_first_and_nothing_that_is_there_may_be_changed(dependencies: Any) -> None:
     made, calls = dependencies(["torch>=2.5", "numba>=0.60"])
     assert made.ensure()
-    _question, torch, words = calls
+    _question, torch, arguments = calls
     assert torch == ">=2.5"
-    assert words[:2] == ["--only-binary=:all:", "--prefer-binary"]
-    assert words[2] == "--constraint"
-    assert words[4:] == ["numba>=0.60"]
+    assert arguments[:2] == ["--only-binary=:all:", "--prefer-binary"]
+    assert arguments[2] == "--constraint"
+    assert arguments[4:] == ["numba>=0.60"]
 
 
 def test_constraints_pin_every_installed_package_but_the_wanted_ones() -> None:
@@ -386,7 +392,7 @@ def test_constraints_pin_every_installed_package_but_the_wanted_ones() -> None:
     assert not any(pin.startswith("scipy==") for pin in pins)
 
 
-def test_an_installation_that_changed_nothing_is_said(dependencies: Any) -> None:
+def test_an_installation_that_changed_nothing_is_an_error(dependencies: Any) -> None:
     made, _calls = dependencies(["rich>=13"], works=False)
     with pytest.raises(InputError, match=r"Still missing after installing: rich>=13\."):
         made.ensure()

@@ -1,40 +1,58 @@
-"""Command lines of the runs that the panel starts."""
+"""The command line's arguments for the runs that the panel starts, made from their requests."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
 
 EVENTS = ("--events", "json")
-SMALL_BATCH = 10
+
+Request = PropagationRequest | PRNetTrainingRequest | SegmentationTrainingRequest
 
 
 def propagate(request: PropagationRequest) -> list[str]:
-    """Propagate scribbles to a batch; what has its default is left to the command line."""
-    words = ["propagate", *EVENTS, "--output", str(request.output), "--device", request.device]
+    """Propagate scribbles to a batch."""
+    arguments = ["propagate", *EVENTS, "--output", str(request.output), "--device", request.device]
     for support, scribbles in zip(request.supports, request.scribbles, strict=True):
-        words += ["--support", str(support), "--scribbles", str(scribbles)]
-    if request.weights != "auto":
-        words += ["--weights", request.weights]
+        arguments += ["--support", str(support), "--scribbles", str(scribbles)]
+    arguments += _options(request, "weights", "background_label", "method", "workers", "scheduler")
+    arguments += ["--retry-failed"] if request.retry_failed else []
     # What follows is a path, even if its name begins with a dash.
-    return [*words, "--", *map(str, request.queries)]
+    return [*arguments, "--", *map(str, request.queries)]
 
 
-def train_prnet(output: Path, volumes: Sequence[Path], device: str = "auto") -> list[str]:
-    """Train PRNet on these volumes; of a small batch fewer are kept out to measure the error."""
-    words = ["train-prnet", *EVENTS, "--output", str(output), "--device", device]
-    if 1 < len(volumes) < SMALL_BATCH:
-        words += ["--hold-out", "1"]
-    return [*words, "--", *map(str, volumes)]
+def train_prnet(request: PRNetTrainingRequest) -> list[str]:
+    """Train PRNet on CTs without labels."""
+    arguments = ["train-prnet", *EVENTS, "--output", str(request.output), "--device", request.device]
+    arguments += _options(request, "steps", "fine_steps", "base_channels", "hold_out", "seed", "learning_rate")
+    arguments += _options(request, "start_from", "check_every", "patience")
+    return [*arguments, "--", *map(str, request.volumes)]
 
 
-def train_segmentation(study: Path, output: Path, device: str = "auto") -> list[str]:
-    """Train the segmentation network on what was not rejected."""
-    return ["train-seg", *EVENTS, str(study), "--output", str(output), "--device", device]
+def train_segmentation(request: SegmentationTrainingRequest) -> list[str]:
+    """Train the segmentation network on a study, without its rejected cases."""
+    arguments = ["train-seg", *EVENTS, "--output", str(request.output), "--device", request.device]
+    arguments += _options(request, "correction", "network", "base_channels", "steps", "batch_size", "rounds")
+    arguments += _options(request, "hold_out", "learning_rate", "precision", "seed", "spacing", "structures")
+    if request.patch_size != SegmentationTrainingRequest.patch_size:
+        arguments += ["--patch", _text(request.patch_size)]
+    return [*arguments, "--", str(request.study)]
 
 
 def import_weights(coarse: Path, fine: Path, output: Path) -> list[str]:
     """Turn the official checkpoints into our own."""
     return ["import-weights", "--coarse", str(coarse), "--fine", str(fine), "--output", str(output)]
+
+
+def _options(request: Request, *names: str) -> list[str]:
+    """The options of the same names whose values are not the request's defaults."""
+    changed = [name for name in names if getattr(request, name) != getattr(type(request), name)]
+    return [word for name in changed for word in (f"--{name.replace('_', '-')}", _text(getattr(request, name)))]
+
+
+def _text(value: object) -> str:
+    """A value as the command line reads it: several with commas between them."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

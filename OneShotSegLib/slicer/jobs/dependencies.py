@@ -26,7 +26,7 @@ class Pip(Protocol):
     """Installs packages."""
 
     def __call__(self, requirements: list[str]) -> Any:
-        """Takes the words after ``pip install``."""
+        """Takes the arguments after ``pip install``."""
 
 
 def read_requirements(path: Path) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class Dependencies:
             self._install(missing)
         except InputError:
             raise
-        except Exception as error:  # pip and PyTorchUtils raise what they like
+        except Exception as error:  # pip and PyTorchUtils raise errors of any type
             raise InputError(_("The packages could not be installed: {reason}").format(reason=error)) from error
         importlib.invalidate_caches()
         still = self.missing()

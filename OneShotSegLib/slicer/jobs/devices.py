@@ -1,4 +1,4 @@
-"""The devices that torch can use and their memory: asked in a child process, for torch stays out of Slicer's."""
+"""The devices that torch can use and their memory: found in a child process, to keep torch out of Slicer's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Device:
 
     Attributes:
         name: As the command line takes it: auto, cpu, cuda:0.
-        label: As a person reads it.
+        label: As shown to the user.
         free: Free memory in bytes, 0 if unknown.
         total: All memory in bytes, 0 if unknown.
     """
@@ -62,7 +62,7 @@ def probe_command(python: str) -> Sequence[str]:
 
 
 def memory() -> tuple[int, int]:
-    """Free and total bytes of main memory; zeros if the system does not say."""
+    """Free and total bytes of main memory; zeros if the system does not give them."""
     if sys.platform == "win32":
         return _windows_memory()
     try:

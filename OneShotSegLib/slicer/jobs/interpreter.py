@@ -1,4 +1,4 @@
-"""With which Python, and in which environment, the child process runs."""
+"""The Python and the environment of the child process."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def python_executable() -> str:
 
 
 def child_environment(base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An environment in which the child finds OneShotSegLib and speaks UTF-8 at once.
+    """An environment in which the child finds OneShotSegLib and writes UTF-8, unbuffered.
 
     Args:
-        base: The variables to begin with; those of this process if it is None.
+        base: The variables to start with; those of this process if it is None.
     """
     environment = dict(os.environ if base is None else base)
     known = environment.get("PYTHONPATH", "")

@@ -15,13 +15,13 @@ from typing import IO
 GRACE_SECONDS = 3.0
 CHUNK = 65536
 NOT_STARTED = 127
-"""The exit status of a program that cannot be started, as shells say it."""
+"""The exit status of a program that cannot be started, as in a shell."""
 WINDOWS = os.name == "nt"
 NEW_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0) | getattr(subprocess, "CREATE_NO_WINDOW", 0)
 
 
 class ChildProcess:
-    """Starts and is read in threads; the parent takes the lines whenever it likes and never waits.
+    """Starts and is read in threads; the parent takes the lines at any time and never waits.
 
     Even starting takes its time (the system loads the program, a virus scanner looks at it), so the process may not be
     there yet when this object is. The child leads its own process group, so that `interrupt` and `kill` reach what it
@@ -32,7 +32,7 @@ class ChildProcess:
         self._lines: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._unwanted = False
+        self._to_be_ended = False
         self._never_started = False
         self._ended_at: float | None = None
         self._readers = [threading.Thread(target=self._run, args=(list(command), dict(environment)), daemon=True)]
@@ -89,7 +89,7 @@ class ChildProcess:
     def _is_there(self) -> bool:
         """Whether there is a process to be ended; if not yet, it is ended as soon as it is."""
         with self._lock:
-            self._unwanted = True
+            self._to_be_ended = True
             return self._process is not None
 
     def _signal_group(self, number: int) -> None:
@@ -126,8 +126,8 @@ class ChildProcess:
         self._readers.append(errors)
         with self._lock:
             self._process = process
-            unwanted = self._unwanted
-        if unwanted:
+            to_be_ended = self._to_be_ended
+        if to_be_ended:
             self.kill()
         self._read("out", process.stdout)
 

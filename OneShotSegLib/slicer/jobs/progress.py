@@ -23,7 +23,7 @@ class RunProgress:
         step: Its step.
         fraction: How far the case is, 0-1.
         resumed: How many of the cases done were done by an earlier run.
-        told_left: Seconds left of the case as the child itself reckons, below 0 if it does not say.
+        case_seconds_left: Seconds left of the case by the child's own estimate, below 0 if it gives none.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class RunProgress:
     step: str = ""
     fraction: float = 0.0
     resumed: int = 0
-    told_left: float = -1.0
+    case_seconds_left: float = -1.0
     _first_case: float | None = None
 
     def take(self, event: Event) -> None:
@@ -56,11 +56,11 @@ class RunProgress:
         self.case = event.case or self.case
         self.step = str(event.fields.get("step") or "")
         self.fraction = min(max(event.number("fraction"), 0.0), 1.0)
-        self.told_left = event.number("seconds_left", -1.0)
+        self.case_seconds_left = event.number("seconds_left", -1.0)
 
     def _on_case_done(self, event: Event) -> None:
         self.done.append(event.case)
-        # What an earlier run did says nothing of the time that this one takes.
+        # What an earlier run did does not count for the time that this one takes.
         self.resumed += event.fields.get("resumed") is True
         self.fraction = 0.0
 
@@ -96,13 +96,13 @@ class RunProgress:
         text = ": ".join(parts)
         return (
             text
-            if self.told_left < 0
-            else _("{step}, {time} left").format(step=text, time=format_seconds(self.told_left))
+            if self.case_seconds_left < 0
+            else _("{step}, {time} left").format(step=text, time=format_seconds(self.case_seconds_left))
         )
 
 
 def format_seconds(seconds: float) -> str:
-    """A time to wait, in the unit that people would use."""
+    """A duration in the unit that people would use."""
     if seconds < 60:
         return _("{count} s").format(count=max(round(seconds), 1))
     if seconds < 5400:

@@ -13,13 +13,16 @@ from typing import Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Event
+from OneShotSegLib.exit_status import ExitStatus
+from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.inputs import Export
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 
 FULL_DISK_BYTES = 1_000_000
+WITH_TEXT = ("warning", "planned")
+"""The events whose text is shown in the log."""
 
 
 class RunState(Enum):
@@ -38,7 +41,7 @@ class RunPlan:
     Attributes:
         title: What it is, for the log.
         arguments: Of the command line.
-        folder: Where results go, to tell a full disk from other trouble.
+        folder: Where results go, to distinguish a full disk from other errors.
         exports: Files to be made first.
         makes_cases: Whether its cases are those of the study, to be loaded as they are done.
         on_success: What to do when all went well.
@@ -53,7 +56,7 @@ class RunPlan:
 
 
 class RunObserver(Protocol):
-    """Who shows a run."""
+    """Shows a run."""
 
     def on_state(self, state: RunState) -> None:
         """The state changed."""
@@ -92,7 +95,7 @@ class RunController:
 
     @property
     def state(self) -> RunState:
-        """What is going on."""
+        """The present state."""
         return self._state
 
     @property
@@ -101,7 +104,7 @@ class RunController:
         return self._state is not RunState.IDLE
 
     def start(self, plan: RunPlan) -> None:
-        """Begin a run.
+        """Start a run.
 
         Raises:
             AlreadyRunningError: If one is under way.
@@ -123,13 +126,13 @@ class RunController:
     def cancel(self) -> None:
         """Stop; the cases done so far are kept."""
         if self._state is RunState.PREPARING:
-            self._end(JobOutcome(130, True, _("Cancelled before anything was computed.")))
+            self._end(JobOutcome(ExitStatus.CANCELLED, True, _("Cancelled before anything was computed.")))
         elif self._state is RunState.RUNNING:
             self._to(RunState.CANCELLING)
             self._worker.cancel()
 
     def stop_now(self) -> None:
-        """End everything at once, for closing the scene or the application; nobody is told."""
+        """End everything at once, for closing the scene or the application; the observer gets no call."""
         self._background.forget()
         self._exports.clear()
         self._worker.stop_now()
@@ -146,13 +149,13 @@ class RunController:
         try:
             write = export.prepare()
         except InputError as error:
-            self._end(JobOutcome(2, message=str(error)))
+            self._end(JobOutcome(ExitStatus.BAD_INPUT, message=str(error)))
             return
         self._background.run(write, lambda _none: self._next_export(), lambda error: self._not_written(export, error))
 
     def _not_written(self, export: Export, error: Exception) -> None:
         if self._state is RunState.PREPARING:
-            self._end(JobOutcome(2, message=explain_write_error(export.path, error)))
+            self._end(JobOutcome(ExitStatus.BAD_INPUT, message=explain_write_error(export.path, error)))
 
     def _launch(self) -> None:
         assert self.plan is not None
@@ -164,14 +167,15 @@ class RunController:
         self.progress.take(event)
         if event.kind == "case_failed":
             self._observer.on_log(f"{event.case}: {self.progress.failed.get(event.case, '')}")
-        if event.kind in ("warning", "planned"):
-            self._observer.on_log(str(event.fields.get("text") or ""))
+        text = str(event.fields.get("text") or "")
+        if event.kind in WITH_TEXT and text:
+            self._observer.on_log(text)
         self._observer.on_progress(self.progress)
         if event.kind == "case_done" and self.plan is not None and self.plan.makes_cases:
             self._observer.on_case(event.case)
 
     def on_log(self, line: str) -> None:
-        """Pass the child's words on."""
+        """Pass on a line of the child."""
         self._observer.on_log(line)
 
     def on_end(self, outcome: JobOutcome) -> None:
@@ -181,9 +185,9 @@ class RunController:
     def _explained(self, outcome: JobOutcome) -> JobOutcome:
         if outcome.succeeded or outcome.cancelled or self.plan is None:
             return outcome
-        trouble = folder_trouble(self.plan.folder)
-        if trouble:
-            return JobOutcome(outcome.status, message=trouble)
+        problem = folder_problem(self.plan.folder)
+        if problem:
+            return JobOutcome(outcome.status, message=problem)
         if self.progress.failed:
             case, reason = next(iter(self.progress.failed.items()))
             text = _("{failed} of {total} cases failed; the first, {case}: {reason}")
@@ -202,8 +206,8 @@ class RunController:
         self._observer.on_state(state)
 
 
-def folder_trouble(folder: Path, usage: Callable[[Path], object] = shutil.disk_usage) -> str:
-    """Why nothing can be written to a folder, in one sentence; '' if nothing speaks against it."""
+def folder_problem(folder: Path, usage: Callable[[Path], object] = shutil.disk_usage) -> str:
+    """Why nothing can be written to a folder, in one sentence; '' if no reason is found."""
     if not folder.is_dir():
         return _("{path}: the folder is no longer there.").format(path=folder)
     free = getattr(usage(folder), "free", FULL_DISK_BYTES)
@@ -216,7 +220,7 @@ def explain_write_error(path: Path, error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return _("{path}: the disk is full.").format(path=path)
-    trouble = folder_trouble(path.parent) if path.parent.is_dir() else ""
+    problem = folder_problem(path.parent) if path.parent.is_dir() else ""
     reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1:] or [type(error).__name__]
     text = reason if isinstance(reason, str) else reason[0]
-    return trouble or _("{path} could not be written: {reason}.").format(path=path, reason=text.rstrip("."))
+    return problem or _("{path} could not be written: {reason}.").format(path=path, reason=text.rstrip("."))

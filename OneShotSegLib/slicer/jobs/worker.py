@@ -1,4 +1,4 @@
-"""Runs one command of the command line in a child process and tells an observer what happens."""
+"""Runs one command of the command line in a child process and reports to an observer what happens."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from OneShotSegLib.events import Event, parse_event
+from OneShotSegLib.events import Event, parse_event, readable_text
 from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
 from OneShotSegLib.slicer.jobs.process import GRACE_SECONDS, ChildProcess
 
-LAST_WORDS = 20
+MAX_ERROR_LINES = 20
 FRAMES = " \t│╭╮╰╯─|+-"
 """What a terminal library draws around an error."""
 
@@ -36,14 +36,14 @@ class JobOutcome:
     @property
     def succeeded(self) -> bool:
         """Whether everything was done."""
-        return self.status == 0 and not self.cancelled
+        return self.status == ExitStatus.DONE and not self.cancelled
 
 
 class JobObserver(Protocol):
-    """Who wants to know."""
+    """Follows a run."""
 
     def on_event(self, event: Event) -> None:
-        """The child said something."""
+        """The child emitted an event."""
 
     def on_log(self, line: str) -> None:
         """A line for the log."""
@@ -77,10 +77,10 @@ class AlreadyRunningError(Exception):
 
 
 class Worker:
-    """One run at a time; `poll` is to be called now and then from the thread that shows things.
+    """One run at a time; `poll` is to be called regularly from the thread of the user interface.
 
     Attributes:
-        last_words: The latest lines of the child's standard error.
+        error_lines: The latest lines of the child's standard error.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Worker:
         self._observer: JobObserver | None = None
         self._cancelled_at: float | None = None
         self._finished = False
-        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self.error_lines: deque[str] = deque(maxlen=MAX_ERROR_LINES)
 
     @property
     def running(self) -> bool:
@@ -114,57 +114,58 @@ class Worker:
         """
         if self.running:
             raise AlreadyRunningError(_("A run is already under way."))
-        self.last_words.clear()
+        self.error_lines.clear()
         self._finished = False
         self._cancelled_at = None
         self._child = self._launch([python_executable(), "-m", "OneShotSegLib", *arguments], child_environment())
         self._observer = observer
 
     def poll(self) -> None:
-        """Hand on what came since the last call; returns at once."""
+        """Pass on what came since the last call; returns at once."""
         child, observer = self._child, self._observer
         if child is None or observer is None:
             return
         status = child.exit_status
         for stream, line in child.lines():
-            self._hand_on(observer, stream, line)
+            self._pass_on(observer, stream, line)
         if status is not None:
             self._end(observer, status)
         elif self._cancelled_at is not None and self._clock() - self._cancelled_at > GRACE_SECONDS:
             child.kill()
 
-    def _hand_on(self, observer: JobObserver, stream: str, line: str) -> None:
+    def _pass_on(self, observer: JobObserver, stream: str, line: str) -> None:
         event = parse_event(line) if stream == "out" else None
         if event is not None:
             self._finished = self._finished or event.kind == "finished"
             observer.on_event(event)
-        elif line.strip():
-            words = line.strip(FRAMES)
-            if stream == "err" and words:
-                self.last_words.append(words)
-            observer.on_log(line)
+            return
+        text = readable_text(line) if stream == "out" else line
+        if text.strip():
+            bare = text.strip(FRAMES)
+            if stream == "err" and bare:
+                self.error_lines.append(bare)
+            observer.on_log(text)
 
     def _end(self, observer: JobObserver, status: int) -> None:
         if self._cancelled_at is not None and self._child is not None:
-            self._child.kill()  # What it started and did not take along.
+            self._child.kill()  # What it started may still run.
         cancelled = self._cancelled_at is not None or status == ExitStatus.CANCELLED
         self._child = self._observer = None
         observer.on_end(JobOutcome(status, cancelled, self._sentence(status, cancelled)))
 
     def _sentence(self, status: int, cancelled: bool) -> str:
-        if status == 0 and not cancelled:
+        if status == ExitStatus.DONE and not cancelled:
             return ""
         if cancelled:
             return _("Cancelled; the cases done so far are kept.")
-        # Python itself also exits with 1, after an error that nobody caught: then the run did not say that it finished.
+        # Python itself also exits with 1, after an error that nobody caught: then the run emitted no "finished".
         if status == ExitStatus.SOME_FAILED and self._finished:
             return _("Some cases failed; the others are there.")
-        if status == ExitStatus.BAD_INPUT and self.last_words:
-            return self.last_words[-1]
-        words = self.last_words[-1] if self.last_words else _("it said nothing")
-        return _("The computation stopped unexpectedly (exit status {status}): {words}").format(
-            status=status, words=words
-        )
+        if status == ExitStatus.BAD_INPUT and self.error_lines:
+            return self.error_lines[-1]
+        reason = self.error_lines[-1] if self.error_lines else _("no error message")
+        text = _("The computation stopped unexpectedly (exit status {status}): {reason}")
+        return text.format(status=status, reason=reason)
 
     def cancel(self) -> None:
         """Ask the child to stop; if it has not within a few seconds its whole tree is ended. Returns at once."""
@@ -173,7 +174,7 @@ class Worker:
             self._child.interrupt()
 
     def stop_now(self, seconds: float = GRACE_SECONDS) -> None:
-        """End the child's tree and wait for it; for closing the application. Nobody is told."""
+        """End the child's tree and wait for it; for closing the application. The observer gets no call."""
         child, self._child, self._observer = self._child, None, None
         if child is not None:
             child.kill()

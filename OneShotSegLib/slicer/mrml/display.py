@@ -16,7 +16,7 @@ def show_volume(node: Any) -> None:
 
 
 def contours_only(node: Any) -> None:
-    """Show a segmentation as contours, so that the CT under it can be judged."""
+    """Show a segmentation as contours, so that the CT under it stays visible."""
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetVisibility2DFill(False)

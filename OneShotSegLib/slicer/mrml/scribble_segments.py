@@ -8,14 +8,11 @@ import numpy as np
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, Segment
-from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, BACKGROUND_VALUE, Segment, background_segment
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
-from OneShotSegLib.slicer.mrml.segmentations import Snapshot, segment_values, segments_of
-from OneShotSegLib.slicer.mrml.structures import BACKGROUND_VALUE, StructureCatalog, background_segment
-from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.scribble_checks import Finding, check_scribbles
+from OneShotSegLib.slicer.mrml.segmentations import segment_values, segments_of
+from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 
 BRUSH_VOXELS = 3.0
 
@@ -84,27 +81,3 @@ def first_structure(node: Any) -> str:
 def brush_diameter(ct: Any) -> float:
     """A diameter in mm that paints strokes a few voxels wide."""
     return round(float(BRUSH_VOXELS * np.median(ct.GetSpacing())), 1)
-
-
-def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
-    """Say what is missing before the scribbles of these nodes can be propagated."""
-    return check_content(*support_content(ct, node))
-
-
-def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
-    """The same for what `support_content` gave; meant for a background thread."""
-    scribbles, overlaps = snapshot.merged_with_overlaps(volume)
-    return check_scribbles(scribbles, volume, overlaps)
-
-
-def support_content(ct: Any, node: Any) -> tuple[Volume, Snapshot]:
-    """The support's voxels (shared with its node) and a copy of the strokes.
-
-    Raises:
-        InputError: If one of the two is missing or cannot be used.
-    """
-    if ct is None:
-        raise InputError(_("Choose the CT of the support first."))
-    if node is None:
-        raise InputError(_("Choose the scribbles of the support, or make new ones, first."))
-    return volume_from_node(ct, copy=False), Snapshot.of(node)

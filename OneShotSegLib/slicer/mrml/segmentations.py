@@ -81,7 +81,7 @@ def describe_segments(node: Any) -> tuple[Segment, ...]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two segments that claim the same voxels.
+    """Two segments that share voxels.
 
     Attributes:
         first: Name.
@@ -211,7 +211,7 @@ def _on_grid(layer: _Layer, grid: Volume) -> tuple[Box, NDArray[np.uint8]]:
 
 
 def _translated(labels: NDArray, values: dict[int, int]) -> NDArray[np.uint8]:
-    """Own label values to the study's; what no segment has becomes 0."""
+    """Own label values to the study's; a value of no segment becomes 0."""
     if not labels.size:
         return np.zeros(labels.shape, dtype=np.uint8)
     table = np.zeros(max(int(labels.max()), *values) + 1, dtype=np.uint8)
@@ -303,7 +303,7 @@ def fill_segmentation(node: Any, labels: LabelMap | CroppedLabels) -> None:
 
 
 def set_reference_geometry(node: Any, grid: Volume) -> None:
-    """Say which grid a segmentation belongs to, where the CT itself is not in the scene."""
+    """Set the grid that a segmentation belongs to, where the CT itself is not in the scene."""
     geometry = oriented_image(grid, np.zeros((1, 1, 1), dtype=np.uint8))
     geometry.SetExtent(0, grid.shape[2] - 1, 0, grid.shape[1] - 1, 0, grid.shape[0] - 1)
     converter = slicer.vtkSegmentationConverter

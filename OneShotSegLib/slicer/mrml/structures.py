@@ -9,14 +9,11 @@ from typing import Any
 import slicer
 import vtk
 
-from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, PALETTE, Color, Segment
+from OneShotSegLib.imaging.labelmaps import PALETTE, Color, Segment
 from OneShotSegLib.imaging.segment_tags import TERMINOLOGY_TAG
 
 ANATOMY_LIST = "3D Slicer General Anatomy list"
-BACKGROUND_COLOR: Color = (0.55, 0.55, 0.6)
 UNSPECIFIED_RGB = (127, 127, 127)
-BACKGROUND_VALUE = 255
-"""Out of the way of the structures, which stay 1..N however many are added later."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Term:
     """An entry of a terminology.
 
     Attributes:
-        name: As a person says it.
+        name: As shown to the user.
         color: RGB, 0-1.
         code: The serialised terminology entry.
     """
@@ -104,8 +101,3 @@ class StructureCatalog:
             color = color if tuple(own) == UNSPECIFIED_RGB else own
         red, green, blue = (part / 255 for part in color)
         return Term(name, (red, green, blue), self._logic.SerializeTerminologyEntry(entry))
-
-
-def background_segment(value: int = BACKGROUND_VALUE) -> Segment:
-    """The segment for the background strokes."""
-    return Segment(value=value, name=BACKGROUND_NAME, color=BACKGROUND_COLOR)

@@ -22,7 +22,7 @@ from OneShotSegLib.slicer.mrml.geometry import (
 )
 
 CT_WINDOW, CT_LEVEL = 400.0, 40.0
-"""In which organs can be told apart."""
+"""In which organs can be distinguished."""
 
 
 def volume_from_node(node: Any, copy: bool = True) -> Volume:
@@ -33,13 +33,13 @@ def volume_from_node(node: Any, copy: bool = True) -> Volume:
         copy: Whether the array is independent of the node.
 
     Raises:
-        InputError: If the node has no voxels, several values a voxel, or is under a transform that bends or shears.
+        InputError: If the node has no voxels, several values per voxel, or is under a transform that bends or shears.
     """
     image = node.GetImageData()
     if image is None or 0 in image.GetDimensions():
         raise InputError(_("{name}: expected a volume with voxels, found an empty one.").format(name=node.GetName()))
     if image.GetNumberOfScalarComponents() != 1:
-        raise InputError(_("{name}: expected one value a voxel, found a colour volume.").format(name=node.GetName()))
+        raise InputError(_("{name}: expected one value per voxel, found a colour volume.").format(name=node.GetName()))
     array = image_array(image)
     spacing, origin, directions = _geometry(node)
     return from_ras(array.copy() if copy else array, spacing, origin, directions)

@@ -1,4 +1,4 @@
-"""Where the CT of each case lies, from what the study says of itself."""
+"""Where the CT of each case lies, from the study's own description."""
 
 from __future__ import annotations
 
@@ -8,17 +8,10 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
-INPUTS_SUFFIX = "-inputs"
-
-
-def inputs_folder(study: StudyPaths) -> Path:
-    """Where the panel keeps the files that it writes for a study's runs: beside it."""
-    return study.root.with_name(study.root.name + INPUTS_SUFFIX)
-
 
 def read_case_volumes(study: StudyPaths) -> dict[str, Path]:
     """Case name to the file or folder of its CT; empty for a folder that is no study (yet)."""
     try:
-        return {case.case: Path(case.source) for case in StudyDescription.read(study).cases}
+        return StudyDescription.read(study).case_volumes
     except InputError:
         return {}

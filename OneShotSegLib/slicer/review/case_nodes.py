@@ -15,8 +15,8 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
 from OneShotSegLib.slicer.mrml.segmentations import (
@@ -27,8 +27,7 @@ from OneShotSegLib.slicer.mrml.segmentations import (
     reference_grid,
 )
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
-from OneShotSegLib.slicer.review.session import mask_to_show
-from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.layout import StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"
 LOADED_ATTRIBUTE = "OneShotSeg.LoadedByReview"
@@ -40,7 +39,7 @@ Point = tuple[float, float, float]
 
 
 def mark(node: Any, study: StudyPaths, case: str) -> None:
-    """Note on a node which case of which study it belongs to."""
+    """Note on a node to which case of which study it belongs."""
     node.SetAttribute(SHOWN_ATTRIBUTE, case)
     node.SetAttribute(STUDY_ATTRIBUTE, str(study.root))
 
@@ -111,8 +110,8 @@ class CaseNodes:
         self._on_saved: Callable[[str], None] = lambda case: None
         self._on_error: Callable[[str], None] = lambda text: None
 
-    def tell(self, on_saved: Callable[[str], None], on_error: Callable[[str], None]) -> None:
-        """Whom to tell of a saved correction, and of trouble."""
+    def connect(self, on_saved: Callable[[str], None], on_error: Callable[[str], None]) -> None:
+        """Set what is called with the case of a saved correction, and with the sentence of an error."""
         self._on_saved, self._on_error = on_saved, on_error
 
     def mask_node(self, case: str) -> Any:
@@ -128,17 +127,21 @@ class CaseNodes:
         centres = self._centres.get(case, {})
         return centres.get(structure) or next(iter(centres.values()), None)
 
-    def load_mask(self, case: str, done: Callable[[Any], None] = lambda node: None) -> None:
-        """Read the mask of a case (the corrected one if there is one) into a segmentation node, then call ``done``.
+    def load_mask(self, case: str, mask: Path, done: Callable[[Any], None] = lambda node: None) -> None:
+        """Read the mask of a case into a segmentation node, then call ``done`` with it.
 
         A node with a correction that is not saved yet is left as it is.
+
+        Args:
+            case: The case's name.
+            mask: The mask that counts; see `ReviewSession.mask`.
+            done: Called with the node.
         """
         if case in self._changed_at:
             done(self.mask_node(case))
             return
-        path = mask_to_show(CasePaths(self.study.cases_folder / case))
         self._background.run(
-            lambda: _read_mask(path), lambda read: done(self._put_mask(case, read)), lambda e: self._trouble(case, e)
+            lambda: _read_mask(mask), lambda read: done(self._put_mask(case, read)), lambda e: self._failed(case, e)
         )
 
     def _put_mask(self, case: str, read: _ReadMask) -> Any:
@@ -159,7 +162,7 @@ class CaseNodes:
         return node
 
     def load_ct(self, case: str, done: Callable[[Any], None] = lambda node: None) -> None:
-        """Have the CT of a case in the scene, then call ``done``; those shown longest ago make room for it."""
+        """Have the CT of a case in the scene, then call ``done``; those shown longest ago are removed."""
         node = self.ct_node(case)
         if node is not None:
             self._use(case)
@@ -167,10 +170,10 @@ class CaseNodes:
             return
         path = self.volumes.get(case)
         if path is None:
-            self._trouble(case, InputError(_("{case}: the study does not say where its CT is.").format(case=case)))
+            self._failed(case, InputError(_("{case}: the study does not name its CT.").format(case=case)))
             return
         self._background.run(
-            lambda: read_volume(path), lambda ct: done(self._put_ct(case, ct)), lambda e: self._trouble(case, e)
+            lambda: read_volume(path), lambda ct: done(self._put_ct(case, ct)), lambda e: self._failed(case, e)
         )
 
     def _put_ct(self, case: str, volume: Volume) -> Any:
@@ -192,7 +195,7 @@ class CaseNodes:
             if oldest is not None and oldest.GetAttribute(LOADED_ATTRIBUTE):
                 self._scene.RemoveNode(oldest)
 
-    def _trouble(self, case: str, error: Exception) -> None:
+    def _failed(self, case: str, error: Exception) -> None:
         text = str(error) if isinstance(error, InputError) else f"{case}: {error}"
         self._on_error(text)
 
@@ -220,7 +223,7 @@ class CaseNodes:
         return case in self._changed_at
 
     def poll(self) -> None:
-        """Save corrections that rest for a moment."""
+        """Save corrections that have not changed for a moment."""
         due = [case for case, at in self._changed_at.items() if self._clock() - at >= AUTOSAVE_SECONDS]
         for case in due:
             self.save(case)
@@ -236,25 +239,25 @@ class CaseNodes:
             snapshot, grid = Snapshot.of(node), reference_grid(node)
         except InputError as error:
             self._changed_at[case] = self._clock()
-            self._trouble(case, error)
+            self._failed(case, error)
             return
         del self._changed_at[case]
-        path = CasePaths(self.study.cases_folder / case).edited_mask
+        path = self.study.case(case).edited_mask
 
         def write() -> None:
             if not path.parent.is_dir():
                 raise InputError(_("{path}: the folder is no longer there.").format(path=path.parent))
             write_label_map(_on(snapshot, grid), path)
 
-        def failed(error: Exception) -> None:
+        def not_saved(error: Exception) -> None:
             self._changed_at.setdefault(case, self._clock())
-            self._trouble(case, error)
+            self._failed(case, error)
 
         def saved(_nothing: None) -> None:
             self._on_saved(case)
             done()
 
-        self._background.run(write, saved, failed)
+        self._background.run(write, saved, not_saved)
 
     def save_all(self) -> None:
         """Write all corrections and wait for it; for closing a scene or the application."""
@@ -263,7 +266,7 @@ class CaseNodes:
         self._background.finish()
 
     def close(self) -> None:
-        """Let go of the nodes; they stay in the scene."""
+        """Stop watching the nodes; they stay in the scene."""
         for case in list(self._watched):
             self._unwatch(case)
 

@@ -11,10 +11,11 @@ from OneShotSegLib.scoring.suggestion import choose
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, read_quality
+from OneShotSegLib.study.results import counting_mask
 from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
 
 SUGGESTED = 3
-"""As many as are corrected at a sitting; with each decision they are chosen anew."""
+"""As many as are corrected in one session; with each decision they are chosen anew."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,11 @@ class ReviewRow:
 
     Attributes:
         case: Name.
-        state: What was decided.
+        state: The decision.
         score: 0-1; None for a case that failed.
         structures: Name to score.
-        worst: Name of the structure to look at first, '' if there is none.
-        comment: The reviewer's words.
+        worst: Name of the structure to look at first (`CaseQuality.worst`), '' if there is none.
+        comment: The reviewer's comment.
         notes: Warnings, or why the case failed.
         has_edit: Whether there is a corrected mask.
         suggested: Whether it is among the cases whose correction would teach most.
@@ -53,9 +54,14 @@ class ReviewRow:
         """Whether it waits for a decision."""
         return self.state == "pending" and not self.failed
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a reviewer accepted or corrected it."""
+        return self.state in TRUSTED_STATES
+
 
 class ReviewSession:
-    """The cases of a study folder and what was decided of them.
+    """The cases of a study folder and what was decided on them.
 
     Every decision is written at once. After a restart, a new session on the same folder goes on where the last one was.
     """
@@ -90,7 +96,7 @@ class ReviewSession:
         return sum(not row.is_open for row in results), len(results)
 
     def refresh(self) -> None:
-        """Look at the folder again: cases that were done since, edits, files that went away.
+        """Read the folder again: cases that were done since, corrections, files that were removed.
 
         Raises:
             InputError: If the study folder vanished.
@@ -114,7 +120,7 @@ class ReviewSession:
             return set()
         states = [self._ledger[name].state for name in self._qualities]
         waiting = [place for place, state in enumerate(states) if state == "pending"]
-        known = [place for place, state in enumerate(states) if state in TRUSTED_STATES]
+        known = [place for place, name in enumerate(self._qualities) if self._ledger[name].is_trusted]
         return {one.case for one in choose(list(self._qualities.values()), waiting, known, SUGGESTED)}
 
     def _quality(self, case: CasePaths) -> CaseQuality:
@@ -183,11 +189,19 @@ class ReviewSession:
         return next((row.case for row in order if row.is_open and row.case != case), "")
 
     def open_cases(self) -> tuple[str, ...]:
-        """The cases that were not accepted (nor corrected)."""
-        return tuple(row.case for row in self._rows if row.state not in ("accepted", "edited"))
+        """The cases that no reviewer accepted or corrected, rejected and failed ones included."""
+        return tuple(row.case for row in self._rows if not row.is_trusted)
+
+    def mask(self, case: str) -> Path:
+        """The mask of a case that counts.
+
+        Raises:
+            InputError: If there is no such case.
+        """
+        return counting_mask(self.study.case(case), self.row(case).state)
 
     def accept(self, case: str) -> tuple[str, ...]:
-        """Accept a case as it is, or its corrected mask if there is one; notes of the ledger, if any."""
+        """Accept a case as it is, or its corrected mask if there is one; sentences of the ledger, if any."""
         return self._decide(case, "edited" if self.row(case).has_edit else "accepted")
 
     def reject(self, case: str) -> tuple[str, ...]:
@@ -195,7 +209,7 @@ class ReviewSession:
         return self._decide(case, "rejected")
 
     def comment(self, case: str, text: str) -> tuple[str, ...]:
-        """Note the reviewer's words; the decision stays."""
+        """Keep the reviewer's comment; the decision stays."""
         return self._decide(case, self.row(case).state, text)
 
     def _decide(self, case: str, state: ReviewState, comment: str | None = None) -> tuple[str, ...]:
@@ -206,7 +220,7 @@ class ReviewSession:
         return self._save()
 
     def undo(self) -> str:
-        """Take back the last decision of this session; the case it was about, '' if there was none."""
+        """Take back the last decision of this session; its case, '' if there was none."""
         self._require_folder()
         entry = self._ledger.undo()
         if entry is None:
@@ -228,11 +242,6 @@ class ReviewSession:
         if not self.study.root.is_dir():
             text = _("{path}: the study folder is no longer there.")
             raise InputError(text.format(path=self.study.root))
-
-
-def mask_to_show(case: CasePaths) -> Path:
-    """The corrected mask if there is one, else the pseudo mask."""
-    return case.edited_mask if case.edited_mask.is_file() else case.pseudo_mask
 
 
 def _failure(path: Path) -> str:

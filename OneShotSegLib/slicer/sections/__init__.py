@@ -1,1 +1,1 @@
-"""The panel's sections, one a file, in the order of the work."""
+"""The panel's sections, one per file, in the order of the work."""

@@ -12,16 +12,16 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import find_volumes
+from OneShotSegLib.slicer import dicom_database
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, Device
-from OneShotSegLib.slicer.jobs.inputs import Export, export_series, export_volumes
-from OneShotSegLib.slicer.mrml import dicom
-from OneShotSegLib.slicer.mrml.segment_editor import show_module
+from OneShotSegLib.slicer.jobs.inputs import Export, export_series, inputs_folder
 from OneShotSegLib.slicer.parameters import BatchSource
-from OneShotSegLib.slicer.review.case_files import inputs_folder
 from OneShotSegLib.slicer.review.case_nodes import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
-from OneShotSegLib.slicer.weights import WeightsChoice
+from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
+from OneShotSegLib.slicer.sections.weights import WeightsChoice
+from OneShotSegLib.slicer.segment_editor import show_module
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -63,8 +63,8 @@ class BatchSection:
         ui.weightsButton.setMenu(self._weights_menu)
         self.show_devices(FALLBACK)
 
-    def tell_import(self, on_import: Callable[[Path, Path], None]) -> None:
-        """Whom to ask to convert official checkpoints."""
+    def connect_import(self, on_import: Callable[[Path, Path], None]) -> None:
+        """Set what converts official checkpoints."""
         self._on_import = on_import
 
     def update(self) -> None:
@@ -84,8 +84,8 @@ class BatchSection:
         _select(ui.deviceBox, parameters.device if parameters else "auto")
 
     def update_dicom(self) -> None:
-        """Say how many series are selected in the DICOM database."""
-        count = len(dicom.selected_series())
+        """Show how many series are selected in the DICOM database."""
+        count = len(dicom_database.selected_series())
         self.context.ui.dicomLabel.text = (
             _("{count} series selected").format(count=count) if count else _("No series selected")
         )
@@ -228,10 +228,10 @@ class BatchSection:
         return Batch([folder])
 
     def _from_dicom(self, study: StudyPaths) -> Batch:
-        series = dicom.selected_series()
+        series = dicom_database.selected_series()
         if not series:
             raise InputError(_("Select series in the DICOM database first: the button opens it."))
-        names = dicom.series_names(series)
+        names = dicom_database.series_names(series)
         folder = inputs_folder(study)
         exports = [export_series(name, files, folder) for files, name in zip(series, names, strict=True)]
         return Batch([export.path for export in exports], exports)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
-from OneShotSegLib.slicer.mrml.segment_editor import SegmentEditor
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
+from OneShotSegLib.slicer.segment_editor import SegmentEditor
 from OneShotSegLib.study.layout import StudyPaths
 
 Section = TypeVar("Section")
@@ -27,12 +27,12 @@ class PanelContext:
 
     Attributes:
         ui: The widgets of the .ui file by name.
-        messages: Where to say something.
-        catalog: Structures that Slicer knows.
+        messages: Shows texts to the user.
+        catalog: Structures that Slicer's terminology knows.
         editor: Slicer's Segment Editor.
         background: Where files are read and written.
-        ensure_ready: Installs what the computation needs; whether it is there.
-        controller: Runs things.
+        ensure_ready: Installs what the computation needs; returns whether it is there.
+        controller: Runs one child process at a time.
         parameters: The parameter node's wrapper; None while a scene closes.
     """
 
@@ -73,13 +73,13 @@ class PanelContext:
             raise AlreadyRunningError(_("A run is already under way: wait for its end, or cancel it."))
 
     def start(self, plan: RunPlan) -> bool:
-        """Begin a run if everything that it needs is installed; whether it began."""
+        """Start a run if everything that it needs is installed; returns whether it started."""
         self.require_idle()
         if not self.ensure_ready():
-            self.messages.warn(_("Nothing was started: the packages that are needed are not installed."))
+            self.messages.warning(_("Nothing was started: the packages that are needed are not installed."))
             return False
         make_folder(plan.folder)
-        self.messages.say("")
+        self.messages.clear()
         self.controller.start(plan)
         return True
 
@@ -98,7 +98,7 @@ def make_folder(folder: Path) -> None:
 
 
 def guarded(method: Callable[..., Any]) -> Callable[..., None]:
-    """A slot of a section: what the user can put right becomes one sentence in the panel.
+    """A slot of a section: an error that the user can correct becomes one sentence in the panel.
 
     While a scene closes there are no parameters, and slots do nothing.
     """
@@ -110,6 +110,6 @@ def guarded(method: Callable[..., Any]) -> Callable[..., None]:
         try:
             method(self)
         except (InputError, AlreadyRunningError) as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
 
     return slot

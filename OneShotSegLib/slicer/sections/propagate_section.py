@@ -7,20 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from OneShotSegLib.runner.further_support import FurtherSupport
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.commands import import_weights, propagate
-from OneShotSegLib.slicer.jobs.inputs import Export, export_scribbles, export_volume
+from OneShotSegLib.slicer.jobs.inputs import Export, inputs_folder
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.review.case_files import inputs_folder, read_case_volumes
+from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import mark
-from OneShotSegLib.slicer.review.further_support import SecondRound
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.sections.scene_inputs import export_scribbles, export_volume
 from OneShotSegLib.slicer.sections.support_section import SupportSection
-from OneShotSegLib.slicer.weights import IMPORTED_FOLDER
+from OneShotSegLib.slicer.sections.weights import IMPORTED_FOLDER
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
 
@@ -36,7 +37,7 @@ class PropagateSection:
         self._support = support
         self._batch = batch
         self._nodes: dict[Path, Any] = {}
-        self._round: SecondRound | None = None
+        self._further_support: FurtherSupport | None = None
         ui = context.ui
         ui.propagateButton.connect("clicked(bool)", self.on_propagate)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
@@ -81,7 +82,7 @@ class PropagateSection:
         """Check the scribbles, then propagate them to the batch."""
         self.context.require_idle()
         self.context.require_study()
-        self.context.messages.say("")
+        self.context.messages.clear()
         self._support.check(self._after_check)
         self.context.ui.propagateButton.enabled = False
 
@@ -90,7 +91,7 @@ class PropagateSection:
         if ready:
             self._start_batch()
         elif not self.context.messages.text:
-            self.context.messages.complain(_("The scribbles are not ready: see the list under Support."))
+            self.context.messages.error(_("The scribbles are not ready: see the list under Support."))
 
     @guarded
     def _start_batch(self) -> None:
@@ -111,7 +112,7 @@ class PropagateSection:
             title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
         )
         if self.context.start(plan):
-            self._round = None
+            self._further_support = None
             self._nodes = dict(batch.nodes)
 
     def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
@@ -121,34 +122,33 @@ class PropagateSection:
         strokes = export_scribbles(parameters.scribbles, grid, stem.with_name(f"{stem.name} scribbles.seg.nrrd"))
         return export_volume(parameters.support_volume, stem), strokes
 
-    def propagate_again(self, case: str, mask: Path, open_cases: Sequence[str]) -> None:
-        """Make a corrected case a further support and propagate again to the cases that are not accepted.
+    def propagate_from(self, case: str, mask: Path, open_cases: Sequence[str]) -> None:
+        """Make a corrected case a further support and propagate it to the cases that are not accepted.
 
         Raises:
             InputError: If the case's CT is not known, or nothing is left to propagate to.
         """
         study = self.context.require_study()
-        again = SecondRound.of(study, case, mask, open_cases)
+        support = FurtherSupport.of(study, case, mask, open_cases, inputs_folder(study) / f"support {case}")
         parameters = self.context.parameters
-        title = _("Propagating from {case}").format(case=case)
-        words = again.arguments(parameters.weights, parameters.device)
+        request = support.request(parameters.weights or "auto", parameters.device)
         plan = RunPlan(
-            title=title,
-            arguments=words,
-            folder=again.round_study.root.parent,
-            exports=(again.export(),),
+            title=_("Propagating from {case}").format(case=case),
+            arguments=propagate(request),
+            folder=support.folder,
+            exports=(Export(support.scribbles, lambda: support.write_scribbles),),
             makes_cases=True,
         )
         if self.context.start(plan):
-            self._round = again
+            self._further_support = support
 
     @property
-    def round(self) -> SecondRound | None:
-        """The further support that the present run propagates; None for the first one."""
-        return self._round
+    def further_support(self) -> FurtherSupport | None:
+        """The further support that the present run propagates; None for the study's own."""
+        return self._further_support
 
     def mark_nodes(self, study: StudyPaths) -> None:
-        """Note on the scene's volumes which cases they are, once the study says how it names them."""
+        """Note on the scene's volumes which cases they are, once the study has named them."""
         for case, source in read_case_volumes(study).items():
             node = next((node for file, node in self._nodes.items() if file.resolve() == source), None)
             if node is not None and node.GetScene() is not None:
@@ -158,9 +158,11 @@ class PropagateSection:
         """Convert official checkpoints into weights next to the study."""
         study = self.context.require_study()
         output = inputs_folder(study) / IMPORTED_FOLDER
-        words = import_weights(coarse, fine, output)
+        arguments = import_weights(coarse, fine, output)
         use = functools.partial(self._batch.use_weights, output)
-        self.context.start(RunPlan(title=_("Importing weights"), arguments=words, folder=output.parent, on_success=use))
+        self.context.start(
+            RunPlan(title=_("Importing weights"), arguments=arguments, folder=output.parent, on_success=use)
+        )
 
     @guarded
     def on_cancel(self) -> None:

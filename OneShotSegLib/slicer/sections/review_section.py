@@ -1,4 +1,4 @@
-"""Review: the table of the cases, the doubtful first, and what is decided of them."""
+"""Review: the table of the cases, the doubtful first, and what is decided on them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.display import centre_on, show_only, show_volume
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
-from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession, mask_to_show
+from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
-from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.layout import StudyPaths
 
 KEYS = {
     "N": "on_next",
@@ -39,16 +39,16 @@ class ReviewSection:
         self.case_nodes: CaseNodes | None = None
         self.current = ""
         self._filling = False
-        self._again: Callable[..., None] = lambda *arguments: None
+        self._on_further_support: Callable[..., None] = lambda *arguments: None
         self._shortcuts: list[Any] = []
         self._connect()
         self._prepare_table()
         self._add_keys(window)
         self.update()
 
-    def tell_again(self, again: Callable[[str, Path, Sequence[str]], None]) -> None:
-        """Whom to ask to propagate again with a further support."""
-        self._again = again
+    def connect_further_support(self, handler: Callable[[str, Path, Sequence[str]], None]) -> None:
+        """Set what propagates from a further support: it gets the case, its mask and the cases that are open."""
+        self._on_further_support = handler
 
     def _connect(self) -> None:
         ui = self.context.ui
@@ -79,13 +79,13 @@ class ReviewSection:
             shortcut.enabled = False
             self._shortcuts.append(shortcut)
 
-    def listen_to_keys(self, listen: bool) -> None:
-        """Whether the keys work: only while the panel is shown."""
+    def enable_keys(self, enabled: bool) -> None:
+        """Set whether the keys work: only while the panel is shown."""
         for shortcut in self._shortcuts:
-            shortcut.enabled = listen
+            shortcut.enabled = enabled
 
-    def drop_keys(self) -> None:
-        """Take the keys away again, for a panel that is closed or reloaded."""
+    def remove_keys(self) -> None:
+        """Remove the keys, for a panel that is closed or reloaded."""
         for shortcut in self._shortcuts:
             shortcut.enabled = False
             shortcut.setParent(None)
@@ -93,7 +93,7 @@ class ReviewSection:
         self._shortcuts.clear()
 
     def open(self, study: StudyPaths | None) -> None:
-        """Go on with the review of a study folder; None closes it.
+        """Open or continue the review of a study folder; None closes it.
 
         Raises:
             InputError: If its ledger is broken.
@@ -102,14 +102,14 @@ class ReviewSection:
         if study is not None and study.root.is_dir():
             self.session = ReviewSession(study)
             self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
-            self.case_nodes.tell(self._on_saved, self.context.messages.complain)
+            self.case_nodes.connect(self._on_saved, self.context.messages.error)
             for row in self.session.rows:
                 if not row.failed:
-                    self.case_nodes.load_mask(row.case)
+                    self.case_nodes.load_mask(row.case, self.session.mask(row.case))
         self.update()
 
     def close(self) -> None:
-        """Save what is not saved and let go of the study."""
+        """Save what is not saved and close the study."""
         if self.case_nodes is not None:
             self.case_nodes.save_all()
             self.case_nodes.close()
@@ -126,23 +126,23 @@ class ReviewSection:
             return
         self.case_nodes.volumes.update(read_case_volumes(self.session.study))
         self.session.refresh()
-        self.case_nodes.load_mask(case)
+        self.case_nodes.load_mask(case, self.session.mask(case))
         self.update()
 
     def _on_saved(self, case: str) -> None:
         self._refresh()
-        self.context.messages.say(_("{case}: the correction is saved.").format(case=case))
+        self.context.messages.show(_("{case}: the correction is saved.").format(case=case))
 
     def _refresh(self) -> None:
         if self.session is not None:
             try:
                 self.session.refresh()
             except InputError as error:
-                self.context.messages.complain(str(error))
+                self.context.messages.error(str(error))
         self.update()
 
     def poll(self) -> None:
-        """Save corrections that rest for a moment."""
+        """Save corrections that have not changed for a moment."""
         if self.case_nodes is not None:
             self.case_nodes.poll()
 
@@ -205,7 +205,7 @@ class ReviewSection:
         usable = row is not None and not row.failed
         for button in (ui.acceptButton, ui.rejectButton, ui.editButton, ui.commentEdit):
             button.enabled = usable
-        ui.useAsSupportButton.enabled = row is not None and row.state in ("accepted", "edited")
+        ui.useAsSupportButton.enabled = row is not None and row.is_trusted
         ui.undoButton.enabled = self.session is not None and self.session.can_undo
         ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
         ui.caseLabel.text = _details(row) if row else ""
@@ -234,7 +234,7 @@ class ReviewSection:
         if self.session.row(case).failed:
             return
         if self.case_nodes.mask_node(case) is None:
-            self.case_nodes.load_mask(case)
+            self.case_nodes.load_mask(case, self.session.mask(case))
         self.case_nodes.load_ct(case, lambda node: self._show(case, node))
 
     def _show(self, case: str, ct: Any) -> None:
@@ -267,22 +267,22 @@ class ReviewSection:
     def on_accept(self) -> None:
         """Accept the case, its correction if there is one, and go to the next open one."""
         session, case_nodes, case = self._chosen()
-        # The correction is on disk before the decision says so.
+        # The correction is on disk before the decision that it counts.
         case_nodes.save(case, lambda: self._decide(session.accept, case))
 
     @guarded
     def on_reject(self) -> None:
         """Reject the case and go to the next open one."""
-        session, _shelf, case = self._chosen()
+        session, _case_nodes, case = self._chosen()
         self._decide(session.reject, case)
 
     def _decide(self, decide: Callable[[str], tuple[str, ...]], case: str) -> None:
         try:
             if self.session is not None:
                 self.session.refresh()
-            notes = decide(case)
+            sentences = decide(case)
         except InputError as error:
-            self.context.messages.complain(str(error))
+            self.context.messages.error(str(error))
             return
         if self.session is None:
             return
@@ -291,9 +291,9 @@ class ReviewSection:
             self.select(following)
         else:
             self.update()
-            self.context.messages.praise(_("All cases are reviewed."))
-        for note in notes:
-            self.context.messages.warn(note)
+            self.context.messages.success(_("All cases are reviewed."))
+        for sentence in sentences:
+            self.context.messages.warning(sentence)
 
     def _chosen(self) -> tuple[ReviewSession, CaseNodes, str]:
         if self.session is None or self.case_nodes is None or not self.current:
@@ -318,7 +318,7 @@ class ReviewSection:
 
     @guarded
     def on_comment(self) -> None:
-        """Keep the reviewer's words."""
+        """Keep the reviewer's comment."""
         row = self._row()
         text = self.context.ui.commentEdit.text.strip()
         if self.session is not None and row is not None and not row.failed and text != row.comment:
@@ -328,9 +328,8 @@ class ReviewSection:
     @guarded
     def on_use_as_support(self) -> None:
         """Propagate again with this case as a further support."""
-        session, _shelf, case = self._chosen()
-        mask = mask_to_show(CasePaths(session.study.cases_folder / case))
-        self._again(case, mask, session.open_cases())
+        session, _case_nodes, case = self._chosen()
+        self._on_further_support(case, session.mask(case), session.open_cases())
 
 
 def _score_color(row: ReviewRow) -> str:
@@ -342,7 +341,9 @@ def _score_color(row: ReviewRow) -> str:
 def _details(row: ReviewRow) -> str:
     scores = sorted(row.structures.items(), key=lambda entry: entry[1])
     lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *row.notes]
-    if row.has_edit and row.state != "edited":
+    if row.has_edit and row.state == "accepted":
+        lines.append(_("There is a correction that does not count: the pseudo mask was accepted. Accept takes it."))
+    elif row.has_edit and row.state != "edited":
         lines.append(_("There is a correction; Accept takes it."))
     if row.suggested:
         lines.append(_("Correcting it would teach most: it is doubtful, and unlike what was reviewed."))

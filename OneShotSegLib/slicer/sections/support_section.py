@@ -11,13 +11,11 @@ from OneShotSegLib.slicer.mrml.display import show_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
     brush_diameter,
-    check_content,
     first_structure,
     new_scribbles,
     split_names,
-    support_content,
 )
-from OneShotSegLib.slicer.scribble_checks import Finding
+from OneShotSegLib.slicer.scribble_checks import Finding, check_content, support_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 
 
@@ -35,7 +33,7 @@ class SupportSection:
         ui.structureBox.addItems(list(context.catalog.names))
         ui.structureBox.setCurrentText("")
         ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
-        self._say([])
+        self._show([])
 
     def update(self) -> None:
         """Follow the parameter node."""
@@ -48,9 +46,9 @@ class SupportSection:
         ui.paintButton.enabled = ct is not None and scribbles is not None
         ui.checkButton.enabled = ct is not None and scribbles is not None
         if (ct, scribbles) != self._chosen:
-            # What was said is about others.
+            # What is shown is about others.
             self._chosen = ct, scribbles
-            self._say([])
+            self._show([])
 
     @guarded
     def on_new_scribbles(self) -> None:
@@ -64,7 +62,7 @@ class SupportSection:
         if names:
             self._paint(ct, node)
         else:
-            self.context.messages.say(_("Name the structures and press Add, then Paint."))
+            self.context.messages.show(_("Name the structures and press Add, then Paint."))
 
     @guarded
     def on_add_structure(self) -> None:
@@ -76,7 +74,7 @@ class SupportSection:
         for name in names:
             add_structure(node, name, self.context.catalog)
         self.context.ui.structureBox.setCurrentText("")
-        self.context.messages.say("")
+        self.context.messages.clear()
 
     @guarded
     def on_paint(self) -> None:
@@ -90,11 +88,13 @@ class SupportSection:
 
     @guarded
     def on_check(self) -> None:
-        """Say what is missing."""
+        """Show what is missing."""
         self.check()
 
     def check(self, done: Callable[[bool], None] = lambda ready: None) -> None:
-        """Show what is missing, then say whether the scribbles can be propagated; a large CT takes a second, beside.
+        """Show what is missing, then call ``done`` with whether the scribbles can be propagated.
+
+        A large CT takes a second, in the background.
 
         Raises:
             InputError: If the CT or the scribbles are not chosen.
@@ -108,11 +108,11 @@ class SupportSection:
         )
 
     def _checked(self, findings: Sequence[Finding], done: Callable[[bool], None]) -> None:
-        self._say(list(findings) or [Finding("warning", "")])
+        self._show(list(findings) or [Finding("warning", "")])
         done(not any(finding.forbids for finding in findings))
 
     def _not_checked(self, error: Exception, done: Callable[[bool], None]) -> None:
-        self.context.messages.complain(str(error))
+        self.context.messages.error(str(error))
         done(False)
 
     def _ct(self) -> Any:
@@ -121,7 +121,7 @@ class SupportSection:
             raise InputError(_("Choose the CT of the support first."))
         return ct
 
-    def _say(self, findings: list[Finding]) -> None:
+    def _show(self, findings: list[Finding]) -> None:
         label = self.context.ui.supportStatusLabel
         texts = [finding.text for finding in findings if finding.text]
         label.setVisible(bool(findings))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.commands import train_prnet, train_segmentation
+from OneShotSegLib.slicer.jobs.inputs import Export, inputs_folder
 from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
-from OneShotSegLib.slicer.review.case_files import inputs_folder, read_case_volumes
+from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
-from OneShotSegLib.slicer.weights import trained_weights
+from OneShotSegLib.slicer.sections.weights import trained_weights
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
 
 MODEL_FOLDER = "model"
+SMALL_BATCH = 10
+"""Volumes below which only one is held out to measure the error."""
 
 
 class TrainSection:
@@ -37,19 +43,24 @@ class TrainSection:
         known = list(read_case_volumes(study).values())
         volumes, exports = (known, ()) if known else self._from_batch()
         output = trained_weights(study)
-        words = train_prnet(output, volumes, self.context.parameters.device)
+        request = PRNetTrainingRequest(
+            volumes=volumes,
+            output=output,
+            hold_out=1 if 1 < len(volumes) < SMALL_BATCH else None,
+            device=self.context.parameters.device,
+        )
         use = functools.partial(self._batch.use_weights, output)
         self.context.start(
             RunPlan(
                 title=_("Training PRNet on this batch"),
-                arguments=words,
+                arguments=train_prnet(request),
                 folder=output.parent,
                 exports=exports,
                 on_success=use,
             )
         )
 
-    def _from_batch(self) -> tuple:
+    def _from_batch(self) -> tuple[list[Path], tuple[Export, ...]]:
         batch = self._batch.batch(self.context.require_study())
         return list(batch.queries), tuple(batch.exports)
 
@@ -60,5 +71,8 @@ class TrainSection:
         if not study.cases_folder.is_dir():
             raise InputError(_("There is nothing to train on yet: propagate and review first."))
         output = inputs_folder(study) / MODEL_FOLDER
-        words = train_segmentation(study.root, output, self.context.parameters.device)
-        self.context.start(RunPlan(title=_("Training the segmentation network"), arguments=words, folder=output.parent))
+        request = SegmentationTrainingRequest(study=study.root, output=output, device=self.context.parameters.device)
+        arguments = train_segmentation(request)
+        self.context.start(
+            RunPlan(title=_("Training the segmentation network"), arguments=arguments, folder=output.parent)
+        )

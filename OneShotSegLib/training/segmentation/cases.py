@@ -16,8 +16,8 @@ from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
-from OneShotSegLib.imaging.resampling import resample_labels
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
@@ -32,7 +32,7 @@ FINEST_MM, COARSEST_MM = 2.0, 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class CaseSource:
-    """Where a case's CT and labels lie, and what is thought of them.
+    """Where a case's CT and labels lie, and how far they can be trusted.
 
     Attributes:
         name: The case's name.
@@ -179,7 +179,7 @@ def _load_case(
 
 
 def _absent_channels(source: CaseSource, labels: NDArray, info: SegmentationInfo) -> Tensor:
-    """What the labels do not speak of: judged absent, or without a single voxel."""
+    """Channels of which the labels say nothing: of structures scored as absent, or without a single voxel."""
     there = set(np.unique(labels).tolist())
     known = [channel in there and s.value not in source.absent for channel, s in enumerate(info.structures, 1)]
     return ~torch.tensor([True, *known])

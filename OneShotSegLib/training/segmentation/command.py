@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +17,25 @@ from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.layout import write_json
+from OneShotSegLib.timer import in_words
 from OneShotSegLib.training.parallel import Ranks, join_ranks
-from OneShotSegLib.training.prnet.command import in_words
-from OneShotSegLib.training.segmentation.cases import CaseSource, choose_spacing, load_cases, study_sources
+from OneShotSegLib.training.segmentation.cases import (
+    CaseSource,
+    TrainingCase,
+    choose_spacing,
+    load_cases,
+    study_sources,
+)
 from OneShotSegLib.training.segmentation.curves import draw_curves
-from OneShotSegLib.training.segmentation.label_correction import CorrectionName
 from OneShotSegLib.training.segmentation.loss import segmentation_loss
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
+from OneShotSegLib.training.segmentation.sampling import TrainingBatch
 from OneShotSegLib.training.segmentation.trainer import SegmentationProgress, SegmentationSettings, SegmentationTrainer
 
 CURVES_FILE = "training.png"
 HISTORY_FILE = "training.json"
 STAGE = "segmentation"
 MOST_HELD_OUT = 6
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentationTrainingRequest:
-    """What `oneshotseg train-seg` is asked to do.
-
-    Attributes:
-        study: The study folder.
-        output: The model folder.
-        correction: What is done about noisy labels.
-        network: Architecture's name.
-        base_channels: Its width.
-        patch_size: Voxels [z, y, x].
-        spacing: Working voxel size, mm [z, y, x]; None for what suits the CTs.
-        structures: Names or values of the structures to learn; empty for all.
-        steps: Optimiser steps.
-        batch_size: Patches of a step.
-        rounds: Rounds of label correction.
-        hold_out: Share of the cases on which the model is chosen, by their own pseudo labels.
-        learning_rate: Peak learning rate.
-        seed: Seed of everything random.
-        device: Where to train.
-        precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 where the device has it in hardware.
-    """
-
-    study: Path
-    output: Path
-    correction: CorrectionName = CorrectionName.none
-    network: str = "unet"
-    base_channels: int = 12
-    patch_size: tuple[int, int, int] = (32, 48, 48)
-    spacing: tuple[float, float, float] | None = None
-    structures: Sequence[str] = ()
-    steps: int = 2000
-    batch_size: int = 2
-    rounds: int = 5
-    hold_out: float = 0.1
-    learning_rate: float = 2e-3
-    seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
 
 
 def train_segmentation(request: SegmentationTrainingRequest, emit: Emit = ignore_events) -> Path:
@@ -121,8 +86,8 @@ def _trainer(
     sources, structures = study_sources(request.study)
     info = _info(request, sources, _chosen(structures, request.structures))
     emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
-    learnt, kept_out = split(sources, request.hold_out, request.seed)
-    cases = load_cases([*learnt, *kept_out], info, device)
+    learnt, held_out = split(sources, request.hold_out, request.seed)
+    cases = load_cases([*learnt, *held_out], info, device)
     settings = SegmentationSettings(
         steps=request.steps,
         batch_size=request.batch_size,
@@ -204,7 +169,7 @@ def estimate_seconds(trainer: SegmentationTrainer) -> float:
         window = _timed(lambda: network(batch.images[:1]))
     patch = np.asarray(trainer.info.patch_size)
 
-    def windows(cases: Sequence) -> float:
+    def windows(cases: Sequence[TrainingCase]) -> float:
         extents = [[part.stop - part.start for part in case.focus] for case in cases]
         return sum(float(np.prod(np.ceil(np.maximum(np.asarray(e) / patch - 0.25, 0.1) / 0.75))) for e in extents)
 
@@ -212,7 +177,7 @@ def estimate_seconds(trainer: SegmentationTrainer) -> float:
     return step * (settings.steps - trainer.files.steps_done()) + window * rounds
 
 
-def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch) -> None:  # type: ignore[no-untyped-def]
+def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch: TrainingBatch) -> None:
     trainer.sampler.draw(trainer.training, torch.Generator().manual_seed(1))
     network.train()
     with torch.autocast(trainer.device.type, torch.bfloat16, enabled=trainer.settings.bfloat16):
@@ -222,7 +187,7 @@ def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch) -
         torch.cuda.synchronize()
 
 
-def _timed(work) -> float:  # type: ignore[no-untyped-def]
+def _timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

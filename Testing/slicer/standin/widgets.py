@@ -153,7 +153,7 @@ CLASSES = {
 
 
 class UiLoader(QtUiTools.QUiLoader):
-    """qt.QUiLoader: makes the widgets above, and tells the node boxes their types."""
+    """qt.QUiLoader: makes the widgets above, and sets the types of the node boxes."""
 
     def createWidget(self, name: str, parent: Any = None, object_name: str = "") -> Any:
         if name not in CLASSES:

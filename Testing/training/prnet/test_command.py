@@ -17,8 +17,10 @@ from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.networks.checkpoint import load_prnet
 from OneShotSegLib.phantom import CohortFiles
-from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, in_words, train_weights
+from OneShotSegLib.timer import in_words
+from OneShotSegLib.training.prnet.command import train_weights
 from OneShotSegLib.training.prnet.curves import read_checks
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from Testing.helpers.tiny_batch import TinyBatch
 
 
@@ -54,7 +56,7 @@ def test_the_plan_comes_before_the_first_step_and_says_how_long_it_will_take(
     assert [event for event, _ in trained.events[:3]] == ["started", "planned", "case_started"]
     planned = trained.events[1][1]
     assert planned["seconds"] >= 0
-    assert f"Training on 2 CTs, 1 kept out ({phantoms.queries[-1].name})" in planned["text"]
+    assert f"Training on 2 CTs, 1 held out ({phantoms.queries[-1].name})" in planned["text"]
     assert "This takes at most" in planned["text"]
     record = json.loads((trained.output / "training.json").read_text(encoding="utf-8"))
     assert record["held_out"] == [str(phantoms.queries[-1])]

@@ -22,8 +22,8 @@ from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
-from OneShotSegLib.training.segmentation.command import SegmentationTrainingRequest, train_segmentation
-from OneShotSegLib.training.segmentation.label_correction import CorrectionName
+from OneShotSegLib.training.segmentation.command import train_segmentation
+from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 from Testing.helpers.noisy_study import STRUCTURES, NoisyStudy, mean_dice, write_noisy_study
 from Testing.helpers.shared import made_once
 

@@ -55,7 +55,7 @@ class SegmentEditor:
         node.SetActiveEffectName(PAINT)
 
     def close(self, scene: Any) -> None:
-        """Let go of what it edits, so that nothing is painted by accident."""
+        """Deactivate its effect, so that nothing is painted by accident."""
         node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
         if node is not None:
             node.SetActiveEffectName("")

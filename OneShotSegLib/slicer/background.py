@@ -1,4 +1,4 @@
-"""Reading and writing of files beside the thread that shows things."""
+"""Reading and writing of files in a thread next to that of the user interface."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _BackgroundTask:
 
 
 class Background:
-    """Runs functions one after another in one thread; their results are handed over by `poll`, in the same order.
+    """Runs functions one after another in one thread; their results are delivered by `poll`, in the same order.
 
     What is run must not touch the scene or the panel: it gets and returns plain data.
     """
@@ -28,7 +28,7 @@ class Background:
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to be handed over."""
+        """Whether something is still to be delivered."""
         return bool(self._tasks)
 
     def run(
@@ -47,19 +47,19 @@ class Background:
         self._tasks.append(_BackgroundTask(self._executor.submit(function), done, failed))
 
     def poll(self) -> None:
-        """Hand over at most one result that is ready; returns at once."""
+        """Deliver at most one result that is ready; returns at once."""
         if self._tasks and self._tasks[0].future.done():
             self._deliver(self._tasks.popleft())
 
     def finish(self) -> None:
-        """Wait until all is done and handed over; for closing a scene or the application."""
+        """Wait until all is done and delivered; for closing a scene or the application."""
         while self._tasks:
             task = self._tasks.popleft()
             task.future.exception()
             self._deliver(task)
 
     def forget(self) -> None:
-        """Drop what has not begun, and hand over nothing any more; for a scene that is gone."""
+        """Drop what has not started, and deliver nothing any more; for a scene that was closed."""
         for task in self._tasks:
             task.future.cancel()
         self._tasks.clear()

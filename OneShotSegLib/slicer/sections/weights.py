@@ -1,4 +1,4 @@
-"""Which weights there are to choose from: shipped, imported, trained on this batch."""
+"""The weights to choose from: shipped, imported, trained on this batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.review.case_files import inputs_folder
+from OneShotSegLib.slicer.jobs.inputs import inputs_folder
 from OneShotSegLib.study.layout import StudyPaths
 
 SETTING = "OneShotSeg/Weights"
@@ -23,7 +23,7 @@ class Settings(Protocol):
         """A value."""
 
     def setValue(self, key: str, value: Any) -> None:  # noqa: N802  (Qt's name)
-        """Keep a value."""
+        """Set a value."""
 
 
 class WeightsChoice:
@@ -53,5 +53,5 @@ class WeightsChoice:
 
 
 def trained_weights(study: StudyPaths) -> Path:
-    """Where PRNet trained on a study's batch is kept."""
+    """Where the weights of a PRNet that was trained on a study's batch are kept."""
     return inputs_folder(study) / TRAINED_FOLDER

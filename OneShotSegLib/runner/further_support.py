@@ -1,0 +1,172 @@
+"""A further support for a study: a corrected case propagates its structures to the cases that are not accepted.
+
+Its propagation is a study of its own. Each of its results takes the place of the first one's if its score is better, so
+that every case ends with the better of both supports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.fingerprint import fingerprint_of
+from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.intensity import BODY_HU
+from OneShotSegLib.imaging.labelmaps import LabelMap, background_segment, read_label_map, write_label_map
+from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.quality import read_quality
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherSupport:
+    """One further support.
+
+    Attributes:
+        study: The study that gets better.
+        case: Its case that becomes a support.
+        ct: That case's CT.
+        mask: Its corrected or accepted mask.
+        queries: Case name to CT of the cases that are not accepted.
+        folder: Where the strokes and the results of this support are kept; another correction has another folder.
+    """
+
+    study: StudyPaths
+    case: str
+    ct: Path
+    mask: Path
+    queries: Mapping[str, Path]
+    folder: Path
+
+    @classmethod
+    def of(cls, study: StudyPaths, case: str, mask: Path, open_cases: Sequence[str], folder: Path) -> FurtherSupport:
+        """Look up the CTs.
+
+        Args:
+            study: The study that gets better.
+            case: Its case that becomes a support.
+            mask: The mask of that case that counts; see `OneShotSegLib.study.results.counting_mask`.
+            open_cases: The cases that are not accepted.
+            folder: Where the folder of this support is made: one for each version of the mask, because a study
+                cannot go on with other strokes.
+
+        Raises:
+            InputError: If the folder is no study, the CT of the case is not known, its mask cannot be read, or nothing
+                is left to propagate to.
+        """
+        volumes = StudyDescription.read(study).case_volumes
+        if case not in volumes:
+            raise InputError(f"{case}: expected a case whose CT the study names, found none of that name.")
+        queries = {name: volumes[name] for name in open_cases if name != case and name in volumes}
+        if not queries:
+            raise InputError("Expected cases that are not accepted, found none: there is nothing to propagate to.")
+        try:
+            version = fingerprint_of(mask.read_bytes())
+        except OSError as error:
+            raise InputError(f"{mask}: expected a mask, found none that can be read.") from error
+        return cls(study=study, case=case, ct=volumes[case], mask=mask, queries=queries, folder=folder / version)
+
+    @property
+    def results(self) -> StudyPaths:
+        """The study that the propagation of this support makes."""
+        return StudyPaths(self.folder / "study")
+
+    @property
+    def scribbles(self) -> Path:
+        """The strokes made from the mask."""
+        return self.folder / "scribbles.seg.nrrd"
+
+    def write_scribbles(self) -> None:
+        """Write the strokes; to be done before the run.
+
+        Raises:
+            InputError: If the mask has nothing in it or lies on another grid than the CT.
+            OSError: If nothing can be written.
+        """
+        write_strokes(self.mask, self.ct, self.scribbles)
+
+    def request(self, weights: str = "auto", device: str = "auto") -> PropagationRequest:
+        """The propagation of this support."""
+        return PropagationRequest(
+            supports=[self.ct],
+            scribbles=[self.scribbles],
+            queries=list(self.queries.values()),
+            output=self.results.root,
+            weights=weights,
+            device=device,
+        )
+
+    def adopt(self, result: str) -> str:
+        """Take over a result of this support if it is better.
+
+        Args:
+            result: The case's name in `results`.
+
+        Returns:
+            The name of the study's case that was replaced; '' if the study's own result stays.
+
+        Raises:
+            InputError: If a description or quality file is missing or broken.
+            OSError: If nothing can be written.
+        """
+        source = StudyDescription.read(self.results).case_volumes.get(result)
+        own = next((name for name, ct in self.queries.items() if ct == source), "")
+        if not own:
+            return ""
+        new, old = self.results.case(result), self.study.case(own)
+        if old.is_done and read_quality(old.quality).score >= read_quality(new.quality).score:
+            return ""
+        replace_results(new, old)
+        return own
+
+
+def replace_results(new: CasePaths, old: CasePaths) -> None:
+    """Put a case's results in the place of another's; the quality file last: its presence says that the case is done.
+
+    Raises:
+        OSError: If nothing can be written.
+    """
+    for source, target in (
+        (new.pseudo_mask, old.pseudo_mask),
+        (new.scribbles, old.scribbles),
+        (new.quality, old.quality),
+    ):
+        if not source.is_file():
+            continue
+        content = source.read_bytes()
+        if source == new.quality:
+            content = content.replace(f'"case": "{new.name}"'.encode(), f'"case": "{old.name}"'.encode())
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(content)
+    old.failure.unlink(missing_ok=True)
+
+
+def write_strokes(mask: Path, ct: Path, target: Path) -> None:
+    """Write strokes as a clinician would paint them within a mask, and background around it.
+
+    Args:
+        mask: A label map on the CT's grid.
+        ct: The CT, HU.
+        target: The file to write, ``.seg.nrrd``.
+
+    Raises:
+        InputError: If the mask has nothing in it or lies on another grid than the CT.
+        OSError: If nothing can be written.
+    """
+    # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
+    from OneShotSegLib.method.stroke_simulation import strokes_from_mask
+
+    volume, labels = read_volume(ct), read_label_map(mask)
+    if not labels.volume.same_grid(volume):
+        raise InputError(f"{mask}: expected a mask on the grid of its CT, found another grid.")
+    if not labels.volume.array.any():
+        raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
+    background = background_segment()
+    body = volume.array > BODY_HU
+    strokes = strokes_from_mask(labels.volume.array, volume.spacing, background.value, body)
+    structures = tuple(segment for segment in labels.segments if not segment.is_background_stroke)
+    write_label_map(LabelMap(labels.volume.with_array(strokes), (*structures, background)), target)
