@@ -113,16 +113,16 @@ def test_a_mask_of_one_voxel_can_be_compared() -> None:
 
 def test_what_only_one_side_has_is_a_false_negative_or_positive_with_dice_zero_and_no_distance() -> None:
     empty = np.zeros((20, 24, 22), dtype=bool)
-    missing, invented, absent = (
+    false_negative, false_positive, absent = (
         compared(*masks) for masks in [(cube(1, 1, 1), empty), (empty, cube(1, 1, 1)), (empty, empty)]
     )
-    assert (missing.presence, missing.dice, missing.hd95_mm, missing.volume_error) == (
+    assert (false_negative.presence, false_negative.dice, false_negative.hd95_mm, false_negative.volume_error) == (
         "false negative",
         0.0,
         None,
         -1.0,
     )
-    assert (invented.presence, invented.dice, invented.assd_mm, invented.volume_error) == (
+    assert (false_positive.presence, false_positive.dice, false_positive.assd_mm, false_positive.volume_error) == (
         "false positive",
         0.0,
         None,
@@ -135,8 +135,8 @@ def test_means_count_false_negatives_and_positives_as_zero_and_leave_agreed_abse
     a, far = cube(2, 2, 2), cube(11, 13, 12)
     for case, reference, predicted in [
         ("same", labels(v1=a, v2=far), labels(v1=a, v2=far)),
-        ("missing", labels(v1=a, v2=far), labels(v1=a)),
-        ("invented", labels(v1=a), labels(v1=a, v2=far)),
+        ("false_negative", labels(v1=a, v2=far), labels(v1=a)),
+        ("false_positive", labels(v1=a), labels(v1=a, v2=far)),
         ("absent", labels(v1=a), labels(v1=a)),
     ]:
         save(reference, tmp_path / "ref" / f"{case}.nii.gz")

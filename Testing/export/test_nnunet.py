@@ -114,14 +114,14 @@ def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) 
         ({"name": "../up"}, "found '../up'"),
     ],
 )
-def test_a_number_or_name_that_does_not_fit_is_told(
+def test_a_number_or_name_that_does_not_fit_is_refused(
     study: StudyPaths, tmp_path: Path, settings: dict, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", **settings))
 
 
-def test_a_study_without_accepted_cases_is_told_of_all(tmp_path: Path) -> None:
+def test_a_study_without_accepted_cases_is_refused_with_the_way_to_take_all(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", ("pt_1",))
     study = write_small_study(tmp_path / "study", cts, ("pending",))
     with pytest.raises(InputError, match="none among 1 that wait for review; --all"):

@@ -106,8 +106,8 @@ import ctypes, pathlib, threading, time
 from OneShotSegLib.cli import cancelling
 from OneShotSegLib.imaging.atomic import atomic_file
 cancelling.listen()
-with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as beside:
-    beside.write_bytes(b"half")
+with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as temporary:
+    temporary.write_bytes(b"half")
     libc, said = ctypes.CDLL(None), False
     while True:  # as a library that takes no notice of signals, and lets other threads work
         try:
@@ -198,7 +198,7 @@ def test_a_report_that_cannot_be_written_is_said_and_the_results_are_there(
     assert events[-1][1]["done"] == 3
 
 
-def test_a_broken_ledger_is_told_before_the_nights_work_not_after_it(tiny: TinyBatch, tmp_path: Path) -> None:
+def test_a_broken_ledger_is_refused_before_a_case_is_computed(tiny: TinyBatch, tmp_path: Path) -> None:
     study = tmp_path / "study"
     propagate_batch(tiny.request(study, queries=tiny.files.queries[:1]))
     (study / "review.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")

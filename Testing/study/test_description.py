@@ -37,7 +37,7 @@ def test_a_broken_study_file_is_named_in_a_sentence(tmp_path: Path, content: str
         StudyDescription.read(StudyPaths(tmp_path))
 
 
-def test_a_folder_without_a_study_is_told_from_a_broken_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_distinguished_from_a_broken_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         StudyDescription.read(StudyPaths(tmp_path))
 

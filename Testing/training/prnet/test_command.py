@@ -26,7 +26,7 @@ from Testing.helpers.tiny_batch import TinyBatch
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights trained for two steps, and what was told meanwhile."""
+    """Weights trained for two steps, and the events meanwhile."""
 
     output: Path
     events: list[tuple[str, dict[str, Any]]]
@@ -148,5 +148,5 @@ def test_a_person_sees_plan_checks_and_result(tmp_path: Path) -> None:
     assert "Weights: weights" in text
 
 
-def test_durations_are_told_in_the_unit_that_fits() -> None:
+def test_durations_are_given_in_the_unit_that_fits() -> None:
     assert [in_words(s) for s in (0.2, 40, 200, 9000)] == ["1 s", "40 s", "3 min", "2.5 h"]
