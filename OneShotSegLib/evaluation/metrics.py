@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ def _presence(reference: int, predicted: int) -> Presence:
     return "false positive" if predicted else "absent"
 
 
-def crop_to_both(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+def crop_to_both(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Two masks or label arrays in the smallest box that holds all of both; distances do not change by it.
 
     The time that everything else takes goes with the box, not with the image.

@@ -59,7 +59,7 @@ def read_series(folder: Path) -> sitk.Image:
         raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
     reader.SetFileNames(names)
     reader.MetaDataDictionaryArrayUpdateOn()
-    image = execute(reader.Execute, folder)
+    image: sitk.Image = execute(reader.Execute, folder)
     check_header(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel())
     _check_even_slices(folder, image, reader, len(names))
     return image

@@ -119,7 +119,8 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
         image = execute(reader.Execute, path)
     if not _is_whole(path):
         raise unreadable(path)
-    return image[:, :, :, 0] if image.GetDimension() == 4 else image
+    found: sitk.Image = image[:, :, :, 0] if image.GetDimension() == 4 else image
+    return found
 
 
 @contextmanager

@@ -59,7 +59,8 @@ def _bytes_needed(header: bytes) -> int:
     voxels = 1
     for extent in dimensions[1 : 1 + max(0, min(dimensions[0], 7))]:
         voxels *= max(extent, 1)
-    return max(offset, 0) + voxels * bits // 8
+    found: int = max(offset, 0) + voxels * bits // 8
+    return found
 
 
 def is_whole_nrrd(path: Path) -> bool:

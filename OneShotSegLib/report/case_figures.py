@@ -88,4 +88,5 @@ def _support(study: StudyContent) -> CasePictures:
 
 
 def _middle(volume: Volume) -> Vector:
-    return extent_of_grid(volume).mean(axis=0)
+    found: Vector = extent_of_grid(volume).mean(axis=0)
+    return found

@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,7 +189,7 @@ class Scene:
         return tuple(Overlay(value, dots_path(pixels[painted == value])) for value in present_labels(painted))
 
     @cached_property
-    def _scribble_points(self) -> tuple[Vector, NDArray, Vector]:
+    def _scribble_points(self) -> tuple[Vector, NDArray[Any], Vector]:
         """Positions (N, 3) and values (N,) of the scribbles' voxels, and how near a plane they count as in it (3,)."""
         if self.scribbles is None:
             return np.zeros((0, 3)), np.zeros(0, dtype=np.uint8), np.zeros(3)
@@ -265,16 +265,17 @@ def _body_box(plane: Volume) -> Vector:
     largest = int(np.bincount(tissue.ravel())[1:].argmax()) + 1
     box = extent_of(plane.with_array((tissue == largest).astype(np.uint8)), 1)
     assert box is not None  # the piece has voxels
-    return box + np.array([[-BODY_MARGIN_MM], [BODY_MARGIN_MM]])
+    found: Vector = box + np.array([[-BODY_MARGIN_MM], [BODY_MARGIN_MM]])
+    return found
 
 
-def _upright(array: NDArray, plane: Plane) -> NDArray:
+def _upright(array: NDArray[Any], plane: Plane) -> NDArray[Any]:
     """A plane's voxels (one axis has length 1) as a picture, shape (H, W): front or head up, the right side at left."""
     flat = np.squeeze(array, axis=AXIS[plane])
     return flat if plane == "axial" else flat[::-1]
 
 
-def _jpeg(image: NDArray) -> bytes:
+def _jpeg(image: NDArray[Any]) -> bytes:
     """HU, shape (H, W), as a grey JPEG in the soft-tissue window."""
     from PIL import Image
 

@@ -161,13 +161,13 @@ class DaskExecutor:
             self.client.unsubscribe_topic(topic)
         return failed
 
-    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future:
+    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future[list[Event]]:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
         key = f"{topic}-{-priority}"
         return self.client.submit(run_on_worker, self.job, case, topic, key=key, priority=priority, resources=resources)
 
-    def _take(self, case: StudyCase, future: Future, relay: _EventRelay, emit: Emit) -> bool:
+    def _take(self, case: StudyCase, future: Future[list[Event]], relay: _EventRelay, emit: Emit) -> bool:
         from distributed import KilledWorker
 
         try:

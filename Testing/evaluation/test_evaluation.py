@@ -113,16 +113,16 @@ def test_a_mask_of_one_voxel_can_be_compared() -> None:
 
 def test_what_only_one_side_has_is_a_false_negative_or_positive_with_dice_zero_and_no_distance() -> None:
     empty = np.zeros((20, 24, 22), dtype=bool)
-    missing, invented, absent = (
+    false_negative, false_positive, absent = (
         compared(*masks) for masks in [(cube(1, 1, 1), empty), (empty, cube(1, 1, 1)), (empty, empty)]
     )
-    assert (missing.presence, missing.dice, missing.hd95_mm, missing.volume_error) == (
+    assert (false_negative.presence, false_negative.dice, false_negative.hd95_mm, false_negative.volume_error) == (
         "false negative",
         0.0,
         None,
         -1.0,
     )
-    assert (invented.presence, invented.dice, invented.assd_mm, invented.volume_error) == (
+    assert (false_positive.presence, false_positive.dice, false_positive.assd_mm, false_positive.volume_error) == (
         "false positive",
         0.0,
         None,
@@ -135,8 +135,8 @@ def test_means_count_false_negatives_and_positives_as_zero_and_leave_agreed_abse
     a, far = cube(2, 2, 2), cube(11, 13, 12)
     for case, reference, predicted in [
         ("same", labels(v1=a, v2=far), labels(v1=a, v2=far)),
-        ("missing", labels(v1=a, v2=far), labels(v1=a)),
-        ("invented", labels(v1=a), labels(v1=a, v2=far)),
+        ("false_negative", labels(v1=a, v2=far), labels(v1=a)),
+        ("false_positive", labels(v1=a), labels(v1=a, v2=far)),
         ("absent", labels(v1=a), labels(v1=a)),
     ]:
         save(reference, tmp_path / "ref" / f"{case}.nii.gz")
@@ -267,14 +267,14 @@ def test_the_csv_goes_beside_the_predictions_with_formulas_guarded_and_gaps_for_
 ) -> None:
     path = evaluation.to_csv()
     assert path == tmp_path / "evaluation.csv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("case,structure,label,presence,dice,hd95_mm,assd_mm")
     assert lines[1] == "'=pt_1,'@cmd,1,both,0.8123,3.0,1.0,10.0,8.0,-2.0,-0.2"
     assert lines[2] == "'=pt_1,[bold]x,2,false negative,0.0,,,4.0,0.0,-4.0,-1.0"
 
 
 def test_the_terminal_table_names_what_is_missing_and_takes_names_literally(evaluation: Evaluation) -> None:
-    console = Console(width=100, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=Path("/dev/null").open("w", encoding="utf-8"))  # noqa: SIM115
     console.print(evaluation.render())
     text = console.export_text()
     for expected in ("[bold]x", "0.812", "false negative", "false positive", "absent", "A note.", "All structures"):

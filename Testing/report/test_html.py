@@ -180,8 +180,8 @@ def test_a_support_that_moved_away_does_not_break_the_report(study: StudyPaths, 
 
 def test_broken_files_of_a_case_become_sentences(study: StudyPaths) -> None:
     study.case("good").pseudo_mask.write_bytes(b"no image")
-    study.case("doubtful").quality.write_text("{}")
-    study.review.write_text("no ledger")
+    study.case("doubtful").quality.write_text("{}", encoding="utf-8")
+    study.review.write_text("no ledger", encoding="utf-8")
     html = html_of(study)
     assert "No pictures: " in html.split('data-name="good"')[1].split("</article>")[0]
     assert "expected the quality of a case" in html.split('data-name="doubtful"')[1]
@@ -244,7 +244,7 @@ def test_a_study_without_any_result_has_a_report(study: StudyPaths) -> None:
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a study"):
         write_report(tmp_path)
-    (tmp_path / "study.json").write_text("[]")
+    (tmp_path / "study.json").write_text("[]", encoding="utf-8")
     with pytest.raises(InputError, match="expected an OneShotSeg study"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()

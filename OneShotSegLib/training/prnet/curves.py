@@ -78,7 +78,7 @@ def read_checks(table: Path) -> list[Check]:
     """The checks of a table that `Curves` wrote; none where there is no table."""
     if not table.exists():
         return []
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         return [
             Check(step=int(row.pop("step")), **{k: float(v) for k, v in row.items()}) for row in csv.DictReader(file)
         ]

@@ -230,7 +230,8 @@ class PRNetTrainer:
                 total[0] += (self._relations(latent.float()) - _differences(centres)).abs().mean()
                 total[1] += 1
         error, count = self.ranks.sum(total).tolist()
-        return error / count
+        found: float = error / count
+        return found
 
     def described(self) -> PRNetInfo:
         """The best network's description with what it was trained on, its step and its error."""

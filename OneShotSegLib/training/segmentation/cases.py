@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,7 +179,7 @@ def _load_case(
     )
 
 
-def _absent_channels(source: CaseSource, labels: NDArray, info: SegmentationInfo) -> Tensor:
+def _absent_channels(source: CaseSource, labels: NDArray[Any], info: SegmentationInfo) -> Tensor:
     """Channels of which the labels say nothing: of structures scored as absent, or without a single voxel."""
     there = set(np.unique(labels).tolist())
     known = [channel in there and s.value not in source.absent for channel, s in enumerate(info.structures, 1)]
@@ -195,7 +196,7 @@ def _weights(source: CaseSource, info: SegmentationInfo, best: Mapping[int, floa
     return torch.tensor(weights)
 
 
-def focus_box(labels: NDArray, spacing: Sequence[float]) -> Box:
+def focus_box(labels: NDArray[Any], spacing: Sequence[float]) -> Box:
     """The box of all structures with a margin of 16 mm; everything where there is none."""
     box = bounding_box(labels > 0)
     if box is None:
@@ -203,7 +204,7 @@ def focus_box(labels: NDArray, spacing: Sequence[float]) -> Box:
     return grown(box, [round(FOCUS_MARGIN_MM / step) for step in spacing], labels.shape)
 
 
-def _seeds(image: NDArray, labels: NDArray) -> dict[int, Tensor]:
+def _seeds(image: NDArray[Any], labels: NDArray[Any]) -> dict[int, Tensor]:
     """Voxels around which patches may lie: some of each structure and of the body."""
     masks = {0: image > 0, **{int(channel): labels == channel for channel in np.unique(labels) if channel > 0}}
     seeds = {}
