@@ -209,6 +209,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
   OneShotSegLib/study/segmentation.py
+  OneShotSegLib/study/structure_choice.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py
