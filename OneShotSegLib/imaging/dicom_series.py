@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.itk_names import all_readable, readable
 from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def series_ids(folder: Path) -> tuple[str, ...]:
     """
     import SimpleITK as sitk  # noqa: N813
 
-    with quiet_itk():
-        return execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))), folder)
+    with quiet_itk(), readable(folder) as name:
+        return execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(name))), folder)
 
 
 def series_files(folder: Path) -> tuple[str, ...]:
@@ -41,8 +42,9 @@ def series_files(folder: Path) -> tuple[str, ...]:
     ids = series_ids(folder)
     if len(ids) != 1:
         raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
-    with quiet_itk():
-        return execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0])), folder)
+    with quiet_itk(), readable(folder) as name:
+        found = execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(name), ids[0])), folder)
+    return found if name == folder else tuple(str(folder / Path(file).name) for file in found)
 
 
 def read_series(folder: Path) -> sitk.Image:
@@ -57,9 +59,10 @@ def read_series(folder: Path) -> sitk.Image:
     reader = sitk.ImageSeriesReader()
     if len(names) < 2 and _slices_in(names[0]) < 2:
         raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
-    reader.SetFileNames(names)
     reader.MetaDataDictionaryArrayUpdateOn()
-    image: sitk.Image = execute(reader.Execute, folder)
+    with all_readable(names) as aliases:
+        reader.SetFileNames(aliases)
+        image: sitk.Image = execute(reader.Execute, folder)
     check_header(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel())
     _check_even_slices(folder, image, reader, len(names))
     return image
@@ -69,8 +72,9 @@ def _slices_in(name: str) -> int:
     import SimpleITK as sitk  # noqa: N813
 
     reader = sitk.ImageFileReader()
-    reader.SetFileName(name)
-    execute(reader.ReadImageInformation, Path(name))
+    with readable(Path(name)) as alias:
+        reader.SetFileName(str(alias))
+        execute(reader.ReadImageInformation, Path(name))
     size = reader.GetSize()
     return size[2] if len(size) > 2 else 1
 

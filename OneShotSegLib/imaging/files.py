@@ -23,6 +23,7 @@ from OneShotSegLib.imaging.integrity import (
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
+from OneShotSegLib.imaging.itk_names import readable, writable
 from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
 from OneShotSegLib.imaging.volume import Volume
 
@@ -110,7 +111,7 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with _unambiguous_name(path) as name:
+    with _unambiguous_name(path) as unambiguous, readable(unambiguous) as name:
         reader.SetFileName(str(name))
         execute(reader.ReadImageInformation, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
@@ -173,7 +174,8 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         image.SetMetaData(key, value)
     with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            with writable(temporary) as name:
+                sitk.WriteImage(image, str(name), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
         if not (is_whole_nrrd(temporary) if suffix_of(path).endswith(".nrrd") else _is_whole(temporary)):

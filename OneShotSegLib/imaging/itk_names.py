@@ -1,0 +1,99 @@
+"""Names under which ITK can read and write files: it takes UTF-8 alone, and ends the process with other bytes.
+
+A file name on Linux is a row of bytes. Python keeps those that are no UTF-8 as lone surrogates, so that they come back
+as they were; SimpleITK cannot take them. Such a file is read by a link with another name, or by a copy where links are
+not allowed (Windows).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+DETACHED = (".mhd", ".nhdr")
+"""Headers that name the file of their voxels."""
+
+
+def is_plain(path: Path | str) -> bool:
+    """Whether ITK finds the file under its own name."""
+    try:
+        name = str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    # Where file names are of another encoding than UTF-8, ITK would look for another file.
+    return os.name == "nt" or name == os.fsencode(path)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[Path]:
+    """A file or folder under a name that ITK can read.
+
+    Raises:
+        OSError: If it can neither be linked nor copied.
+    """
+    if is_plain(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if is_plain(path.name):  # what lies next to it is found as well
+            alias = _linked(path.absolute().parent, Path(folder) / "folder", path.name) / path.name
+        else:
+            alias = _linked(path.absolute(), Path(folder) / f"volume{_ending(path)}")
+        if alias.suffix.lower() in DETACHED:
+            _link_neighbours(path, alias.parent)
+        yield alias
+
+
+@contextmanager
+def all_readable(paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """The same for several files, in their order."""
+    with ExitStack() as stack:
+        yield tuple(str(stack.enter_context(readable(Path(path)))) for path in paths)
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[Path]:
+    """A name under which ITK can write a file, which is there when the block ends.
+
+    Raises:
+        OSError: If it cannot be put in its place.
+    """
+    if is_plain(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        alias = Path(folder) / f"volume{_ending(path)}"
+        yield alias
+        shutil.copyfile(alias, path)
+
+
+def _ending(path: Path) -> str:
+    """The last two suffixes, as far as ITK can read them: it chooses its reader by them."""
+    ending = "".join(path.suffixes[-2:])
+    return ending if is_plain(ending) else path.suffix if is_plain(path.suffix) else ""
+
+
+def _linked(source: Path, alias: Path, only: str = "") -> Path:
+    """A link to a file or folder; where links are not allowed a copy, of a folder that of one entry alone."""
+    try:
+        alias.symlink_to(source, target_is_directory=source.is_dir())
+    except OSError:
+        if only:
+            alias.mkdir()
+            _linked(source / only, alias / only)
+        elif source.is_dir():
+            shutil.copytree(source, alias)
+        else:
+            shutil.copyfile(source, alias)
+    return alias
+
+
+def _link_neighbours(path: Path, folder: Path) -> None:
+    """Link what lies next to a header, so that the file of its voxels is found."""
+    for entry in path.absolute().parent.iterdir():
+        if entry.is_file() and is_plain(entry.name) and not (folder / entry.name).exists():
+            _linked(entry, folder / entry.name)
