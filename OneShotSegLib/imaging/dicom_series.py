@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.itk_names import all_readable, readable
 from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk
+from OneShotSegLib.imaging.utf8_names import all_readable, readable
 
 if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.

@@ -23,8 +23,8 @@ from OneShotSegLib.imaging.integrity import (
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.itk_names import readable, writable
 from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
+from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:

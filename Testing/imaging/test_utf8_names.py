@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging import itk_names
+from OneShotSegLib.imaging import utf8_names
 from OneShotSegLib.imaging.dicom_series import series_files
 from OneShotSegLib.imaging.files import find_volumes, read_volume, write_volume
 from Testing.helpers.dicom_series import write_series
@@ -53,7 +53,7 @@ def test_headers_whose_voxels_are_in_another_file_are_read(odd: Path, name: str,
     sitk.WriteImage(sitk.Image(30, 20, 10, sitk.sitkInt16), str(tmp_path / f"a{suffix}"), useCompression=False)
     for path in [path for path in tmp_path.iterdir() if path.is_file()]:
         path.rename(odd / (f"{name}{suffix}" if path.suffix == suffix else path.name))
-    assert not itk_names.is_plain(odd)
+    assert not utf8_names.is_plain(odd)
     assert read_volume(odd / f"{name}{suffix}").shape == (10, 20, 30)
 
 

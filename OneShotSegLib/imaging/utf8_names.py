@@ -1,8 +1,8 @@
-"""Names under which ITK can read and write files: it takes UTF-8 alone, and ends the process with other bytes.
+"""Names in UTF-8 for files that libraries open themselves: ITK ends the process with other bytes, safetensors fails.
 
 A file name on Linux is a row of bytes. Python keeps those that are no UTF-8 as lone surrogates, so that they come back
-as they were; SimpleITK cannot take them. Such a file is read by a link with another name, or by a copy where links are
-not allowed (Windows).
+as they were; the libraries cannot take them. Such a file is read by a link with another name, or by a copy where links
+are not allowed (Windows).
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ DETACHED = (".mhd", ".nhdr")
 
 
 def is_plain(path: Path | str) -> bool:
-    """Whether ITK finds the file under its own name."""
+    """Whether a library that takes UTF-8 finds the file under its own name."""
     try:
         name = str(path).encode("utf-8")
     except UnicodeEncodeError:
         return False
-    # Where file names are of another encoding than UTF-8, ITK would look for another file.
+    # Where file names are of another encoding than UTF-8, it would look for another file.
     return os.name == "nt" or name == os.fsencode(path)
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[Path]:
-    """A file or folder under a name that ITK can read.
+    """A file or folder under a name in UTF-8.
 
     Raises:
         OSError: If it can neither be linked nor copied.
@@ -57,7 +57,7 @@ def all_readable(paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def writable(path: Path) -> Iterator[Path]:
-    """A name under which ITK can write a file, which is there when the block ends.
+    """A name in UTF-8 to write a file to, which is in its place when the block ends.
 
     Raises:
         OSError: If it cannot be put in its place.
@@ -72,7 +72,7 @@ def writable(path: Path) -> Iterator[Path]:
 
 
 def _ending(path: Path) -> str:
-    """The last two suffixes, as far as ITK can read them: it chooses its reader by them."""
+    """The last two suffixes, as far as they are UTF-8: readers are chosen by them."""
     ending = "".join(path.suffixes[-2:])
     return ending if is_plain(ending) else path.suffix if is_plain(path.suffix) else ""
 
