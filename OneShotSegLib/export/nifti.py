@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from OneShotSegLib.export.selection import check_is_new, results_to_export, write_case_table
+from OneShotSegLib.export.selection import (
+    OnFailure,
+    check_is_new,
+    export_each,
+    log_failure,
+    results_to_export,
+    write_case_table,
+)
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
@@ -19,6 +26,7 @@ def export_nifti(
     folder: Path,
     accepted_only: bool = True,
     tracked: Callable[[Sequence[StudyResult]], Iterable[StudyResult]] = iter,
+    on_failure: OnFailure = log_failure,
 ) -> Path:
     """Write ``<case>.nii.gz`` for each case with the study's own label values, whole or not at all.
 
@@ -29,6 +37,7 @@ def export_nifti(
         folder: A new or empty folder.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Raises:
         InputError: If the study has nothing to export, or the folder holds something.
@@ -37,9 +46,12 @@ def export_nifti(
     results = results_to_export(study, accepted_only)
     structures = study_structures(StudyPaths(study))
     with atomic_folder(folder) as temporary:
-        for result in tracked(results):
+
+        def write_one(result: StudyResult) -> None:
             write_volume(read_label_map(result.mask).volume, temporary / f"{result.case}.nii.gz")
-        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in results})
+
+        done = export_each(tracked(results), write_one, on_failure)
+        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in done})
         rows = [{"value": s.value, "name": s.name, "color": " ".join(map(str, s.color))} for s in structures]
         write_table(temporary / "structures.csv", ("value", "name", "color"), rows)
     return folder

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
@@ -14,6 +15,11 @@ from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_results
 
+OnFailure = Callable[[str, str], None]
+"""Told of a case that could not be exported, and why, in one sentence."""
+
+log = logging.getLogger(__name__)
+
 CASE_COLUMNS = ("file", "case", "state", "score")
 
 
@@ -23,7 +29,8 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     Raises:
         InputError: If the folder is no study, or nothing is left.
     """
-    left = [result for result in study_results(StudyPaths(study)) if result.state != "rejected"]
+    results = study_results(StudyPaths(study), without_broken_measures=True)
+    left = [result for result in results if result.state != "rejected"]
     chosen = [result for result in left if result.trusted] if accepted_only else left
     if chosen:
         return chosen
@@ -51,8 +58,53 @@ def read_result(result: StudyResult) -> tuple[Volume, LabelMap]:
     Raises:
         InputError: If one of them cannot be read.
     """
-    ct = read_volume(result.ct)
-    return ct, labels_on_ct(result, ct)
+    try:
+        ct = read_volume(result.ct)
+        return ct, labels_on_ct(result, ct)
+    except OSError as error:  # a share that went away
+        raise InputError(f"{error.filename or result.ct}: {error.strerror or error}.") from error
+
+
+def log_failure(case: str, reason: str) -> None:
+    """An `OnFailure` that logs a warning."""
+    log.warning("%s: not exported: %s", case, reason)
+
+
+def export_each(
+    results: Iterable[StudyResult], write: Callable[[StudyResult], None], on_failure: OnFailure = log_failure
+) -> list[StudyResult]:
+    """Write case after case; one that cannot be written does not keep the others from it.
+
+    Args:
+        results: The cases.
+        write: Writes one case, and leaves nothing of it if it fails.
+        on_failure: Told of each case that could not be written.
+
+    Returns:
+        The cases that were written.
+
+    Raises:
+        InputError: If none could be, with the first one's reason.
+        OSError: If the disk is full or the like.
+    """
+    done: list[StudyResult] = []
+    failures: dict[str, str] = {}
+    for result in results:
+        try:
+            write(result)
+        except OSError:
+            raise
+        except InputError as error:
+            failures[result.case] = str(error)
+        except Exception as error:  # whatever it is, the other cases go on
+            failures[result.case] = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
+        else:
+            done.append(result)
+    if failures and not done:
+        raise InputError(next(iter(failures.values())))
+    for case, reason in failures.items():
+        on_failure(case, reason)
+    return done
 
 
 def check_is_new(folder: Path) -> None:
