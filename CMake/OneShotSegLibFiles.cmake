@@ -151,6 +151,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
   OneShotSegLib/scoring/propagation.py
+  OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
