@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import tempfile
@@ -14,25 +15,56 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.dicom.pixels import quiet_itk
+from OneShotSegLib.imaging.dicom.search import SeriesInfo, one_scan, scan_files, scan_series
+from OneShotSegLib.imaging.dicom.series import read_series, series_stack
+from OneShotSegLib.imaging.dicom.stacking import Stack
+from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
+    all_finite,
     can_hold,
     has_readable_axes,
+    inspect_nifti,
     is_whole_meta_image,
     is_whole_nifti,
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
+from OneShotSegLib.imaging.meta_header import meta_grid
+from OneShotSegLib.imaging.nifti_header import (
+    check_scale,
+    copy_without_intercept,
+    has_stray_intercept,
+    nifti_grid,
+    read_nifti_header,
+)
+from OneShotSegLib.imaging.nrrd_header import nrrd_grid
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
     import SimpleITK as sitk  # noqa: N813
 
+__all__ = [
+    "SeriesInfo",
+    "find_volumes",
+    "read_itk",
+    "read_series",
+    "read_volume",
+    "scan_series",
+    "series_files",
+    "series_ids",
+    "series_slices",
+    "stem_of",
+    "suffix_of",
+    "write_volume",
+]
+
+log = logging.getLogger(__name__)
+
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 MAX_VOXELS = 2**31
-UNEVEN_SLICES_MM = 0.1
-SLICE_POSITION = "0020|0032"
 
 
 def suffix_of(path: Path) -> str:
@@ -73,27 +105,28 @@ def _volume_files(folder: Path) -> list[Path]:
 
 
 def series_ids(folder: Path) -> tuple[str, ...]:
-    """The DICOM series in a folder (not below it).
-
-    Raises:
-        InputError: If a file there is damaged so that nothing can be told.
-    """
-    import SimpleITK as sitk  # noqa: N813
-
-    with _quiet_itk():
-        return _execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))), folder)
+    """The DICOM series of images in a folder (not below it); damaged files do not matter here."""
+    series, broken = scan_files(folder)
+    return tuple(one.uid for one in series if one.slices) or tuple(str(path) for path in broken)
 
 
 def read_volume(path: Path | str) -> Volume:
     """Read a scalar 3D image on its own grid.
 
+    The grid must be whole in the file, regular and plausible (`imaging.grids`); sizes in other units than mm are
+    converted, which is logged as a warning. Voxels that are no numbers (NaN or infinite) are refused in every format.
+
     Args:
-        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series of a CT (`read_series`); other series
+            there, such as structure sets, doses and localizers, do not matter.
 
     Raises:
         InputError: With one sentence, if the file is missing, broken, or no scalar 3D image.
     """
-    return from_itk(read_itk(Path(path)))
+    path = Path(path)
+    if path.is_dir():
+        return read_series(one_scan(path).files, path)
+    return from_itk(read_itk(path))
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:
@@ -105,10 +138,10 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
-    with _quiet_itk():
-        image = _read_series(path) if path.is_dir() else _read_file(path, layers)
-    _check_axes(path, image)
-    return image
+    if path.is_dir():
+        return to_itk(read_volume(path))
+    with quiet_itk():
+        return _read_file(path, layers)
 
 
 def _read_file(path: Path, layers: bool) -> sitk.Image:
@@ -119,16 +152,71 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise _broken(path)
     reader = sitk.ImageFileReader()
-    with _apart(path) as apart:
-        reader.SetFileName(str(apart))
+    with _readable(path) as readable:
+        reader.SetFileName(str(readable))
         _execute(reader.ReadImageInformation, path)
         _check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
             raise _broken(path)
+        grid = _grid(path)
         image = _execute(reader.Execute, path)
-    if not _is_whole(path):
+    _check_voxels(path, image)
+    image = image[:, :, :, 0] if image.GetDimension() == 4 else image
+    for note in grid.notes:
+        log.warning("%s: %s.", path, note)
+    return _on_grid(image, grid)
+
+
+def _grid(path: Path) -> HeaderGrid:
+    """The grid that the file's own header describes."""
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        header = read_nifti_header(path)
+        if header is None:
+            raise _broken(path)
+        check_scale(path, header)
+        return nifti_grid(path, header)
+    return meta_grid(path) if suffix in (".mha", ".mhd") else nrrd_grid(path)
+
+
+def _on_grid(image: sitk.Image, grid: HeaderGrid) -> sitk.Image:
+    """The image on the grid of its header, where its reader made another one of it."""
+    found = (np.asarray(image.GetSpacing()), np.asarray(image.GetOrigin()), np.reshape(image.GetDirection(), (3, 3)))
+    if not grid.agrees_with(*found):
+        image.SetSpacing([float(value) for value in grid.spacing])
+        image.SetOrigin([float(value) for value in grid.origin])
+        image.SetDirection([float(value) for value in grid.direction.ravel()])
+    return image
+
+
+def _check_voxels(path: Path, image: sitk.Image) -> None:
+    """Refuse a file that lacks voxels, or has some that are no numbers."""
+    import SimpleITK as sitk  # noqa: N813
+
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        finite = inspect_nifti(path)
+    else:
+        whole = suffix != ".mha" or is_whole_meta_image(path)
+        finite = all_finite(sitk.GetArrayViewFromImage(image)) if whole else None
+    if finite is None:
         raise _broken(path)
-    return image[:, :, :, 0] if image.GetDimension() == 4 else image
+    if not finite:
+        raise InputError(f"{path}: expected voxels that are numbers, found some that are none (NaN or infinite).")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """The file as its reader reads it rightly: without an intercept that does not count, and with nothing beside it."""
+    header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
+    if header is None or not has_stray_intercept(header):
+        with _apart(path) as apart:
+            yield apart
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "volume.nii"
+        copy_without_intercept(path, header, copy)
+        yield copy
 
 
 @contextmanager
@@ -153,12 +241,6 @@ def _is_whole(path: Path) -> bool:
     return suffix != ".mha" or is_whole_meta_image(path)
 
 
-def _check_axes(path: Path, image: sitk.Image) -> None:
-    direction = np.asarray(image.GetDirection()).reshape(3, 3)
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
-        raise InputError(f"{path}: expected a grid with axes at right angles, found a sheared one.")
-
-
 def _check_header(path: Path, size: tuple[int, ...], components: int) -> None:
     extent = size[:3]
     if len(size) not in (3, 4) or (len(size) == 4 and size[3] != 1) or 1 in extent:
@@ -172,59 +254,21 @@ def _check_header(path: Path, size: tuple[int, ...], components: int) -> None:
 
 
 def series_files(folder: Path) -> tuple[str, ...]:
-    """The files of a folder's one DICOM series, in the order of their slices.
+    """The files of a folder's one DICOM series, in the order of their slices; a multi-frame file is named once.
 
     Raises:
-        InputError: If it holds none or several.
+        InputError: If it holds none or several, or the slices do not make one volume.
     """
-    import SimpleITK as sitk  # noqa: N813
-
-    ids = series_ids(folder)
-    if len(ids) != 1:
-        raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
-    with _quiet_itk():
-        return _execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0])), folder)
+    return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder).slices))
 
 
-def _read_series(folder: Path) -> sitk.Image:
-    import SimpleITK as sitk  # noqa: N813
+def series_slices(folder: Path) -> Stack:
+    """The slices of a folder's one DICOM series with their planes, in the order of their positions.
 
-    names = series_files(folder)
-    reader = sitk.ImageSeriesReader()
-    if len(names) < 2 and _slices_in(names[0]) < 2:
-        raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
-    reader.SetFileNames(names)
-    reader.MetaDataDictionaryArrayUpdateOn()
-    image = _execute(reader.Execute, folder)
-    _check_header(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    _check_even_slices(folder, image, reader, len(names))
-    return image
-
-
-def _slices_in(name: str) -> int:
-    import SimpleITK as sitk  # noqa: N813
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(name)
-    _execute(reader.ReadImageInformation, Path(name))
-    size = reader.GetSize()
-    return size[2] if len(size) > 2 else 1
-
-
-def _check_even_slices(folder: Path, image: sitk.Image, reader: sitk.ImageSeriesReader, count: int) -> None:
-    if count < 3 or not all(reader.HasMetaDataKey(number, SLICE_POSITION) for number in range(count)):
-        return
-    positions = [reader.GetMetaData(number, SLICE_POSITION).split("\\") for number in range(count)]
-    try:
-        along = np.asarray(positions, dtype=np.float64) @ np.asarray(image.GetDirection()).reshape(3, 3)[:, 2]
-    except ValueError as error:
-        raise InputError(f"{folder}: expected positions of the slices, found some that are no numbers.") from error
-    steps = np.diff(along)
-    deviation = float(np.abs(steps - np.median(steps)).max())
-    if not deviation <= UNEVEN_SLICES_MM:
-        raise InputError(
-            f"{folder}: expected evenly spaced slices, found a deviation of {deviation:.2f} mm (a slice is missing?)."
-        )
+    Raises:
+        InputError: If it holds none or several, or the slices do not make one volume.
+    """
+    return series_stack(one_scan(folder).files, folder)
 
 
 def _execute(read, path: Path):  # type: ignore[no-untyped-def]
@@ -247,19 +291,6 @@ def _reason(error: RuntimeError) -> str:
     return "a broken or truncated file"
 
 
-@contextmanager
-def _quiet_itk() -> Iterator[None]:
-    """Silence ITK's own warnings on standard error: what matters is raised as a sentence."""
-    import SimpleITK as sitk  # noqa: N813
-
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)
-
-
 def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str, str]] = ()) -> None:
     """Write a volume, compressed; the file appears whole or not at all.
 
@@ -280,7 +311,7 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
-    with atomic_file(path, suffix_of(path)) as beside, _quiet_itk():
+    with atomic_file(path, suffix_of(path)) as beside, quiet_itk():
         try:
             sitk.WriteImage(image, str(beside), useCompression=True)
         except RuntimeError as error:
