@@ -7,29 +7,39 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
   OneShotSegLib/cli/batch_progress.py
+  OneShotSegLib/cli/batches.py
   OneShotSegLib/cli/cancelling.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
+  OneShotSegLib/cli/options.py
   OneShotSegLib/cli/prnet_progress.py
   OneShotSegLib/cli/review.py
   OneShotSegLib/cli/segmentation_progress.py
+  OneShotSegLib/cli/studies.py
   OneShotSegLib/cli/suggest.py
+  OneShotSegLib/cli/training.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
   OneShotSegLib/evaluation/evaluate.py
+  OneShotSegLib/evaluation/figures.py
   OneShotSegLib/evaluation/matching.py
   OneShotSegLib/evaluation/metrics.py
   OneShotSegLib/evaluation/plot.py
+  OneShotSegLib/evaluation/references.py
   OneShotSegLib/evaluation/result.py
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/events.py
   OneShotSegLib/exit_status.py
   OneShotSegLib/export/__init__.py
   OneShotSegLib/export/archive.py
+  OneShotSegLib/export/contours.py
+  OneShotSegLib/export/dicom_cases.py
   OneShotSegLib/export/dicom_codes.py
   OneShotSegLib/export/dicom_seg.py
   OneShotSegLib/export/nifti.py
   OneShotSegLib/export/nnunet.py
+  OneShotSegLib/export/request.py
+  OneShotSegLib/export/rtstruct.py
   OneShotSegLib/export/selection.py
   OneShotSegLib/fingerprint.py
   OneShotSegLib/fusion/__init__.py
@@ -48,22 +58,33 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/boxes.py
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
+  OneShotSegLib/imaging/ct_series.py
+  OneShotSegLib/imaging/dicom_series.py
   OneShotSegLib/imaging/files.py
   OneShotSegLib/imaging/integrity.py
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
+  OneShotSegLib/imaging/itk_reading.py
+  OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
+  OneShotSegLib/imaging/labels.py
+  OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
+  OneShotSegLib/imaging/rtstruct.py
   OneShotSegLib/imaging/segment_tags.py
   OneShotSegLib/imaging/soft_labels.py
+  OneShotSegLib/imaging/structure_set.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
+  OneShotSegLib/method/descriptors.py
+  OneShotSegLib/method/displacement.py
   OneShotSegLib/method/expansion.py
+  OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
   OneShotSegLib/method/pipeline.py
   OneShotSegLib/method/propagation.py
@@ -77,6 +98,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/networks/__init__.py
   OneShotSegLib/networks/batches.py
   OneShotSegLib/networks/checkpoint.py
+  OneShotSegLib/networks/checkpoint_checks.py
   OneShotSegLib/networks/device.py
   OneShotSegLib/networks/inference.py
   OneShotSegLib/networks/official_checkpoint.py
@@ -115,6 +137,8 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/case.py
   OneShotSegLib/runner/dask_cluster.py
   OneShotSegLib/runner/dask_executor.py
+  OneShotSegLib/runner/further_support.py
+  OneShotSegLib/runner/methods.py
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
   OneShotSegLib/runner/request.py
@@ -129,9 +153,10 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/propagation.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
+  OneShotSegLib/slicer/background.py
+  OneShotSegLib/slicer/dicom_database.py
   OneShotSegLib/slicer/i18n.py
   OneShotSegLib/slicer/jobs/__init__.py
-  OneShotSegLib/slicer/jobs/background.py
   OneShotSegLib/slicer/jobs/commands.py
   OneShotSegLib/slicer/jobs/dependencies.py
   OneShotSegLib/slicer/jobs/devices.py
@@ -143,11 +168,9 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/jobs/worker.py
   OneShotSegLib/slicer/messages.py
   OneShotSegLib/slicer/mrml/__init__.py
-  OneShotSegLib/slicer/mrml/dicom.py
   OneShotSegLib/slicer/mrml/display.py
   OneShotSegLib/slicer/mrml/geometry.py
   OneShotSegLib/slicer/mrml/scribble_segments.py
-  OneShotSegLib/slicer/mrml/segment_editor.py
   OneShotSegLib/slicer/mrml/segment_tags.py
   OneShotSegLib/slicer/mrml/segmentations.py
   OneShotSegLib/slicer/mrml/structures.py
@@ -157,7 +180,6 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/review/__init__.py
   OneShotSegLib/slicer/review/case_files.py
   OneShotSegLib/slicer/review/case_nodes.py
-  OneShotSegLib/slicer/review/further_support.py
   OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
   OneShotSegLib/slicer/scribble_checks.py
@@ -166,13 +188,16 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/context.py
   OneShotSegLib/slicer/sections/propagate_section.py
   OneShotSegLib/slicer/sections/review_section.py
+  OneShotSegLib/slicer/sections/scene_inputs.py
   OneShotSegLib/slicer/sections/support_section.py
   OneShotSegLib/slicer/sections/train_section.py
+  OneShotSegLib/slicer/sections/weights.py
+  OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
-  OneShotSegLib/slicer/weights.py
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_state.py
   OneShotSegLib/study/checks.py
+  OneShotSegLib/study/correction.py
   OneShotSegLib/study/csv_table.py
   OneShotSegLib/study/description.py
   OneShotSegLib/study/layout.py
@@ -184,16 +209,20 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
   OneShotSegLib/study/segmentation.py
+  OneShotSegLib/study/structure_choice.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
+  OneShotSegLib/training/clocks.py
   OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet/__init__.py
   OneShotSegLib/training/prnet/augmentation.py
   OneShotSegLib/training/prnet/command.py
   OneShotSegLib/training/prnet/curves.py
+  OneShotSegLib/training/prnet/request.py
   OneShotSegLib/training/prnet/state.py
   OneShotSegLib/training/prnet/trainer.py
   OneShotSegLib/training/prnet/volumes.py
+  OneShotSegLib/training/schedule.py
   OneShotSegLib/training/segmentation/__init__.py
   OneShotSegLib/training/segmentation/calibration.py
   OneShotSegLib/training/segmentation/cases.py
@@ -201,9 +230,11 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/segmentation/curves.py
   OneShotSegLib/training/segmentation/label_correction.py
   OneShotSegLib/training/segmentation/loss.py
+  OneShotSegLib/training/segmentation/request.py
   OneShotSegLib/training/segmentation/sampling.py
   OneShotSegLib/training/segmentation/state.py
   OneShotSegLib/training/segmentation/trainer.py
+  OneShotSegLib/training/tensor_state.py
   )
 
 set(OneShotSegLib_RESOURCES

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation
@@ -17,6 +17,7 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.files import find_volumes, read_volume
 from OneShotSegLib.imaging.itk import from_itk
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
+from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.settings import Method
@@ -24,7 +25,7 @@ from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.runner.batch import BatchResult
-from OneShotSegLib.runner.propagation import method_named
+from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
@@ -34,12 +35,7 @@ from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
 
-if TYPE_CHECKING:
-    pass
-
 AnyPath = str | os.PathLike[str]
-Image = "AnyPath | Volume | sitk.Image"
-"""A CT: a file (NIfTI, NRRD, MetaImage), a folder with a DICOM series, a `Volume`, or a SimpleITK image; in HU."""
 
 
 class CaseOfBatch(NamedTuple):
@@ -78,14 +74,16 @@ class OneShotSegmenter:
         self,
         supports: tuple[Any, Any] | Sequence[tuple[Any, Any]],
         *,
-        weights: str = "auto",
+        weights: AnyPath = "auto",
         device: str = "auto",
         method: str | Method = "default",
         background_label: int | None = None,
     ) -> None:
         pairs = [_support(ct, scribbles, background_label) for ct, scribbles in _pairs(supports)]
         where = choose_device(device)
-        self._engine = Engine(pairs, choose_weights(weights, pairs[0].ct, where), method_named(method), where)
+        self._engine = Engine(
+            pairs, choose_weights(os.fspath(weights), pairs[0].ct, where), method_named(method), where
+        )
 
     @property
     def structures(self) -> tuple[str, ...]:
@@ -105,22 +103,24 @@ class OneShotSegmenter:
         """
         return self._engine.segment(case or _name_of(ct), _ct(ct), on_step)
 
-    def segment_batch(self, cts: Iterable[AnyPath]) -> Iterator[CaseOfBatch]:
+    def segment_batch(self, cts: AnyPath | Iterable[AnyPath]) -> Iterator[CaseOfBatch]:
         """Segment many CTs, one after another, each as it is asked for; a case that fails does not end the others.
 
         Args:
-            cts: Files, DICOM folders, or folders of them.
+            cts: Files, DICOM folders, or folders of them; one or several.
 
         Raises:
             InputError: If a path is not there, or a folder holds no CT.
         """
-        found = [path for ct in cts for path in find_volumes(Path(ct))]
+        found = [path for ct in _paths(cts) for path in find_volumes(ct)]
         for entry in name_cases(found):
             path = Path(entry.source)
             try:
                 yield CaseOfBatch(entry.case, path, self.segment(path, case=entry.case))
             except InputError as error:
                 yield CaseOfBatch(entry.case, path, None, str(error))
+            except OSError as error:  # a share that went away: the other cases may be there
+                yield CaseOfBatch(entry.case, path, None, f"{error.filename or path}: {error.strerror or error}.")
 
 
 def propagate(
@@ -128,7 +128,7 @@ def propagate(
     scribbles: Any,
     query: Any,
     *,
-    weights: str = "auto",
+    weights: AnyPath = "auto",
     device: str = "auto",
     method: str | Method = "default",
     background_label: int | None = None,
@@ -160,7 +160,7 @@ def propagate(
 def propagate_batch(
     *,
     supports: Sequence[tuple[AnyPath, AnyPath]] | tuple[AnyPath, AnyPath],
-    queries: AnyPath | Sequence[AnyPath],
+    queries: AnyPath | Iterable[AnyPath],
     output: AnyPath,
     on_event: Emit = ignore_events,
     **options: Any,
@@ -185,7 +185,7 @@ def propagate_batch(
     request = PropagationRequest(
         supports=[Path(ct) for ct, _ in pairs],
         scribbles=[Path(scribbles) for _, scribbles in pairs],
-        queries=[Path(query) for query in ([queries] if isinstance(queries, str | os.PathLike) else queries)],
+        queries=_paths(queries),
         output=Path(output),
         **options,
     )
@@ -269,18 +269,28 @@ class Study:
         return f"Study({str(self.path)!r}): {len(self.cases)} cases of {', '.join(self.structures)}"
 
 
+def _paths(names: AnyPath | Iterable[AnyPath]) -> list[Path]:
+    """One path or several, as a list."""
+    return [Path(name) for name in ([names] if isinstance(names, str | os.PathLike) else names)]
+
+
 def _pairs(supports: Any) -> list[tuple[Any, Any]]:
     """One pair or several, as a list of pairs."""
-    if isinstance(supports, tuple) and len(supports) == 2 and not isinstance(supports[0], tuple):
+    if isinstance(supports, tuple) and len(supports) == 2 and not isinstance(supports[0], tuple | list):
         return [supports]
-    pairs = list(supports)
+    pairs = list(supports) if isinstance(supports, Iterable) else []
     if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
         raise InputError("Expected supports as (ct, scribbles), or several such pairs, found something else.")
     return [(ct, scribbles) for ct, scribbles in pairs]
 
 
 def _support(ct: Any, scribbles: Any, background_label: int | None) -> ScribbledCT:
-    return ScribbledCT(_ct(ct), _label_map(scribbles).with_background(background_label))
+    volume = _ct(ct)
+    if all(isinstance(entry, str | os.PathLike) for entry in (ct, scribbles)):
+        labels = read_labels_of(Path(scribbles), Path(ct), volume)
+    else:
+        labels = _label_map(scribbles)
+    return ScribbledCT(volume, labels.with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:

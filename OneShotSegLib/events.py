@@ -1,4 +1,4 @@
-"""What a run says while it works: one protocol, with who sends events and who reads them.
+"""The events of a run: one protocol, for those who emit them and those who read them.
 
 Each event is a name of `KINDS` with fields that JSON can hold. A run emits them by a callable (`Emit`); with
 ``--events json`` they go out as one JSON object per line, which `parse_event` reads on the other side.
@@ -20,14 +20,14 @@ GREATEST_NUMBER = 1e15
 
 
 class Emit(Protocol):
-    """Whoever is told how a run goes on."""
+    """A receiver of the events of a run."""
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Take one event.
 
         Args:
             event: One of `KINDS`.
-            fields: What belongs to it; JSON can hold all of it.
+            fields: Its fields; JSON can hold all of them.
         """
 
 
@@ -36,7 +36,7 @@ def ignore_events(event: str, **fields: Any) -> None:
 
 
 class JsonEvents:
-    """Writes one JSON object per line, at once, so that a parent process sees it as it happens.
+    """Writes one JSON object per line and flushes it, so that a parent process gets each event as it happens.
 
     Args:
         stream: Where to; standard output by default.
@@ -56,7 +56,7 @@ class Event:
 
     Attributes:
         kind: One of `KINDS`.
-        fields: Everything that it says, fields unknown to us included.
+        fields: All its fields, those unknown to us included.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class Event:
 
 
 def parse_event(line: str) -> Event | None:
-    """The event in a line; None for anything else, so that a newer or chatty sender does no harm."""
+    """The event in a line; None for anything else, so that output of a newer or verbose sender does no harm."""
     content = _object(line)
     kind = content.get("event")
     return Event(kind, content) if isinstance(kind, str) and kind in KINDS else None

@@ -1,4 +1,4 @@
-"""The exit statuses of the command line, for those who write them and those who read them."""
+"""The exit statuses of the command line, for the commands and for programs that start them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short names for content: equal for equal content, else different."""
+"""Fingerprints of content: equal for equal content, else different."""
 
 from __future__ import annotations
 

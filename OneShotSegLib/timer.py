@@ -1,4 +1,4 @@
-"""How long each step of a piece of work takes."""
+"""How long a piece of work takes, step by step, and durations in words."""
 
 from __future__ import annotations
 
@@ -34,3 +34,12 @@ class StepTimer:
         started = time.perf_counter()
         yield
         self.seconds[step] = round(time.perf_counter() - started, 3)
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people: seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

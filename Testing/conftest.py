@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# One thread per worker and per process that a test starts, set before any library reads it: the workers are as many as
+# the processors, and sums in one order make results equal to the last bit.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+# What the processes that tests start print is UTF-8, whatever locale the machine has or Qt and VTK set anew.
+os.environ.setdefault("PYTHONUTF8", "1")
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from OneShotSegLib import phantom
+from OneShotSegLib.method.support import Support
+from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
 from OneShotSegLib.phantom import CohortFiles
 from OneShotSegLib.scoring import propagation as scoring
 from Testing.helpers import tiny_batch
+from Testing.helpers.phantom_support import prepared_phantom
+from Testing.helpers.shared import made_once
 from Testing.helpers.tiny_batch import TinyBatch
 
 COHORT = Path(__file__).parents[2] / "shared" / "cohort"
+MOST_WORKERS = 8
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """As many workers as this process may use processors, each of which needs up to 2 GB of memory."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(usable, MOST_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,13 +69,25 @@ def cohort() -> Path:
 @pytest.fixture(scope="session")
 def phantoms(tmp_path_factory: pytest.TempPathFactory) -> CohortFiles:
     """Three coarse phantom patients on disk, the first with scribbles."""
-    return phantom.write_cohort(tmp_path_factory.mktemp("phantoms"), 3, coarseness=1.4)
+    return made_once(tmp_path_factory, "phantoms", lambda folder: phantom.write_cohort(folder, 3, coarseness=1.4))
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyBatch:
     """A batch of three queries that takes about a second a case."""
-    return tiny_batch.make(tmp_path_factory.mktemp("tiny"), 3)
+    return made_once(tmp_path_factory, "tiny", lambda folder: tiny_batch.make(folder, 3))
+
+
+@pytest.fixture(scope="session")
+def phantom_weights() -> Weights:
+    """The networks trained on phantoms."""
+    return load_weights(resolve_weights("phantom"))
+
+
+@pytest.fixture(scope="session")
+def phantom_support(phantom_weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Support:
+    """The first phantom patient, prepared as a support with the default settings."""
+    return made_once(tmp_path_factory, "phantom_support", lambda folder: prepared_phantom(phantom_weights))
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Stopping when asked to: cleanly where that is possible, by force after a moment.
 
-Python tells of a signal only between two of its own instructions, which a long computation in a library may put off
-for many seconds. So a thread, which such a computation does not hold up, is told at once; if the process is still there
-after a moment, it ends it. That loses nothing: files appear whole or not at all.
+Python handles a signal only between two of its own instructions, which a long computation in a library may put off
+for many seconds. So a thread, which such a computation does not hold up, gets it at once; if the process is still there
+after a moment, the thread ends it. That loses nothing: files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def listen() -> None:
 
 
 def _raise_cancelled(number: int, frame: FrameType | None) -> None:
-    # Once is enough: a second signal must not stop the tidying up.
+    # Once is enough: a second signal must not interrupt the clean-up.
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
     raise Cancelled
@@ -54,7 +54,7 @@ def _watch(receiver: socket.socket, sender: socket.socket) -> None:
 
 
 def print_cancelled() -> None:
-    """Say so on standard error, once."""
+    """Print `SENTENCE` on standard error, once."""
     if not _printed.is_set():
         _printed.set()
         os.write(2, f"{SENTENCE}\n".encode())
@@ -62,8 +62,8 @@ def print_cancelled() -> None:
 
 def end_by_force() -> NoReturn:
     """End this process now; half-written files are removed."""
-    imaging = sys.modules.get("OneShotSegLib.imaging.atomic")
-    if imaging is not None:
-        imaging.remove_unfinished()
+    atomic = sys.modules.get("OneShotSegLib.imaging.atomic")  # not imported: nothing was written
+    if atomic is not None:
+        atomic.remove_unfinished()
     print_cancelled()
     os._exit(ExitStatus.CANCELLED)

@@ -9,13 +9,15 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from OneShotSegLib.cli.options import Study
+from OneShotSegLib.export.request import NNUNetRequest
+
 app = typer.Typer(
     help="Hand a study's masks on: to other trainers, to DICOM, to another reviewer.", no_args_is_help=True
 )
 
 T = TypeVar("T")
 
-Study = Annotated[Path, typer.Argument(help="The study folder.")]
 AcceptedOnly = Annotated[
     bool,
     typer.Option("--accepted-only/--all", help="Only what a reviewer accepted or corrected, or all but the rejected."),
@@ -26,12 +28,16 @@ AcceptedOnly = Annotated[
 def nnunet(
     study: Study,
     raw: Annotated[Path, typer.Argument(help="nnU-Net's folder of raw datasets (nnUNet_raw).")],
-    dataset_id: Annotated[int, typer.Option(help="Number of the dataset, 1-999, free in that folder.")] = 1,
-    name: Annotated[str, typer.Option(help="Name of the dataset; that of the study's folder if left out.")] = "",
-    accepted_only: AcceptedOnly = True,
+    dataset_id: Annotated[
+        int, typer.Option(help="Number of the dataset, 1-999, free in that folder.")
+    ] = NNUNetRequest.dataset_id,
+    name: Annotated[
+        str, typer.Option(help="Name of the dataset; that of the study's folder if left out.")
+    ] = NNUNetRequest.name,
+    accepted_only: AcceptedOnly = NNUNetRequest.accepted_only,
 ) -> None:
     """Write a raw dataset of nnU-Net v2: CTs, label maps with consecutive values, and dataset.json."""
-    from OneShotSegLib.export.nnunet import NNUNetRequest, export_nnunet
+    from OneShotSegLib.export.nnunet import export_nnunet
 
     request = NNUNetRequest(study=study, raw=raw, dataset_id=dataset_id, name=name, accepted_only=accepted_only)
     print(export_nnunet(request, _tracked))
@@ -64,6 +70,21 @@ def dicom_seg(
     print(f"{len(written)} segmentations in {folder}", file=sys.stderr)
 
 
+@app.command()
+def rtstruct(
+    study: Study,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    accepted_only: AcceptedOnly = True,
+) -> None:
+    """Write a DICOM RTSTRUCT for each case whose CT is a DICOM series (pip install "OneShotSegLib[dicom]")."""
+    from OneShotSegLib.export.rtstruct import export_rtstruct
+
+    written, passed_over = export_rtstruct(study, folder, accepted_only, _tracked)
+    for case, reason in passed_over.items():
+        print(f"{case}: {reason}", file=sys.stderr)
+    print(f"{len(written)} structure sets in {folder}", file=sys.stderr)
+
+
 @app.command("zip")
 def zip_(
     study: Study,
@@ -77,7 +98,7 @@ def zip_(
 
 
 def _tracked(items: Sequence[T]) -> Iterable[T]:
-    """Show how far it is, on standard error."""
+    """Show the progress on standard error."""
     from rich.console import Console
     from rich.progress import track
 

@@ -1,13 +1,14 @@
-"""Training, told to a person: what is planned, a bar with the time left, and a line for each check."""
+"""A training on the terminal: what is planned, a bar with the time left, and a line for each check."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from OneShotSegLib.training.prnet.command import in_words
+from OneShotSegLib.timer import in_words
 
 
 class TrainingProgress:
@@ -49,16 +50,17 @@ class TrainingProgress:
             self.bar.update(self.task, completed=fraction, left=left or "starting")
 
     def _on_case_done(self, case: str, resumed: bool = False, **fields: Any) -> None:
-        if resumed:
-            self._line(f"{case}: done before")
-        else:
-            self._line(
-                f"{case}: done after {fields['steps']} steps; the best weights, of step {fields['best_step']}, are "
-                f"off by {fields['held_out_error_mm']:.1f} mm per axis on the CTs held out"
-            )
+        self._line(f"{case}: {'done before' if resumed else self._result(fields)}")
         if self.task is not None:
             self.bar.remove_task(self.task)
             self.task = None
+
+    def _result(self, fields: Mapping[str, Any]) -> str:
+        """What a stage ended with, by the fields of its "case_done" event."""
+        return (
+            f"done after {fields['steps']} steps; the best weights, of step {fields['best_step']}, are off by "
+            f"{fields['held_out_error_mm']:.1f} mm per axis on the CTs held out"
+        )
 
     def _on_finished(self, **_: Any) -> None:
         self.bar.stop()

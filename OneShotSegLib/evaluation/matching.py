@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.evaluation.references import structure_set_in
 from OneShotSegLib.imaging.files import stem_of, suffix_of
-from OneShotSegLib.study.checks import check_description
-from OneShotSegLib.study.layout import StudyPaths, read_json
+from OneShotSegLib.imaging.rtstruct import is_structure_set
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
+from OneShotSegLib.study.results import counting_mask
+from OneShotSegLib.study.review import ReviewLedger
 
 LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
 
@@ -22,13 +26,12 @@ class Predictions:
 
     Attributes:
         masks: Case name to file; None for a case that should have one and has none.
-        labels: Value and name of the structures asked for; empty where only the files can tell.
-        background: Value of the background stroke, which is no structure.
+        labels: Value and name of the structures asked for, without the background stroke; empty where only the files
+            say what there is.
     """
 
     masks: Mapping[str, Path | None]
     labels: Mapping[int, str] = field(default_factory=dict)
-    background: int | None = None
 
 
 def find_predictions(path: Path, edited: bool = False) -> Predictions:
@@ -36,31 +39,24 @@ def find_predictions(path: Path, edited: bool = False) -> Predictions:
 
     Args:
         path: The folder.
-        edited: In a study, take the reviewer's corrected mask where there is one.
+        edited: In a study, take the mask that counts after the review (`counting_mask`), not the pseudo mask.
 
     Raises:
-        InputError: If the folder is missing or has none.
+        InputError: If the folder is missing or has none, or a file of the study is broken.
     """
     study = StudyPaths(path)
     return _of_study(study, edited) if study.description.is_file() else Predictions(find_references(path))
 
 
 def _of_study(study: StudyPaths, edited: bool) -> Predictions:
-    content = check_description(study.description, read_json(study.description))
-    try:
-        names = [str(entry["case"]) for entry in content["cases"]]
-        labels = {int(entry["value"]): str(entry["name"]) for entry in content["labels"]}
-        background = content.get("background_label")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{study.description}: expected the description of a study, found other content.") from error
-    masks = {name: _study_mask(study, name, edited) for name in names}
-    return Predictions(masks, {v: name for v, name in labels.items() if v != background}, background)
-
-
-def _study_mask(study: StudyPaths, name: str, edited: bool) -> Path | None:
-    case = study.case(name)
-    candidates = (case.edited_mask, case.pseudo_mask) if edited else (case.pseudo_mask,)
-    return next((path for path in candidates if path.is_file()), None)
+    description = StudyDescription.read(study)
+    ledger = ReviewLedger.load(study.review) if edited else ReviewLedger(study.review)
+    masks: dict[str, Path | None] = {}
+    for case in description.cases:
+        files = study.case(case.case)
+        mask = counting_mask(files, ledger.state_of(case.case)) if edited else files.pseudo_mask
+        masks[case.case] = mask if mask.is_file() else None
+    return Predictions(masks, {segment.value: segment.name for segment in description.structures})
 
 
 def find_references(folder: Path) -> dict[str, Path]:
@@ -79,7 +75,7 @@ def find_references(folder: Path) -> dict[str, Path]:
         if path is None:
             continue
         if name in found:
-            raise InputError(f"{folder}: expected one label map a case, found {found[name].name} and {path.name}.")
+            raise InputError(f"{folder}: expected one label map per case, found {found[name].name} and {path.name}.")
         found[name] = path
     if not found:
         raise InputError(f"{folder}: expected label maps named after their cases, found none.")
@@ -91,7 +87,8 @@ def _reference(entry: Path) -> tuple[str, Path | None]:
         return "", None
     if entry.is_dir():
         return safe_name(entry.name), _label_map_in(entry)
-    return safe_name(stem_of(entry)), entry if suffix_of(entry) else None
+    name = entry.stem if is_structure_set(entry) else stem_of(entry)
+    return safe_name(name), entry if suffix_of(entry) or is_structure_set(entry) else None
 
 
 def _label_map_in(folder: Path) -> Path | None:
@@ -99,7 +96,7 @@ def _label_map_in(folder: Path) -> Path | None:
     named = [p for stem in LABEL_STEMS for p in images if stem_of(p).lower() == stem]
     if named:
         return named[0]
-    return images[0] if len(images) == 1 else None
+    return images[0] if len(images) == 1 else None if images else structure_set_in(folder)
 
 
 def pair(references: Mapping[str, Path], predictions: Mapping[str, Any]) -> tuple[list[str], list[str]]:

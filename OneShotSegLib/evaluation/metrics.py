@@ -3,57 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from OneShotSegLib.evaluation.figures import Presence, StructureFigures
 from OneShotSegLib.imaging.boxes import bounding_box, whole_box
 from OneShotSegLib.imaging.volume import Vector
 
-Presence = Literal["both", "false negative", "false positive", "absent", "uncontoured"]
-UNCOUNTED: tuple[Presence, ...] = ("absent", "uncontoured")
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class StructureFigures:
-    """One structure in one case.
-
-    Attributes:
-        case: The case's name.
-        value: Label value.
-        name: The structure's name.
-        presence: "both"; "false negative" (only the reference has it); "false positive" (only the prediction has it);
-            "absent" (neither has it: agreement, which no mean counts); "uncontoured" (only the prediction has it, and
-            such structures were not to be evaluated).
-        dice: Dice, 0-1; 0 for false negatives and false positives; None for absent and uncontoured.
-        hd95_mm: The greater of the two 95th percentiles of the distances between the surfaces, mm; None unless both.
-        assd_mm: Mean of all distances from either surface to the other, mm; None unless both.
-        reference_ml: Volume of the reference, ml.
-        predicted_ml: Volume of the prediction, ml.
-    """
-
-    case: str
-    value: int
-    name: str
-    presence: Presence
-    dice: float | None
-    hd95_mm: float | None = None
-    assd_mm: float | None = None
-    reference_ml: float = 0.0
-    predicted_ml: float = 0.0
-
-    @property
-    def volume_error_ml(self) -> float:
-        """Prediction minus reference, ml."""
-        return self.predicted_ml - self.reference_ml
-
-    @property
-    def volume_error(self) -> float | None:
-        """Prediction minus reference, over the reference; None where the reference is empty."""
-        return self.volume_error_ml / self.reference_ml if self.reference_ml else None
 
 
 def compare(case: str, value: int, name: str, reference: Mask, predicted: Mask, spacing: Vector) -> StructureFigures:
@@ -93,7 +52,7 @@ def _presence(reference: int, predicted: int) -> Presence:
     return "false positive" if predicted else "absent"
 
 
-def crop_to_both(a: NDArray, b: NDArray) -> tuple[NDArray, NDArray]:
+def crop_to_both(a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Two masks or label arrays in the smallest box that holds all of both; distances do not change by it.
 
     The time that everything else takes goes with the box, not with the image.

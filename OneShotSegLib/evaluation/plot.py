@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from OneShotSegLib.evaluation.figures import StructureFigures, StructureMeans, means_by_structure
 from OneShotSegLib.imaging.atomic import atomic_file
-
-if TYPE_CHECKING:
-    from OneShotSegLib.evaluation.metrics import StructureFigures
-    from OneShotSegLib.evaluation.result import Evaluation, StructureMeans
 
 PANELS = (("dice", "Dice"), ("hd95_mm", "HD95 (mm)"), ("assd_mm", "ASSD (mm)"))
 BOX_COLOR = "#9ecae1"
@@ -19,28 +17,36 @@ POINT_COLOR = "#08519c"
 DOTS_PER_INCH = 120
 
 
-def box_plot(evaluation: Evaluation, path: Path) -> None:
+def draw_box_plot(figures: Sequence[StructureFigures], labels: Mapping[int, str], path: Path) -> None:
     """Draw a box and all points for each structure and measure; the PNG appears whole or not at all.
 
     False negatives and false positives are points at Dice 0; they have no surface distance and are counted below.
+
+    Args:
+        figures: All figures.
+        labels: Value and name of the structures evaluated.
+        path: The PNG.
     """
     # The figure's own canvas, not pyplot: no window system is asked for, and no state stays behind.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(2.5 + max(len(evaluation.labels), 3), 9), layout="constrained")
+    figure = Figure(figsize=(2.5 + max(len(labels), 3), 9), layout="constrained")
     panels = figure.subplots(len(PANELS), 1, sharex=True)
     for panel, (attribute, title) in zip(panels, PANELS, strict=True):
-        _draw(panel, evaluation, attribute, title)
+        _draw(panel, figures, labels, attribute, title)
     panels[0].set_ylim(-0.02, 1.02)
-    panels[-1].set_xticks(range(1, len(evaluation.labels) + 1), _tick_labels(evaluation), rotation=30, ha="right")
-    with atomic_file(path) as beside:
-        figure.savefig(beside, dpi=DOTS_PER_INCH, format="png")
+    ticks = [_tick_label(means) for means in means_by_structure(figures, labels)]
+    panels[-1].set_xticks(range(1, len(labels) + 1), ticks, rotation=30, ha="right")
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=DOTS_PER_INCH, format="png")
 
 
-def _draw(panel: Any, evaluation: Evaluation, attribute: str, title: str) -> None:
+def _draw(
+    panel: Any, figures: Sequence[StructureFigures], labels: Mapping[int, str], attribute: str, title: str
+) -> None:
     jitter = np.random.default_rng(0)
-    for place, value in enumerate(evaluation.labels, start=1):
-        values = _values(evaluation.figures, value, attribute)
+    for place, value in enumerate(labels, start=1):
+        values = _values(figures, value, attribute)
         if not values:
             continue
         box = panel.boxplot(values, positions=[place], widths=0.6, showfliers=False, patch_artist=True)
@@ -52,13 +58,9 @@ def _draw(panel: Any, evaluation: Evaluation, attribute: str, title: str) -> Non
     panel.grid(axis="y", alpha=0.3)
 
 
-def _values(figures: tuple[StructureFigures, ...], value: int, attribute: str) -> list[float]:
+def _values(figures: Sequence[StructureFigures], value: int, attribute: str) -> list[float]:
     found = [getattr(figure, attribute) for figure in figures if figure.value == value]
     return [number for number in found if number is not None]
-
-
-def _tick_labels(evaluation: Evaluation) -> list[str]:
-    return [_tick_label(means) for means in evaluation.means()]
 
 
 def _tick_label(means: StructureMeans) -> str:

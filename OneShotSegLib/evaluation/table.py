@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from OneShotSegLib.evaluation.metrics import UNCOUNTED, StructureFigures
+from OneShotSegLib.evaluation.figures import (
+    UNCOUNTED,
+    StructureFigures,
+    StructureMeans,
+    means_by_structure,
+    overall_means,
+)
 from OneShotSegLib.study.csv_table import write_table
-
-if TYPE_CHECKING:
-    from OneShotSegLib.evaluation.result import Evaluation, StructureMeans
 
 COLUMNS = (
     "case",
@@ -32,9 +35,9 @@ COLUMNS = (
 POOR_DICE = 0.5
 
 
-def write_csv(evaluation: Evaluation, path: Path) -> None:
-    """Write a row for each case and structure, whole or not at all; nothing stands where there is no figure."""
-    write_table(path, COLUMNS, [_row(figure) for figure in evaluation.figures])
+def write_csv(figures: Sequence[StructureFigures], path: Path) -> None:
+    """Write a row for each case and structure, whole or not at all; a cell without a figure is empty."""
+    write_table(path, COLUMNS, [_row(figure) for figure in figures])
 
 
 def _row(figure: StructureFigures) -> dict[str, object]:
@@ -57,23 +60,36 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def render(evaluation: Evaluation, by_case: bool = True) -> RenderableType:
-    """Dice by case and structure (if asked for), the means, the notes."""
-    parts: list[RenderableType] = [_dice_table(evaluation)] if by_case else []
-    parts.append(_means_table(evaluation))
-    parts += [Text(note, style="dim") for note in evaluation.notes]
+def render_tables(
+    figures: Sequence[StructureFigures], labels: Mapping[int, str], notes: Sequence[str] = (), by_case: bool = True
+) -> RenderableType:
+    """The figures for the terminal.
+
+    Args:
+        figures: All figures.
+        labels: Value and name of the structures evaluated.
+        notes: Sentences that stand below the tables.
+        by_case: Show Dice by case and structure too, not the means alone.
+    """
+    parts: list[RenderableType] = [_dice_table(figures, labels)] if by_case else []
+    parts.append(_means_table(figures, labels))
+    parts += [Text(note, style="dim") for note in notes]
     return Group(*parts)
 
 
-def _dice_table(evaluation: Evaluation) -> Table:
+def _dice_table(figures: Sequence[StructureFigures], labels: Mapping[int, str]) -> Table:
     table = Table(title="Dice", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("Case", no_wrap=True)
-    for name in evaluation.labels.values():
+    for name in labels.values():
         table.add_column(Text(name), justify="right", overflow="fold")
-    for case in evaluation.cases:
-        cells = [_dice_cell(evaluation.of(case, value)) for value in evaluation.labels]
-        table.add_row(Text(case), *cells)
+    found = {(figure.case, figure.value): figure for figure in figures}
+    for case in _cases(figures):
+        table.add_row(Text(case), *(_dice_cell(found.get((case, value))) for value in labels))
     return table
+
+
+def _cases(figures: Sequence[StructureFigures]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(figure.case for figure in figures))
 
 
 def _dice_cell(figure: StructureFigures | None) -> Text:
@@ -84,15 +100,16 @@ def _dice_cell(figure: StructureFigures | None) -> Text:
     return Text(f"{figure.dice:.3f}", style="red" if figure.dice < POOR_DICE else "")
 
 
-def _means_table(evaluation: Evaluation) -> Table:
-    table = Table(title=f"Means over {len(evaluation.cases)} cases", title_justify="left", box=SIMPLE_HEAD)
+def _means_table(figures: Sequence[StructureFigures], labels: Mapping[int, str]) -> Table:
+    table = Table(title=f"Means over {len(_cases(figures))} cases", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("Structure", overflow="fold", min_width=14)
     for heading in ("Dice", "HD95\nmm", "ASSD\nmm", "Volume\nerror", "Cases", "False\nneg.", "False\npos."):
         table.add_column(heading, justify="right")
-    for means in evaluation.means():
+    each = means_by_structure(figures, labels)
+    for means in each:
         table.add_row(*_means_row(means))
     table.add_section()
-    table.add_row(*_means_row(evaluation.overall()), style="bold")
+    table.add_row(*_means_row(overall_means(each)), style="bold")
     return table
 
 

@@ -1,1 +1,1 @@
-"""Ways out of a study: to other trainers, to DICOM, to another reviewer."""
+"""Exports of a study: to other trainers, to DICOM, to another reviewer."""

@@ -1,4 +1,4 @@
-"""A study in one zip file without its CTs, to hand on the review."""
+"""A study as one zip file without its CTs, so that somebody else can go on with the review."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from OneShotSegLib.study.naming import safe_name
 
 TEXTS = (".json", ".html", ".csv")
 CT_FOLDER = "ct"
-"""Where, in the study that comes out of the zip, the receiver puts the CTs."""
+"""The folder of the unpacked study in which the receiver puts the CTs."""
 
 
 def export_zip(study: Path, file: Path, report: bool = True) -> Path:
     """Write the zip, whole or not at all.
 
-    In it are the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
-    pictures show slices of the CTs. Not in it are the CTs, links, logs, and the paths of this machine: instead of these
-    stands ``ct/<case>``, in the study itself, where the receiver may put the CTs to go on with the review.
+    It holds the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
+    pictures show slices of the CTs. It holds no CT, link or log, and no path of this machine: each is replaced by
+    ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review.
 
     Raises:
         InputError: If the folder is no study, or the file exists.
@@ -39,7 +39,7 @@ def export_zip(study: Path, file: Path, report: bool = True) -> Path:
     paths = StudyPaths(study)
     description = StudyDescription.read(paths)
     hidden = private_paths(paths, description)
-    with atomic_file(file) as beside, zipfile.ZipFile(beside, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_file(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in _members(paths, description, report):
             name = f"{safe_name(paths.root.resolve().name)}/{path.relative_to(paths.root).as_posix()}"
             _add(archive, name, _content(path, paths, description, hidden))
@@ -47,7 +47,7 @@ def export_zip(study: Path, file: Path, report: bool = True) -> Path:
 
 
 def private_paths(paths: StudyPaths, description: StudyDescription) -> dict[str, str]:
-    """Each path of this machine that the study knows, to what stands for it in the zip."""
+    """Each path of this machine that the study names, to what replaces it in the zip."""
     hidden = {str(paths.root.resolve()): paths.root.resolve().name}
     for number, support in enumerate(description.supports, 1):
         ct = support.get("ct", "")
@@ -58,12 +58,12 @@ def private_paths(paths: StudyPaths, description: StudyDescription) -> dict[str,
 
 
 def _in_study(name: str, path: str) -> str:
-    """Where the receiver has that CT: a file named after the case, or a folder where it was one."""
+    """Where the receiver puts that CT: a file named after the case, or a folder where it was one."""
     return f"{CT_FOLDER}/{name}{suffix_of(Path(path))}"
 
 
 def _members(paths: StudyPaths, description: StudyDescription, report: bool) -> Iterator[Path]:
-    """The files that go along, those that are there; a link is none of the study's own."""
+    """The study's files that exist; links are left out, for they lead out of the study."""
     scribbles = [paths.support_scribbles(number) for number in range(len(description.supports))]
     files = [paths.description, paths.review, *([paths.report] if report else []), *scribbles]
     for case in description.cases:
@@ -77,9 +77,9 @@ def _content(path: Path, paths: StudyPaths, description: StudyDescription, hidde
     if path == paths.description:
         return _description(description, hidden)
     if path.name == CasePaths(path.parent).failure.name:
-        # Its details are a traceback, which is of use on this machine only.
-        return _without(_json({**read_json(path), "details": ""}), hidden)
-    return _without(path.read_bytes(), hidden) if path.suffix in TEXTS else path.read_bytes()
+        # Its details are a traceback, which is of use on this machine alone.
+        return _without_paths(_json({**read_json(path), "details": ""}), hidden)
+    return _without_paths(path.read_bytes(), hidden) if path.suffix in TEXTS else path.read_bytes()
 
 
 def _description(description: StudyDescription, hidden: Mapping[str, str]) -> bytes:
@@ -95,8 +95,8 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
 
 
-def _without(content: bytes, hidden: Mapping[str, str]) -> bytes:
-    """The text without the paths, as the report and sentences on a failure have them."""
+def _without_paths(content: bytes, hidden: Mapping[str, str]) -> bytes:
+    """The text without the paths, in all forms in which reports and messages write them."""
     text = content.decode("utf-8", "surrogateescape")
     short = {"/".join(Path(path).parts[-2:]): name for path, name in hidden.items() if suffix_of(Path(path))}
     for known in (hidden, short):
@@ -107,7 +107,7 @@ def _without(content: bytes, hidden: Mapping[str, str]) -> bytes:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    # Masks are compressed already; a time of its own would make each export another file.
+    # Masks are compressed already; a fixed time makes equal content an equal file.
     entry = zipfile.ZipInfo(name)
     entry.compress_type = zipfile.ZIP_STORED if name.endswith(".nrrd") else zipfile.ZIP_DEFLATED
     entry.external_attr = 0o644 << 16

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.dicom_cases import Tracked, export_cases
 from OneShotSegLib.export.dicom_codes import Concept, category_and_type
-from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
-from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.dicom.regular import labels_on_slices
 from OneShotSegLib.imaging.dicom.stacking import Stack
-from OneShotSegLib.imaging.files import series_slices
+from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.results import StudyResult, study_structures
+from OneShotSegLib.study.results import StudyResult
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -39,7 +37,6 @@ MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )
 """What a series must have, if only empty, and anonymised ones may lack."""
-Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 
 
 def export_dicom_seg(
@@ -60,19 +57,7 @@ def export_dicom_seg(
         InputError: If highdicom is not installed, no case has a DICOM series, or the folder holds something.
     """
     _require_highdicom()
-    check_is_new(folder)
-    results = results_to_export(study, accepted_only)
-    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if not r.ct.is_dir()}
-    series = [result for result in results if result.case not in passed_over]
-    if not series:
-        raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
-    structures = study_structures(StudyPaths(study))
-    with atomic_folder(folder) as beside:
-        for result in tracked(series):
-            reason = _write(result, structures, beside / f"{result.case}.dcm")
-            if reason:
-                passed_over[result.case] = reason
-    return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over
+    return export_cases(study, folder, _write, accepted_only, tracked)
 
 
 def _require_highdicom() -> None:
@@ -84,21 +69,8 @@ def _require_highdicom() -> None:
         ) from error
 
 
-def _write(result: StudyResult, structures: Sequence[Segment], path: Path) -> str:
-    """Write one case; why not, if it has nothing to write."""
-    _ct, labels = read_result(result)
-    named = _with_tags(structures, labels)
-    there = [segment for segment in named if (labels.volume.array == segment.value).any()]
-    if not there:
-        return "it has no structure, passed over."
-    segmentation(result, consecutive(labels.volume, there), there).save_as(path)
-    return ""
-
-
-def _with_tags(structures: Sequence[Segment], labels: LabelMap) -> list[Segment]:
-    """The study's structures, each as the mask's own file describes it where it does (with its terminology)."""
-    described = {segment.value: segment for segment in labels.segments if segment.tags}
-    return [described.get(structure.value, structure) for structure in structures]
+def _write(result: StudyResult, ct: Volume, labels: LabelMap, path: Path) -> None:
+    segmentation(result, consecutive(labels.volume, labels.segments), labels.segments).save_as(path)
 
 
 def segmentation(result: StudyResult, numbered: Volume, segments: Sequence[Segment]) -> Dataset:
@@ -184,7 +156,8 @@ def _shared_measures(data: Dataset) -> Dataset:
     for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
         if keyword not in shared:
             setattr(shared, keyword, first.get(keyword))
-    return shared.PixelMeasuresSequence[0]
+    measures: Dataset = shared.PixelMeasuresSequence[0]
+    return measures
 
 
 def _frames(numbered: Volume, stack: Stack, sources: Sequence[Dataset]) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ def export_nifti(
 ) -> Path:
     """Write ``<case>.nii.gz`` for each case with the study's own label values, whole or not at all.
 
-    ``structures.csv`` names the values; ``cases.csv`` tells what the reviewer said of each case.
+    ``structures.csv`` names the values; ``cases.csv`` says what the reviewer decided of each case.
 
     Args:
         study: The study folder.
@@ -36,10 +36,10 @@ def export_nifti(
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
     structures = study_structures(StudyPaths(study))
-    with atomic_folder(folder) as beside:
+    with atomic_folder(folder) as temporary:
         for result in tracked(results):
-            write_volume(read_label_map(result.mask).volume, beside / f"{result.case}.nii.gz")
-        write_case_table(beside / "cases.csv", {f"{result.case}.nii.gz": result for result in results})
+            write_volume(read_label_map(result.mask).volume, temporary / f"{result.case}.nii.gz")
+        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in results})
         rows = [{"value": s.value, "name": s.name, "color": " ".join(map(str, s.color))} for s in structures]
-        write_table(beside / "structures.csv", ("value", "name", "color"), rows)
+        write_table(temporary / "structures.csv", ("value", "name", "color"), rows)
     return folder

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.request import NNUNetRequest, plain
 from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export, write_case_table
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
@@ -21,35 +20,10 @@ from OneShotSegLib.study.results import StudyResult, study_structures
 HIGHEST_ID = 999
 ENDING = ".nii.gz"
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
-NOT_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
 TAKEN_LABELS = ("background", "ignore")
 """Names that mean something to nnU-Net."""
 
 Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NNUNetRequest:
-    """What `oneshotseg export nnunet` is asked to do.
-
-    Attributes:
-        study: The study folder.
-        raw: nnU-Net's folder of raw datasets (``nnUNet_raw``).
-        dataset_id: Number of the dataset, 1-999.
-        name: Name of the dataset; that of the study's folder if empty.
-        accepted_only: Leave out what waits for review.
-    """
-
-    study: Path
-    raw: Path
-    dataset_id: int = 1
-    name: str = ""
-    accepted_only: bool = True
-
-    @property
-    def folder(self) -> Path:
-        """The dataset's folder."""
-        return self.raw / f"Dataset{self.dataset_id:03d}_{self.name or plain(self.study.resolve().name)}"
 
 
 def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
@@ -90,12 +64,6 @@ def _check(request: NNUNetRequest) -> None:
         raise InputError(f"--dataset-id: expected a number that is free in {request.raw}, found {others[0]} there.")
 
 
-def plain(text: str) -> str:
-    """The text in letters without accents, digits, _ and -, which every trainer and file system takes."""
-    letters = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return NOT_PLAIN.sub("_", letters).strip("_-") or "case"
-
-
 def _write_case(folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment]) -> None:
     ct, labels = read_result(result)
     write_volume(ct, folder / "imagesTr" / f"{identifier}_0000{ENDING}")
@@ -112,5 +80,5 @@ def _describe(name: str, structures: Sequence[Segment], count: int) -> dict[str,
         "numTraining": count,
         "file_ending": ENDING,
         "name": name,
-        "description": "Exported from an OneShotSeg study; cases.csv tells what a reviewer accepted or corrected.",
+        "description": "Exported from an OneShotSeg study; cases.csv says what a reviewer accepted or corrected.",
     }

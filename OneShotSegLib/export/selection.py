@@ -1,4 +1,4 @@
-"""What of a study goes out, and the table that tells where it came from."""
+"""Which results of a study are exported, and the table of where each came from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CASE_COLUMNS = ("file", "case", "state", "score")
 
 
 def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
-    """The results that go out: those that the reviewer accepted or corrected, or all that she did not reject.
+    """The results to export: those that the reviewer accepted or corrected, or all that they did not reject.
 
     Raises:
         InputError: If the folder is no study, or nothing is left.
@@ -66,7 +66,7 @@ def check_is_new(folder: Path) -> None:
 
 
 def write_case_table(path: Path, files: Mapping[str, StudyResult]) -> None:
-    """Write which file came from which case, and what the reviewer said of it."""
+    """Write which file came from which case, and what the reviewer decided."""
     write_table(path, CASE_COLUMNS, _rows(files))
 
 

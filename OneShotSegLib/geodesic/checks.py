@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LARGEST_LABEL = 65535
 
 
-def as_channels(image: ArrayLike) -> NDArray:
+def as_channels(image: ArrayLike) -> NDArray[Any]:
     """The image, (D, H, W) or (C, D, H, W), as (C, D, H, W)."""
     array = np.asarray(image)
     if array.ndim not in (3, 4) or array.size == 0 or array.dtype.kind not in "fiub":
@@ -19,7 +21,7 @@ def as_channels(image: ArrayLike) -> NDArray:
     return array[None] if array.ndim == 3 else array
 
 
-def as_labels(seeds: ArrayLike, grid: tuple[int, ...]) -> NDArray:
+def as_labels(seeds: ArrayLike, grid: tuple[int, ...]) -> NDArray[Any]:
     """The seeds as a label map of the image's grid, shape (D, H, W)."""
     labels = np.asarray(seeds)
     check_shape("seeds", labels.shape, grid)

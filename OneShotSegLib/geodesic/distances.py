@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -240,7 +240,7 @@ class _GeodesicTask:
             return table, None
         return table, (channels, self.cost.sums_channels, np.float32(cost.bend), np.float32(cost.base))
 
-    def uncrop(self, values: NDArray, outside: float) -> NDArray:
+    def uncrop(self, values: NDArray[Any], outside: float) -> NDArray[Any]:
         """The crop's values on the whole grid."""
         if values.shape == self.shape:
             return values
@@ -249,7 +249,7 @@ class _GeodesicTask:
         return whole
 
 
-def _pad_to_blocks(channels: NDArray, inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
+def _pad_to_blocks(channels: NDArray[Any], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     """A copy of an image (C, d, h, w) in whole blocks with a border, NaN wherever no path may go."""
     extent = channels.shape[1:]
     padded = np.full(

@@ -13,6 +13,7 @@ and no comparison with NaN is true.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,7 @@ from OneShotSegLib.geodesic.compiled import compiled
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Triple = tuple[int, int, int]
 Rule = tuple[int, bool, np.float32, np.float32] | None
 
 BLOCK = 16
@@ -44,7 +46,8 @@ def _step_cost(
 ) -> np.float32:
     """What a step between two voxels costs; `rule` as for `lower_to_exact`."""
     if rule is None:
-        return slope * abs(buffer[i + _IMAGE] - buffer[j + _IMAGE]) + constant
+        found: np.float32 = slope * abs(buffer[i + _IMAGE] - buffer[j + _IMAGE]) + constant
+        return found
     channels, sums, bend, base = rule
     gap = np.float32(0)
     for channel in range(channels):
@@ -73,7 +76,7 @@ def _relax(
     return (candidate if candidate < best else best), (other if candidate < best else label)
 
 
-def _make_strip(step: int, lateral: int) -> Callable:
+def _make_strip(step: int, lateral: int) -> Callable[..., Any]:
     """Make the function that lowers a strip of voxels from the three strips next to it in the plane before.
 
     The distances are fixed when it is compiled: only so does the compiler know that the strips do not overlap.
@@ -113,7 +116,7 @@ def _make_strip(step: int, lateral: int) -> Callable:
     return lower_strip
 
 
-def _make_sweep(step: int, lateral: int) -> Callable:
+def _make_sweep(step: int, lateral: int) -> Callable[..., Any]:
     """Make the function that sweeps both ways through planes `step` apart with rows `lateral` apart."""
     from_before = _make_strip(-step, lateral)
     from_after = _make_strip(step, lateral)
@@ -132,7 +135,8 @@ def _make_sweep(step: int, lateral: int) -> Callable:
                 for strip in range(0, BLOCK, LANES):
                     start = np.uint64(first + plane * step + row * lateral + strip)
                     changed |= from_after(buffer, start, lanes, cost, rule)
-        return changed != 0
+        found: bool = changed != 0
+        return found
 
     return sweep
 
@@ -168,7 +172,7 @@ def _sweep_block(buffer: Floats, turned: Floats, lanes: np.uint64, costs: Floats
 
 
 @compiled
-def _load(buffer: Floats, turned: Floats, image: Floats, distance: Floats, label: NDArray, corner: tuple) -> None:
+def _load(buffer: Floats, turned: Floats, image: Floats, distance: Floats, label: NDArray[Any], corner: Triple) -> None:
     """Copy a block and its margin into both buffers; `corner` is the margin's first voxel."""
     z0, y0, x0 = corner
     for a in range(EDGE):
@@ -188,7 +192,7 @@ def _load(buffer: Floats, turned: Floats, image: Floats, distance: Floats, label
 
 
 @compiled
-def _store(buffer: Floats, distance: Floats, label: NDArray, corner: tuple, lowest: Floats) -> None:
+def _store(buffer: Floats, distance: Floats, label: NDArray[Any], corner: Triple, lowest: Floats) -> None:
     """Copy a block back.
 
     `lowest`, shape (3, 3, 3), gets the smallest lowered distance at each corner, edge and face, and inside.
@@ -236,7 +240,8 @@ def _sift_up(heap: Integers, place: Integers, key: Floats, i: int) -> None:
 @compiled
 def _pop(heap: Integers, place: Integers, key: Floats, size: int) -> int:
     """Take the block with the smallest key from a heap of `size` blocks."""
-    first, block = heap[0], heap[size - 1]
+    first: int = heap[0]
+    block = heap[size - 1]
     i = 0
     while 2 * i + 1 < size - 1:
         child = 2 * i + 1
@@ -255,7 +260,7 @@ def _pop(heap: Integers, place: Integers, key: Floats, size: int) -> int:
 
 @compiled
 def _mark_pending(
-    lowest: Floats, block: tuple, counts: tuple, key: Floats, heap: Integers, place: Integers, size: int
+    lowest: Floats, block: Triple, counts: Triple, key: Floats, heap: Integers, place: Integers, size: int
 ) -> int:
     """Make the blocks pending that hold or touch a lowered voxel; returns the heap's new size."""
     for a in range(max(-1, -block[0]), min(2, counts[0] - block[0])):
@@ -274,7 +279,9 @@ def _mark_pending(
 
 
 @compiled
-def lower_to_exact(image: Floats, distance: Floats, label: NDArray, pending: Floats, costs: Floats, rule: Rule) -> int:
+def lower_to_exact(
+    image: Floats, distance: Floats, label: NDArray[Any], pending: Floats, costs: Floats, rule: Rule
+) -> int:
     """Lower distances to the exact ones, in place; returns the number of blocks worked on.
 
     Args:

@@ -6,6 +6,7 @@ A box is one slice per array axis [z, y, x], with whole numbers from 0 to the ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,7 +38,7 @@ def bounding_box(mask: NDArray[np.bool_]) -> Box | None:
     return tuple(parts)
 
 
-def label_boxes(array: NDArray) -> dict[int, Box]:
+def label_boxes(array: NDArray[Any]) -> dict[int, Box]:
     """The smallest box that holds each label over 0 of a label array (D, H, W), ascending by label."""
     from scipy.ndimage import find_objects
 

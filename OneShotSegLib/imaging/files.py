@@ -1,4 +1,4 @@
-"""Reading and writing volumes: NIfTI, NRRD, MetaImage and DICOM series."""
+"""Files of volumes: finding them, reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
 
 from __future__ import annotations
 
@@ -15,10 +15,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.dicom.pixels import quiet_itk
-from OneShotSegLib.imaging.dicom.search import SeriesInfo, one_scan, scan_files, scan_series
-from OneShotSegLib.imaging.dicom.series import read_series, series_stack
-from OneShotSegLib.imaging.dicom.stacking import Stack
+from OneShotSegLib.imaging.dicom_series import read_folder, series_ids
 from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
     all_finite,
@@ -30,6 +27,7 @@ from OneShotSegLib.imaging.integrity import (
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
+from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
 from OneShotSegLib.imaging.meta_header import meta_grid
 from OneShotSegLib.imaging.nifti_header import (
     check_scale,
@@ -45,26 +43,10 @@ if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
     import SimpleITK as sitk  # noqa: N813
 
-__all__ = [
-    "SeriesInfo",
-    "find_volumes",
-    "read_itk",
-    "read_series",
-    "read_volume",
-    "scan_series",
-    "series_files",
-    "series_ids",
-    "series_slices",
-    "stem_of",
-    "suffix_of",
-    "write_volume",
-]
-
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
-MAX_VOXELS = 2**31
 
 
 def suffix_of(path: Path) -> str:
@@ -88,7 +70,7 @@ def find_volumes(path: Path) -> list[Path]:
         raise InputError(f"{path}: no such file or folder.")
     if path.is_file():
         return [path]
-    files = sorted(p for p in path.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
+    files = _volume_files(path)
     if files:
         return files
     if series_ids(path):
@@ -101,13 +83,8 @@ def find_volumes(path: Path) -> list[Path]:
 
 
 def _volume_files(folder: Path) -> list[Path]:
+    """The visible NIfTI, NRRD and MetaImage files in a folder, not below it."""
     return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
-
-
-def series_ids(folder: Path) -> tuple[str, ...]:
-    """The DICOM series of images in a folder (not below it); damaged files do not matter here."""
-    series, broken = scan_files(folder)
-    return tuple(one.uid for one in series if one.slices) or tuple(str(path) for path in broken)
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -125,7 +102,7 @@ def read_volume(path: Path | str) -> Volume:
     """
     path = Path(path)
     if path.is_dir():
-        return read_series(one_scan(path).files, path)
+        return read_folder(path)
     return from_itk(read_itk(path))
 
 
@@ -134,12 +111,15 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
 
     Args:
         path: A file, or a folder with one DICOM series.
-        layers: Take several values a voxel too, as the layers of a segmentation.
+        layers: Accept several values per voxel too, the layers of a segmentation.
+
+    Raises:
+        InputError: As `read_volume`.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
     if path.is_dir():
-        return to_itk(read_volume(path))
+        return to_itk(read_folder(path))
     with quiet_itk():
         return _read_file(path, layers)
 
@@ -150,16 +130,16 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if not suffix_of(path):
         raise InputError(f"{path}: expected a NIfTI, NRRD or MetaImage file or a DICOM folder, found another file.")
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
-        raise _broken(path)
+        raise unreadable(path)
     reader = sitk.ImageFileReader()
     with _readable(path) as readable:
         reader.SetFileName(str(readable))
-        _execute(reader.ReadImageInformation, path)
-        _check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
+        execute(reader.ReadImageInformation, path)
+        check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
-            raise _broken(path)
+            raise unreadable(path)
         grid = _grid(path)
-        image = _execute(reader.Execute, path)
+        image = execute(reader.Execute, path)
     _check_voxels(path, image)
     image = image[:, :, :, 0] if image.GetDimension() == 4 else image
     for note in grid.notes:
@@ -173,7 +153,7 @@ def _grid(path: Path) -> HeaderGrid:
     if suffix.startswith(".nii"):
         header = read_nifti_header(path)
         if header is None:
-            raise _broken(path)
+            raise unreadable(path)
         check_scale(path, header)
         return nifti_grid(path, header)
     return meta_grid(path) if suffix in (".mha", ".mhd") else nrrd_grid(path)
@@ -200,18 +180,18 @@ def _check_voxels(path: Path, image: sitk.Image) -> None:
         whole = suffix != ".mha" or is_whole_meta_image(path)
         finite = all_finite(sitk.GetArrayViewFromImage(image)) if whole else None
     if finite is None:
-        raise _broken(path)
+        raise unreadable(path)
     if not finite:
         raise InputError(f"{path}: expected voxels that are numbers, found some that are none (NaN or infinite).")
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[Path]:
-    """The file as its reader reads it rightly: without an intercept that does not count, and with nothing beside it."""
+    """The file as its reader reads it rightly: without an intercept that does not count, under an unambiguous name."""
     header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
     if header is None or not has_stray_intercept(header):
-        with _apart(path) as apart:
-            yield apart
+        with _unambiguous_name(path) as name:
+            yield name
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "volume.nii"
@@ -220,8 +200,8 @@ def _readable(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _apart(path: Path) -> Iterator[Path]:
-    """The file under a name that nothing lies beside: the NIfTI reader would mix up x.nii.gz and x.nii."""
+def _unambiguous_name(path: Path) -> Iterator[Path]:
+    """The file, under another name if need be: the NIfTI reader mixes up x.nii.gz and x.nii in one folder."""
     if suffix_of(path) != ".nii.gz" or not any(path.with_name(stem_of(path) + s).exists() for s in (".nii", ".NII")):
         yield path
         return
@@ -239,56 +219,6 @@ def _is_whole(path: Path) -> bool:
     if suffix.startswith(".nii"):
         return is_whole_nifti(path)
     return suffix != ".mha" or is_whole_meta_image(path)
-
-
-def _check_header(path: Path, size: tuple[int, ...], components: int) -> None:
-    extent = size[:3]
-    if len(size) not in (3, 4) or (len(size) == 4 and size[3] != 1) or 1 in extent:
-        found = " x ".join(str(n) for n in size)
-        raise InputError(f"{path}: expected a 3D image, found one of {found} voxels ({len(size)} axes).")
-    if components != 1:
-        raise InputError(f"{path}: expected one value a voxel, found {components} (a colour or vector image).")
-    if math.prod(extent) > MAX_VOXELS:
-        found = " x ".join(str(n) for n in extent)
-        raise InputError(f"{path}: expected at most 2^31 voxels, found a header of {found}.")
-
-
-def series_files(folder: Path) -> tuple[str, ...]:
-    """The files of a folder's one DICOM series, in the order of their slices; a multi-frame file is named once.
-
-    Raises:
-        InputError: If it holds none or several, or the slices do not make one volume.
-    """
-    return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder).slices))
-
-
-def series_slices(folder: Path) -> Stack:
-    """The slices of a folder's one DICOM series with their planes, in the order of their positions.
-
-    Raises:
-        InputError: If it holds none or several, or the slices do not make one volume.
-    """
-    return series_stack(one_scan(folder).files, folder)
-
-
-def _execute(read, path: Path):  # type: ignore[no-untyped-def]
-    try:
-        return read()
-    except RuntimeError as error:
-        raise _broken(path, _reason(error)) from error
-
-
-def _broken(path: Path, found: str = "a broken or truncated file") -> InputError:
-    return InputError(f"{path}: expected a readable image, found {found}.")
-
-
-def _reason(error: RuntimeError) -> str:
-    text = str(error)
-    if "Unable to determine ImageIO reader" in text:
-        return "a file of an unknown format"
-    if "orthonormal" in text:
-        return "one whose axes are not at right angles"
-    return "a broken or truncated file"
 
 
 def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str, str]] = ()) -> None:
@@ -311,10 +241,10 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
-    with atomic_file(path, suffix_of(path)) as beside, quiet_itk():
+    with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
-            sitk.WriteImage(image, str(beside), useCompression=True)
+            sitk.WriteImage(image, str(temporary), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
-        if not (is_whole_nrrd(beside) if suffix_of(path).endswith(".nrrd") else _is_whole(beside)):
+        if not (is_whole_nrrd(temporary) if suffix_of(path).endswith(".nrrd") else _is_whole(temporary)):
             raise OSError(f"{path}: could not be written to the end (is the disk full?).")

@@ -12,7 +12,7 @@ import re
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ class _FiniteCheck:
         self.finite = bool(np.isfinite(np.frombuffer(data[:whole], dtype=self.kind)).all())
 
 
-def all_finite(array: NDArray) -> bool:
+def all_finite(array: NDArray[Any]) -> bool:
     """Whether an array holds finite numbers only; taken slice by slice, to need no second array of its size."""
     return array.dtype.kind not in "fc" or all(bool(np.isfinite(plane).all()) for plane in array)
 

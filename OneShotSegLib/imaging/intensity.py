@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +44,13 @@ class HUWindow:
                 f"expected an HU window of rising corners with levels 0-1, found {self.hu} to {self.level}"
             )
 
-    def apply(self, array: NDArray) -> NDArray[np.float32]:
+    def apply(self, array: NDArray[Any]) -> NDArray[np.float32]:
         """HU of any shape to float32 in [0, 1] of the same shape."""
-        return np.interp(array, self.hu, self.level).astype(np.float32)
+        found: NDArray[np.float32] = np.interp(array, self.hu, self.level).astype(np.float32)
+        return found
 
 
-def check_ct(array: NDArray, name: str) -> None:
+def check_ct(array: NDArray[Any], name: str) -> None:
     """Refuse what cannot be a CT in Hounsfield units.
 
     Raises:

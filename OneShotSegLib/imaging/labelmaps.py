@@ -1,4 +1,4 @@
-"""Label maps with the names and colours of their segments, read from and written as Slicer segmentations."""
+"""Label maps with the names and colours of their segments; reading and writing them, also as Slicer segmentations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LABEL_VALUE = re.compile(r"\d{1,4}", re.ASCII)
 Color = tuple[float, float, float]
 BACKGROUND_COLOR: Color = (0.55, 0.55, 0.6)
 
-# Distinct on grey CT, and for the common forms of colour blindness in this order.
+# Distinct on grey CT and, in this order, for the common forms of colour blindness.
 PALETTE: tuple[Color, ...] = (
     (0.90, 0.62, 0.00),
     (0.34, 0.71, 0.91),
@@ -65,7 +65,7 @@ class Segment:
 
     @property
     def is_background_stroke(self) -> bool:
-        """Whether the name says that this is the background stroke (any case)."""
+        """Whether the name is that of the background stroke, in any case of letters."""
         return self.name.strip().casefold() == BACKGROUND_NAME.casefold()
 
 
@@ -119,7 +119,7 @@ def read_label_map(path: Path | str) -> LabelMap:
     except (TypeError, UnicodeError) as error:
         raise InputError(f"{path}: expected segments described in UTF-8, found other bytes in the header.") from error
     if array.ndim == 4 and not fields:
-        raise InputError(f"{path}: expected one label a voxel, found {array.shape[3]} (a colour or vector image).")
+        raise InputError(f"{path}: expected one label per voxel, found {array.shape[3]} (a colour or vector image).")
     _check_labels(path, array)
     segments = [_segment(path, number, fields[number]) for number in sorted(fields)]
     if array.ndim == 4:
@@ -154,7 +154,7 @@ def _check_labels(path: Path | str, array: np.ndarray) -> None:
 
 
 def _segment_entries(image: sitk.Image) -> dict[int, dict[str, str]]:
-    """What a Slicer segmentation says about each of its segments, by the segment's number."""
+    """A Slicer segmentation's header entries of each segment, by the segment's number."""
     fields: dict[int, dict[str, str]] = {}
     for key in image.GetMetaDataKeys():
         match = SEGMENT_KEY.fullmatch(key)
@@ -173,7 +173,7 @@ def _segment(path: Path, number: int, fields: dict[str, str]) -> Segment:
 
 
 def _color(text: str, value: int) -> Color:
-    """RGB as written, 0-1, or the palette's where there is none."""
+    """A header's RGB, 0-1, or the palette's if there is none."""
     try:
         parts = [float(part) for part in text.split()]
     except ValueError:
@@ -195,7 +195,7 @@ def _layer(path: Path, fields: dict[str, str], count: int) -> int:
 def _flattened(
     path: Path, array: np.ndarray, segments: Sequence[Segment], layers: Sequence[int]
 ) -> tuple[np.ndarray, list[Segment]]:
-    """Layers (D, H, W, L) as one map (D, H, W), and the segments with the values that they have in it."""
+    """Layers (D, H, W, L) as one map (D, H, W), and the segments with their values in it."""
     flat = np.zeros(array.shape[:3], dtype=np.uint8)
     taken: list[Segment] = []
     values = {segment.value for segment in segments}

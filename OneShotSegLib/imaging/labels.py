@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 
-def present_labels(array: NDArray) -> list[int]:
+def present_labels(array: NDArray[Any]) -> list[int]:
     """The label values over 0 that occur, ascending."""
     return [int(value) for value in np.unique(array) if value > 0]
 
 
-def paint_points(grid: Volume, world: Vector, values: NDArray) -> NDArray[np.uint8]:
+def paint_points(grid: Volume, world: Vector, values: NDArray[Any]) -> NDArray[np.uint8]:
     """Paint labelled points into the voxels that contain them; points outside the grid are left out.
 
     A voxel with several points gets their most frequent label (ties: the lower), so that the order of painting does not

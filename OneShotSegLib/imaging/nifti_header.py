@@ -9,6 +9,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def parse_nifti_header(header: bytes) -> NiftiHeader:
 
 
 def _parse_first(header: bytes, order: str) -> NiftiHeader:
-    def read(form: str, at: int) -> tuple:
+    def read(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, header, at)
 
     return NiftiHeader(
@@ -99,7 +100,7 @@ def _parse_first(header: bytes, order: str) -> NiftiHeader:
 
 
 def _parse_second(header: bytes, order: str) -> NiftiHeader:
-    def read(form: str, at: int) -> tuple:
+    def read(form: str, at: int) -> tuple[Any, ...]:
         return struct.unpack_from(order + form, header, at)
 
     return NiftiHeader(

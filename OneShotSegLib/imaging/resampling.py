@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -74,11 +74,11 @@ def _is_parallel(volume: Volume, grid: Volume) -> bool:
     return bool(turn * max(grid.shape) < 0.01)
 
 
-def _is_finite(array: NDArray) -> bool:
+def _is_finite(array: NDArray[Any]) -> bool:
     return array.dtype.kind in "iub" or bool(np.isfinite(array).all())
 
 
-def _read_along_axes(volume: Volume, grid: Volume, sigma: NDArray, fill: float) -> NDArray[np.float32]:
+def _read_along_axes(volume: Volume, grid: Volume, sigma: NDArray[Any], fill: float) -> NDArray[np.float32]:
     """Smooth and interpolate linearly along z, y and x in turn."""
     first = volume.to_index(grid.origin)
     step = grid.spacing / volume.spacing
@@ -148,7 +148,8 @@ def _resample_itk(image: sitk.Image, grid: Volume, fill: float, interpolator: in
     resampler.SetOutputDirection([float(v) for v in grid.direction.ravel()[::-1]])
     resampler.SetInterpolator(interpolator)
     resampler.SetDefaultPixelValue(float(fill))
-    return resampler.Execute(image)
+    found: sitk.Image = resampler.Execute(image)
+    return found
 
 
 def _smoothing(volume: Volume, grid: Volume) -> NDArray[np.float64]:

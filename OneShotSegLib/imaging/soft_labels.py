@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,5 +48,5 @@ class SoftLabels:
         return replace(self, labels=self.labels.with_array(labels), second_labels=second_labels)
 
 
-def _emptied(array: NDArray, values: Collection[int]) -> NDArray:
+def _emptied(array: NDArray[Any], values: Collection[int]) -> NDArray[Any]:
     return np.where(np.isin(array, list(values)), 0, array).astype(array.dtype)

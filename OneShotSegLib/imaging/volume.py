@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,7 +27,7 @@ class Volume:
         direction: 3x3 matrix; column ``k`` is the unit vector (z, y, x) along which array axis ``k`` runs.
     """
 
-    array: NDArray
+    array: NDArray[Any]
     spacing: Vector
     origin: Vector
     direction: Vector
@@ -34,7 +35,7 @@ class Volume:
     @classmethod
     def create(
         cls,
-        array: NDArray,
+        array: NDArray[Any],
         spacing: ArrayLike = (1.0, 1.0, 1.0),
         origin: ArrayLike = (0.0, 0.0, 0.0),
         direction: ArrayLike | None = None,
@@ -95,7 +96,7 @@ class Volume:
         """Extent along the array's axes in mm, voxel edges included; shape (3,)."""
         return np.asarray(self.shape) * self.spacing
 
-    def with_array(self, array: NDArray) -> Volume:
+    def with_array(self, array: NDArray[Any]) -> Volume:
         """The same grid with other voxels; the shape must be the same."""
         if array.shape != self.shape:
             raise ValueError(f"Expected an array of the grid's shape {self.shape}; got {array.shape}.")
@@ -113,7 +114,8 @@ class Volume:
     def contains(self, world: ArrayLike) -> NDArray[np.bool_]:
         """Whether LPS mm positions (..., 3) lie within the voxels' edges; shape (...)."""
         index = self.to_index(world)
-        return np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
+        found: NDArray[np.bool_] = np.all((index >= -0.5) & (index <= np.asarray(self.shape) - 0.5), axis=-1)
+        return found
 
     def same_grid(self, other: Volume) -> bool:
         """Whether two volumes have their voxels at the same positions, to a thousandth of a mm at every corner."""

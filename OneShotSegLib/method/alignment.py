@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ class _SampledCT:
         in_view = 1 - F.max_pool3d(1 - inside[None], width, stride=1, padding=DESCRIPTOR_RADIUS)[0]
         return cls(mind_ssc(image), in_view)
 
-    def part(self, start: NDArray, shape: Sequence[int]) -> _SampledCT:
+    def part(self, start: NDArray[Any], shape: Sequence[int]) -> _SampledCT:
         """The samples of a window of this shape that begins at voxel ``start``."""
         window = box_between(start, start + np.asarray(shape))
         return _SampledCT(self.descriptors[(slice(None), *window)], self.in_view[window])
@@ -147,7 +148,7 @@ def _distance(reference: AlignmentReference, sampled: _SampledCT) -> float:
 
 
 def _search(
-    reference: AlignmentReference, sampled: _SampledCT, pad: NDArray, radius: float, settings: AlignmentSettings
+    reference: AlignmentReference, sampled: _SampledCT, pad: NDArray[Any], radius: float, settings: AlignmentSettings
 ) -> Tensor:
     """The best displacement of each control point, made smooth; shape (3, *cells + 1), mm."""
     grid, device = reference.grid, reference.in_view.device

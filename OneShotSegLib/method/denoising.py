@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Denoised:
     in_view: NDArray[np.bool_]
     keep: NDArray[np.bool_]
 
-    def kept_share(self, labels: NDArray, value: int) -> float:
+    def kept_share(self, labels: NDArray[Any], value: int) -> float:
         """Share of a label's points in view that are kept, 0 if none is in view."""
         mine = (labels == value) & self.in_view
         return float(self.keep[mine].mean()) if mine.any() else 0.0
@@ -108,7 +109,7 @@ def denoise(
     return Denoised(similarity, in_view, keep)
 
 
-def spread_to_neighbours(values: NDArray, points: ScribblePoints, chosen: NDArray[np.intp]) -> NDArray:
+def spread_to_neighbours(values: NDArray[Any], points: ScribblePoints, chosen: NDArray[np.intp]) -> NDArray[Any]:
     """Give every point the value of the nearest chosen point of its label.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +60,7 @@ class ControlGrid:
         """Distance from the first to the last control point along each axis, shape (3,)."""
         return np.asarray(self.cells * self.step * self.spacing, dtype=np.float64)
 
-    def positions(self, pad: Sequence[int] | NDArray = (0, 0, 0)) -> Vector:
+    def positions(self, pad: Sequence[int] | NDArray[Any] = (0, 0, 0)) -> Vector:
         """Positions of the voxels, and of ``pad`` more beyond each face; shape (D, H, W, 3), mm."""
         axes = [np.arange(-p, n + p) for p, n in zip(pad, self.shape, strict=True)]
         index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)

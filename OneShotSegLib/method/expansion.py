@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,12 +123,12 @@ def measure_extent(
     return extent
 
 
-def _share_in_air(image: Volume, positions: NDArray) -> float:
+def _share_in_air(image: Volume, positions: NDArray[Any]) -> float:
     index = np.clip(np.rint(image.to_index(positions)).astype(int), 0, np.asarray(image.shape) - 1)
     return float((image.array[tuple(index.T)] < AIR_LEVEL).mean())
 
 
-def _gap_to_background(own: NDArray, background: NDArray) -> float:
+def _gap_to_background(own: NDArray[Any], background: NDArray[Any]) -> float:
     """The near end (5th percentile) of the mm from background strokes to a structure's on the same slice."""
     across = np.linalg.norm(background[:, None, 1:] - own[None, :, 1:], axis=-1)
     same_slice = np.abs(background[:, None, 0] - own[None, :, 0]) < 1.0
@@ -228,7 +228,7 @@ def part_in_extent(
 
 
 def _classify_exactly(
-    smoothed: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
+    smoothed: NDArray[Any], seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
 ) -> _TwoClasses:
     """The two nearest classes by exact distances of all classes."""
     cost = IntensityCost(1.0, settings.spatial_weight)
@@ -242,7 +242,7 @@ def _classify_exactly(
 
 
 def _classify_by_raster_scan(
-    smoothed: NDArray, seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
+    smoothed: NDArray[Any], seeds: NDArray[np.uint8], image: Volume, settings: ExpansionSettings, background: int
 ) -> _TwoClasses:
     """The two nearest classes by clipped raster scans, as in the paper; background where all classes are far."""
     best = np.full(seeds.shape, settings.clip, dtype=np.float32)
@@ -266,7 +266,7 @@ class _TwoClasses(NamedTuple):
 
 
 def _two_classes(
-    best: NDArray[np.float32], label: NDArray, second: NDArray[np.float32], second_label: NDArray
+    best: NDArray[np.float32], label: NDArray[Any], second: NDArray[np.float32], second_label: NDArray[Any]
 ) -> _TwoClasses:
     """Distances and labels of the two nearest classes as labels and a margin."""
     near, far = np.minimum(best, LONGEST_MM), np.minimum(second, LONGEST_MM)
@@ -274,13 +274,14 @@ def _two_classes(
     return _TwoClasses(label.astype(np.uint8), second_label.astype(np.uint8), certainty.astype(np.float32))
 
 
-def scan_distance(array: NDArray, mask: NDArray[np.bool_], image: Volume) -> NDArray[np.float32]:
+def scan_distance(array: NDArray[Any], mask: NDArray[np.bool_], image: Volume) -> NDArray[np.float32]:
     """GeodisTK's raster scan with the paper's lambda 1 and 2 iterations, by its package or else by our equivalent."""
     try:
         import GeodisTK  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         return raster_scan_distance(array, mask, image.spacing)
     spacing = tuple(float(value) for value in image.spacing)
-    return GeodisTK.geodesic3d_raster_scan(
+    found: NDArray[np.float32] = GeodisTK.geodesic3d_raster_scan(
         np.ascontiguousarray(array, np.float32), np.ascontiguousarray(mask, np.uint8), spacing, 1.0, 2
     )
+    return found

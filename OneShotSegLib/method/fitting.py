@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class AffineMap:
 
 
 def fit_affine(
-    source: Vector, target: Vector, scale_mm: float = 8.0, weights: NDArray | None = None
+    source: Vector, target: Vector, scale_mm: float = 8.0, weights: NDArray[Any] | None = None
 ) -> tuple[AffineMap, NDArray[np.float64]]:
     """Robust affine fit by reweighted least squares, with a ridge towards no change of shape.
 
@@ -72,7 +73,7 @@ def fit_affine(
     return _weighted_affine(source, target, prior * robust), robust
 
 
-def _weighted_affine(source: Vector, target: Vector, weights: NDArray) -> AffineMap:
+def _weighted_affine(source: Vector, target: Vector, weights: NDArray[Any]) -> AffineMap:
     share: Vector = weights / max(float(weights.sum()), 1e-12)
     centre: Vector = share @ source
     goal: Vector = share @ target
@@ -88,7 +89,7 @@ def propagate_residuals(
     affine: AffineMap,
     source: Vector,
     target: Vector,
-    weights: NDArray,
+    weights: NDArray[Any],
     positions: Vector,
     width_mm: float,
     strength: float,
@@ -112,4 +113,5 @@ def propagate_residuals(
         return propagated
     squared = ((positions[:, None] - source[None]) ** 2).sum(axis=-1)
     kernel = np.exp(-squared / (2 * width_mm**2)) * weights
-    return propagated + kernel @ (target - affine(source)) / (kernel.sum(axis=1, keepdims=True) + strength)
+    found: Vector = propagated + kernel @ (target - affine(source)) / (kernel.sum(axis=1, keepdims=True) + strength)
+    return found

@@ -185,7 +185,8 @@ class _PropagationState:
     @property
     def chosen_positions(self) -> Vector:
         """Where the chosen points are now."""
-        return next(reversed(self.after.values()))[self.encoded.chosen]
+        found: Vector = next(reversed(self.after.values()))[self.encoded.chosen]
+        return found
 
     def result(self) -> PropagatedScribbles:
         """The result, with the smoothed residuals of the last fit if the settings want them."""
@@ -221,9 +222,11 @@ def start_positions(query: PreparedCT, count: int, over_body: bool, seed: int) -
     positions = body * spacing.astype(np.float64) + origin
     if over_body:
         coarse_choice = positions[:: max(1, len(positions) // 5000)]
-        return coarse_choice[farthest_points(coarse_choice, count)]
+        found: Vector = coarse_choice[farthest_points(coarse_choice, count)]
+        return found
     choice = np.random.default_rng(seed).choice(len(positions), count, replace=len(positions) < count)
-    return positions[choice]
+    found = positions[choice]
+    return found
 
 
 def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -239,11 +242,13 @@ def propagate_from_starts(support: Tensor, query: PatchSource, stage: Stage, sta
     position_range = torch.tensor(stage.info.position_range, device=latent.device)
     offsets = relative_position(support[:, None], latent[None], position_range).cpu().numpy()
     arrivals = starts[None] + offsets
-    return np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
+    found: Vector = np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
+    return found
 
 
 def propagate_from(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
     """One pass: each point (N, 3) moves by the offset that its patch predicts to its place in the support; mm."""
     latent = locate(stage, query, positions)
     position_range = torch.tensor(stage.info.position_range, device=latent.device)
-    return positions + relative_position(support, latent, position_range).cpu().numpy()
+    found: Vector = positions + relative_position(support, latent, position_range).cpu().numpy()
+    return found

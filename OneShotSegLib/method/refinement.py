@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def refine(labels: Volume, source: PatchSource, stage: Stage, settings: Refineme
 
 
 def _classify_border(
-    part: NDArray, value: int, features: Tensor, spacing: NDArray, settings: RefinementSettings, seed: int
+    part: NDArray[Any], value: int, features: Tensor, spacing: NDArray[Any], settings: RefinementSettings, seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]] | None:
     """Compare a structure's band with its prototypes.
 

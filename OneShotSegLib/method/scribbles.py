@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,10 @@ class ScribblePoints:
 
     def only(self, value: int) -> Vector:
         """The positions of one label, shape (n, 3)."""
-        return self.positions[self.labels == value]
+        found: Vector = self.positions[self.labels == value]
+        return found
 
-    def select(self, which: NDArray) -> ScribblePoints:
+    def select(self, which: NDArray[Any]) -> ScribblePoints:
         """A part of the points, by mask or indices."""
         return ScribblePoints(self.positions[which], self.labels[which])
 

@@ -96,7 +96,7 @@ def medial_stroke(mask: BoolMask, spacing: NDArray[np.float64]) -> BoolMask:
     joined, _ = ndimage.label(line, structure=np.ones((3, 3)))
     sizes = np.bincount(joined.ravel())
     sizes[0] = 0
-    stroke = joined == int(sizes.argmax())
+    stroke: BoolMask = joined == int(sizes.argmax())
     if np.count_nonzero(stroke) < DAB_VOXELS:
         stroke = ndimage.binary_dilation(stroke) & (depth >= 0.4 * depth.max())
     return stroke
@@ -119,7 +119,8 @@ def brushed(line: BoolMask, mask: BoolMask, spacing: NDArray[np.float64], brush:
 
 def _depth(mask: BoolMask, spacing: NDArray[np.float64]) -> NDArray[np.float64]:
     """Distance of a region's pixels from its border, mm; the image's edge is border too."""
-    return ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1]
+    found: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1]
+    return found
 
 
 def thinned(mask: BoolMask) -> BoolMask:
@@ -148,7 +149,8 @@ def _removable(image: BoolMask, first: bool) -> BoolMask:
         side = ~(north & east & south) & ~(east & south & west)
     else:
         side = ~(north & east & west) & ~(north & south & west)
-    return image & (count >= 2) & (count <= 6) & (changes == 1) & side
+    found: BoolMask = image & (count >= 2) & (count <= 6) & (changes == 1) & side
+    return found
 
 
 def background_stroke(
@@ -157,4 +159,5 @@ def background_stroke(
     """A thin line around the structures of a slice, ``gap_mm`` away from them, shape (H, W)."""
     distance = ndimage.distance_transform_edt(~structures, sampling=spacing)
     line = (distance >= gap_mm) & (distance < gap_mm + 1.1 * spacing.max())
-    return line if allowed is None else line & allowed
+    found: BoolMask = line if allowed is None else line & allowed
+    return found

@@ -150,10 +150,12 @@ def _square(half: float, step: float) -> Vector:
 def _read(image: Volume, positions: Vector) -> NDArray[np.float64]:
     """Intensities at mm positions (..., 3)."""
     index = np.moveaxis(image.to_index(positions), -1, 0)
-    return map_coordinates(image.array, index, output=np.float64, order=1, mode="nearest")
+    found: NDArray[np.float64] = map_coordinates(image.array, index, output=np.float64, order=1, mode="nearest")
+    return found
 
 
 def _normalised(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean 0 and standard deviation 1 along the last axis."""
     centred = values - values.mean(axis=-1, keepdims=True)
-    return centred / np.maximum(centred.std(axis=-1, keepdims=True), 1e-6)
+    found: NDArray[np.float64] = centred / np.maximum(centred.std(axis=-1, keepdims=True), 1e-6)
+    return found

@@ -27,7 +27,8 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels_in, D, H, W) to (N, channels_out, D, H, W)."""
-        return self.model(x)
+        found: Tensor = self.model(x)
+        return found
 
 
 class PRNet(nn.Module):
@@ -81,7 +82,8 @@ class PRNet(nn.Module):
 
     def position(self, bottleneck: Tensor) -> Tensor:
         """Latent positions (N, 3) from the bottleneck; only differences between them have a meaning."""
-        return self.fc3(self.fc2(self.fc1(bottleneck.flatten(1))))
+        found: Tensor = self.fc3(self.fc2(self.fc1(bottleneck.flatten(1))))
+        return found
 
     def decode(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """The four decoder maps, coarsest (conv5) first, from the encoder's maps."""
@@ -133,7 +135,8 @@ class PRNet(nn.Module):
         return self.position(maps[-1]), self.rebuild(maps)
 
     def _block(self, level: int, x: Tensor) -> Tensor:
-        return self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
+        found: Tensor = self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
+        return found
 
 
 def _in_parts(patches: Tensor) -> Sequence[Tensor]:

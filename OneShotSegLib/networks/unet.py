@@ -47,7 +47,9 @@ class UNet(nn.Module):
         deep = self.drop(self._level(4, self.downsample(third)))
         for level, skip in ((5, third), (6, second), (7, first)):
             deep = self._level(level, torch.cat((self.upsample(deep), skip), dim=1))
-        return self.classification(deep)
+        found: Tensor = self.classification(deep)
+        return found
 
     def _level(self, level: int, x: Tensor) -> Tensor:
-        return self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
+        found: Tensor = self.get_submodule(f"conv{level}_2")(self.get_submodule(f"conv{level}_1")(x))
+        return found

@@ -94,4 +94,5 @@ def _noise(image: Field, heights: Field, scan: Scan, rng: np.random.Generator) -
     noise = ndimage.gaussian_filter(white, (0.35, scan.grain, scan.grain), truncate=2.5, mode="wrap")
     noise *= np.float32(scan.noise_hu / max(float(noise.std()), 1e-6))
     shoulders = 1 + 1.2 * np.clip((-115 - heights) / 45, 0, 1)
-    return noise * shoulders.astype(np.float32)[:, None, None]
+    found: Field = noise * shoulders.astype(np.float32)[:, None, None]
+    return found

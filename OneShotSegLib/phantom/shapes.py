@@ -60,7 +60,8 @@ def ellipsoid(centre: ArrayLike, radii: ArrayLike, squareness: int = 2) -> Shape
             part = power[axis] / np.maximum(np.abs(scaled[axis]), 1e-3) / half[axis]
             slope += part * part
         # First-order distance: the level set's value over its gradient, exact at the surface.
-        return (radius - 1) * radius ** (squareness - 1) / np.sqrt(np.maximum(slope, 1e-12))
+        found: Field = (radius - 1) * radius ** (squareness - 1) / np.sqrt(np.maximum(slope, 1e-12))
+        return found
 
     return Shape(distance, middle - half, middle + half)
 
@@ -96,7 +97,8 @@ def _segment_distance(points: Points, start: Vector, end: Vector, first: np.floa
     np.clip(fraction, 0, 1, out=fraction)
     for axis in range(3):
         offset[axis] -= along[axis] * fraction
-    return np.sqrt((offset * offset).sum(axis=0)) - (first + (last - first) * fraction)
+    found: Field = np.sqrt((offset * offset).sum(axis=0)) - (first + (last - first) * fraction)
+    return found
 
 
 def cylinder(centre: ArrayLike, half_height: float, radii: ArrayLike) -> Shape:
@@ -107,7 +109,8 @@ def cylinder(centre: ArrayLike, half_height: float, radii: ArrayLike) -> Shape:
         z, y, x = _centred(points, middle)
         radius = np.sqrt((y / ry) ** 2 + (x / rx) ** 2 + 1e-6)
         slope = np.sqrt((y / ry**2) ** 2 + (x / rx**2) ** 2 + 1e-6)
-        return np.maximum((radius - 1) * radius / slope, np.abs(z) - np.float32(half_height))
+        found: Field = np.maximum((radius - 1) * radius / slope, np.abs(z) - np.float32(half_height))
+        return found
 
     half = vector([half_height, ry, rx])
     return Shape(distance, middle - half, middle + half)
@@ -121,7 +124,8 @@ def block(centre: ArrayLike, half: ArrayLike, rounding: float = 1.0) -> Shape:
     def distance(points: Points) -> Field:
         out = np.abs(_centred(points, middle)) - core.reshape(3, *[1] * (points.ndim - 1))
         outside = np.maximum(out, 0)
-        return np.sqrt((outside * outside).sum(axis=0)) + np.minimum(out.max(axis=0), 0) - np.float32(rounding)
+        found: Field = np.sqrt((outside * outside).sum(axis=0)) + np.minimum(out.max(axis=0), 0) - np.float32(rounding)
+        return found
 
     return Shape(distance, middle - size, middle + size)
 
@@ -132,7 +136,8 @@ def rotation(pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> NDArray
     nod = np.array([[np.cos(p), np.sin(p), 0], [-np.sin(p), np.cos(p), 0], [0, 0, 1]])
     turn = np.array([[1, 0, 0], [0, np.cos(w), np.sin(w)], [0, -np.sin(w), np.cos(w)]])
     tilt = np.array([[np.cos(r), 0, np.sin(r)], [0, 1, 0], [-np.sin(r), 0, np.cos(r)]])
-    return nod @ turn @ tilt
+    found: NDArray[np.float64] = nod @ turn @ tilt
+    return found
 
 
 def placed(shape: Shape, centre: ArrayLike, pitch: float = 0.0, yaw: float = 0.0, roll: float = 0.0) -> Shape:

@@ -44,7 +44,8 @@ def braincase(vault_mm: float = 0.0, floor_mm: float = 0.0) -> Shape:
         side = np.interp(y, _FLOOR_Y, _FLOOR_SIDE).astype(np.float32)
         floor = middle + sideways * (side - middle) + orbit.astype(np.float32)
         # The floor is steep in places: 0.8 keeps its height difference close to a distance.
-        return np.maximum(vault.distance(points), np.float32(0.8) * (floor - z) + np.float32(floor_mm))
+        found: Field = np.maximum(vault.distance(points), np.float32(0.8) * (floor - z) + np.float32(floor_mm))
+        return found
 
     return Shape(distance, vector([-30, -107, -74]), vault.high)
 

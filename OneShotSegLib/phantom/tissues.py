@@ -45,7 +45,8 @@ class Texture:
 def _smooth_noise(shape: tuple[int, ...], sigma: Vector, rng: np.random.Generator) -> Field:
     """White noise smoothed by sigma voxels (z, y, x), rescaled to unit variance."""
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma, truncate=2.5, mode="wrap")
-    return noise / np.float32(max(float(noise.std()), 1e-6))
+    found: Field = noise / np.float32(max(float(noise.std()), 1e-6))
+    return found
 
 
 Tissue = Callable[[Field, Texture], Field]
@@ -62,7 +63,8 @@ def plain(hu: float, fine: float = 0.0, coarse: float = 0.0) -> Tissue:
 
 def step(depth: Field, at_mm: float, width_mm: float = 1.5) -> Field:
     """0 above a depth, 1 below it, linear over a width that represents the partial volume."""
-    return np.clip((depth - np.float32(at_mm)) / np.float32(width_mm) + np.float32(0.5), 0, 1)
+    found: Field = np.clip((depth - np.float32(at_mm)) / np.float32(width_mm) + np.float32(0.5), 0, 1)
+    return found
 
 
 def layered(outer: float, inner: float, thickness_mm: float, inner_fine: float = 0.0) -> Tissue:
@@ -86,7 +88,8 @@ def muscle(fatty: float = 0.15) -> Tissue:
     def values(depth: Field, texture: Texture) -> Field:
         streak = np.clip(np.float32(4.5 * fatty) - np.abs(texture.coarse + 0.3 * texture.fine) * 5, 0, 1)
         surface = 1 - step(depth, 0.6, 2.5)
-        return np.float32(MUSCLE) + 3 * texture.fine - np.float32(75) * np.maximum(streak, 0.8 * surface)
+        found: Field = np.float32(MUSCLE) + 3 * texture.fine - np.float32(75) * np.maximum(streak, 0.8 * surface)
+        return found
 
     return values
 
@@ -114,7 +117,8 @@ def air_cells(bone_hu: float = 500.0) -> Tissue:
     def values(depth: Field, texture: Texture) -> Field:
         cells = np.clip(1.2 * texture.fine + np.float32(0.35), -1, 1)
         interior = np.float32(bone_hu - 600) - np.float32(600) * cells
-        return np.float32(bone_hu) + step(depth, 1.8) * (interior - np.float32(bone_hu))
+        found: Field = np.float32(bone_hu) + step(depth, 1.8) * (interior - np.float32(bone_hu))
+        return found
 
     return values
 
@@ -123,7 +127,8 @@ def cartilage(ossified: float) -> Tissue:
     """Laryngeal cartilage, ossified in patches (0 none, 1 much)."""
 
     def values(depth: Field, texture: Texture) -> Field:
-        return np.float32(110) + np.float32(420 * ossified) * np.clip(texture.coarse + 0.4, 0, 1.3)
+        found: Field = np.float32(110) + np.float32(420 * ossified) * np.clip(texture.coarse + 0.4, 0, 1.3)
+        return found
 
     return values
 
@@ -133,6 +138,7 @@ def lung() -> Tissue:
 
     def values(depth: Field, texture: Texture) -> Field:
         vessel = np.clip(texture.fine - np.float32(1.9), 0, 1)
-        return np.float32(-860) + 15 * texture.coarse + np.float32(700) * vessel
+        found: Field = np.float32(-860) + 15 * texture.coarse + np.float32(700) * vessel
+        return found
 
     return values

@@ -14,6 +14,7 @@ from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
 from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
+from OneShotSegLib.study.results import counting_mask
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,17 @@ class CasePictures:
 
 
 def draw_case(case: CaseContent) -> CasePictures:
-    """The pictures of a case that is done: the worst structure's planes, and close-ups of every structure."""
-    return _or_why(lambda: _case(case), case.source)
+    """The pictures of a case that is done: planes through its worst structure, and close-ups of every structure."""
+    return _drawn(lambda: _case(case), case.source)
 
 
 def draw_support(study: StudyContent) -> CasePictures:
     """The pictures of the support with its scribbles as dots."""
-    return _or_why(lambda: _support(study), study.support)
+    return _drawn(lambda: _support(study), study.support)
 
 
-def _or_why(draw: Callable[[], CasePictures], ct: Path | None) -> CasePictures:
+def _drawn(draw: Callable[[], CasePictures], ct: Path | None) -> CasePictures:
+    """The pictures, or the reason why there are none."""
     if ct is None or not ct.exists():
         place = f" It was …/{_short(ct)}." if ct else ""
         return CasePictures(note=f"No pictures: the CT is no longer where it was.{place}")
@@ -57,17 +59,16 @@ def _short(path: Path) -> str:
 
 
 def _case(case: CaseContent) -> CasePictures:
-    edited = case.review.state == "edited" and case.paths.edited_mask.is_file()
-    assert case.source is not None  # checked before drawing
+    mask = counting_mask(case.paths, case.review.state)
     ct = read_volume(case.source)
-    labels = read_label_map(case.paths.edited_mask if edited else case.paths.pseudo_mask).volume
+    labels = read_label_map(mask).volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)
-    worst = center_of(labels, case.worst.label.value) if case.worst else None
+    worst = center_of(labels, case.worst.value) if case.worst else None
     return CasePictures(
         overview=scene.overview(_middle(ct) if worst is None else worst),
         close_ups={row.label.value: scene.close_up(labels, row.label.value) for row in case.rows},
-        note="The outlines are the reviewer's corrected mask." if edited else "",
+        note="The outlines are the reviewer's corrected mask." if mask == case.paths.edited_mask else "",
     )
 
 
@@ -87,4 +88,5 @@ def _support(study: StudyContent) -> CasePictures:
 
 
 def _middle(volume: Volume) -> Vector:
-    return extent_of_grid(volume).mean(axis=0)
+    found: Vector = extent_of_grid(volume).mean(axis=0)
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.study.checks import check_description
-from OneShotSegLib.study.description import located
+from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.study.description import StudyDescription, located
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
@@ -35,22 +35,7 @@ class EvaluationFigures(Protocol):
     """An evaluation, as far as the report looks at it."""
 
     def of(self, case: str, value: int) -> Figures | None:
-        """The figures of a structure in a case, if it was judged."""
-
-
-@dataclass(frozen=True)
-class Label:
-    """A structure of the study.
-
-    Attributes:
-        value: Label value.
-        name: Name.
-        color: CSS colour.
-    """
-
-    value: int
-    name: str
-    color: str
+        """The figures of a structure in a case, if it was evaluated."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +48,7 @@ class StructureRow:
         figures: Its agreement with a reference, if one was given.
     """
 
-    label: Label
+    label: Segment
     quality: StructureQuality
     figures: Figures | None = None
 
@@ -75,7 +60,7 @@ class CaseContent:
     Attributes:
         name: Its name.
         paths: Its files.
-        source: The query CT.
+        source: The query's CT.
         rows: Its structures, in the label table's order; empty unless it is done.
         quality: Its measures; None unless it is done.
         error: Why it failed, or why its result cannot be read.
@@ -84,7 +69,7 @@ class CaseContent:
 
     name: str
     paths: CasePaths
-    source: Path | None
+    source: Path
     rows: tuple[StructureRow, ...] = ()
     quality: CaseQuality | None = None
     error: str = ""
@@ -103,10 +88,9 @@ class CaseContent:
         return self.quality.score if self.quality else None
 
     @property
-    def worst(self) -> StructureRow | None:
-        """The structure to look at first; see `CaseQuality.worst`."""
-        worst = self.quality.worst if self.quality else None
-        return next((row for row in self.rows if row.quality is worst), None)
+    def worst(self) -> StructureQuality | None:
+        """The structure to look at first; None unless the case is done and a structure is there."""
+        return self.quality.worst if self.quality else None
 
     @property
     def doubt(self) -> tuple[int, float, str]:
@@ -122,45 +106,48 @@ class StudyContent:
     Attributes:
         paths: Its files.
         description: The content of study.json.
-        labels: The structures, without the background stroke.
-        background: Value of the background stroke, if there is one.
         cases: By doubt.
         notes: Sentences on what could not be read.
     """
 
     paths: StudyPaths
-    description: Mapping[str, Any]
-    labels: tuple[Label, ...]
-    background: int | None
+    description: StudyDescription
     cases: tuple[CaseContent, ...]
     notes: tuple[str, ...] = ()
 
     @property
+    def labels(self) -> tuple[Segment, ...]:
+        """The structures, without the background stroke."""
+        return self.description.structures
+
+    @property
     def support(self) -> Path | None:
-        """The support CT."""
-        supports = self.description.get("supports") or [{}]
-        path = supports[0].get("ct")
-        return self.paths.root / path if path else None
+        """The first support's CT; None for a study that has no support."""
+        return self._supports[0] if self._supports else None
 
     @property
     def support_names(self) -> list[str]:
         """Folder and file of each support's CT."""
-        paths = [Path(str(support.get("ct") or "")) for support in self.description.get("supports") or []]
-        return ["/".join(path.parts[-2:]) for path in paths if path.name]
+        return ["/".join(path.parts[-2:]) for path in self._supports]
+
+    @property
+    def _supports(self) -> list[Path]:
+        cts = [support.get("ct") for support in self.description.supports]
+        return [located(self.paths.root, ct) for ct in cts if ct]
 
     def with_status(self, status: str) -> tuple[CaseContent, ...]:
         """The cases of a status."""
         return tuple(case for case in self.cases if case.status == status)
 
-    def scores_of(self, label: Label) -> list[float]:
+    def scores_of(self, label: Segment) -> list[float]:
         """The scores of a structure in the cases where it is not absent."""
         return [row.quality.score for row in self._rows_of(label) if row.quality.state != "absent"]
 
-    def absent_count(self, label: Label) -> int:
+    def absent_count(self, label: Segment) -> int:
         """In how many cases a structure is absent."""
         return sum(row.quality.state == "absent" for row in self._rows_of(label))
 
-    def _rows_of(self, label: Label) -> list[StructureRow]:
+    def _rows_of(self, label: Segment) -> list[StructureRow]:
         return [row for case in self.cases for row in case.rows if row.label.value == label.value]
 
 
@@ -171,26 +158,14 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
         InputError: If the folder is no study.
     """
     paths = StudyPaths(root)
-    description = check_description(paths.description, read_json(paths.description))
-    try:
-        background = description.get("background_label")
-        labels = tuple(_label(entry) for entry in description["labels"] if entry["value"] != background)
-        sources = {str(entry["case"]): entry.get("source") or "" for entry in description["cases"]}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{paths.description}: expected the description of a study, found other content.") from error
+    description = StudyDescription.read(paths)
     ledger, notes = _ledger(paths)
-    cases = [
-        _case(paths.case(name), located(root, source) if source else None, labels, evaluation)
-        for name, source in sources.items()
-    ]
-    reviewed = [replace(case, review=ledger.get(case.name, ReviewEntry(case=case.name))) for case in cases]
+    cases = []
+    for entry in description.cases:
+        case = _case(paths.case(entry.case), Path(entry.source), description.structures, evaluation)
+        cases.append(replace(case, review=ledger.get(case.name, ReviewEntry(case=case.name))))
     return StudyContent(
-        paths=paths,
-        description=description,
-        labels=labels,
-        background=background,
-        cases=tuple(sorted(reviewed, key=lambda case: case.doubt)),
-        notes=notes,
+        paths=paths, description=description, cases=tuple(sorted(cases, key=lambda case: case.doubt)), notes=notes
     )
 
 
@@ -199,10 +174,6 @@ def _ledger(paths: StudyPaths) -> tuple[dict[str, ReviewEntry], tuple[str, ...]]
         return {entry.case: entry for entry in ReviewLedger.load(paths.review)}, ()
     except InputError as error:
         return {}, (f"The review ledger could not be read: {error}",)
-
-
-def _label(entry: Mapping[str, Any]) -> Label:
-    return Label(int(entry["value"]), str(entry["name"]), css_color(entry.get("color") or (0.6, 0.6, 0.6)))
 
 
 def css_color(color: Sequence[float]) -> str:
@@ -214,7 +185,7 @@ def css_color(color: Sequence[float]) -> str:
 
 
 def _case(
-    paths: CasePaths, source: Path | None, labels: Sequence[Label], evaluation: EvaluationFigures | None
+    paths: CasePaths, source: Path, labels: Sequence[Segment], evaluation: EvaluationFigures | None
 ) -> CaseContent:
     case = CaseContent(name=paths.name, paths=paths, source=source)
     if not paths.is_done:
@@ -236,7 +207,7 @@ def _failure(paths: CasePaths) -> str:
 
 
 def _rows(
-    case: str, quality: CaseQuality, labels: Sequence[Label], evaluation: EvaluationFigures | None
+    case: str, quality: CaseQuality, labels: Sequence[Segment], evaluation: EvaluationFigures | None
 ) -> tuple[StructureRow, ...]:
     measured = {structure.value: structure for structure in quality.structures}
     return tuple(

@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,7 +79,7 @@ class Picture:
 
     @property
     def data_uri(self) -> str:
-        """The JPEG as an address that holds all of it."""
+        """The JPEG as a data URI."""
         return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode("ascii")
 
     @property
@@ -173,13 +173,13 @@ class Scene:
         return tuple(overlay for overlay in found if overlay.path)
 
     def _dots(self, plane: Plane, grid: Volume) -> tuple[Overlay, ...]:
-        points, values, reach = self._scribble_points
+        points, values, tolerance = self._scribble_points
         if not len(points):
             return ()
         axis = AXIS[plane]
         index = grid.to_index(points)
         shape = np.asarray(grid.shape)
-        near = np.abs(points[:, axis] - grid.origin[axis]) <= reach[axis]
+        near = np.abs(points[:, axis] - grid.origin[axis]) <= tolerance[axis]
         others = [k for k in range(3) if k != axis]
         inside = near & np.all((index > -0.5) & (index < shape - 0.5), axis=1, where=np.arange(3) != axis)
         rows, columns = index[inside][:, others].T
@@ -189,14 +189,14 @@ class Scene:
         return tuple(Overlay(value, dots_path(pixels[painted == value])) for value in present_labels(painted))
 
     @cached_property
-    def _scribble_points(self) -> tuple[Vector, NDArray, Vector]:
+    def _scribble_points(self) -> tuple[Vector, NDArray[Any], Vector]:
         """Positions (N, 3) and values (N,) of the scribbles' voxels, and how near a plane they count as in it (3,)."""
         if self.scribbles is None:
             return np.zeros((0, 3)), np.zeros(0, dtype=np.uint8), np.zeros(3)
         index = np.argwhere(self.scribbles.array > 0)
         values = self.scribbles.array[tuple(index.T)]
-        reach = np.abs(self.scribbles.direction) @ self.scribbles.spacing / 2 + 1e-3
-        return self.scribbles.to_world(index), values, reach
+        tolerance = np.abs(self.scribbles.direction) @ self.scribbles.spacing / 2 + 1e-3
+        return self.scribbles.to_world(index), values, tolerance
 
     @staticmethod
     def _slab_read(volume: Volume, grid: Volume, fill: float) -> NDArray[np.float32]:
@@ -265,16 +265,17 @@ def _body_box(plane: Volume) -> Vector:
     largest = int(np.bincount(tissue.ravel())[1:].argmax()) + 1
     box = extent_of(plane.with_array((tissue == largest).astype(np.uint8)), 1)
     assert box is not None  # the piece has voxels
-    return box + np.array([[-BODY_MARGIN_MM], [BODY_MARGIN_MM]])
+    found: Vector = box + np.array([[-BODY_MARGIN_MM], [BODY_MARGIN_MM]])
+    return found
 
 
-def _upright(array: NDArray, plane: Plane) -> NDArray:
+def _upright(array: NDArray[Any], plane: Plane) -> NDArray[Any]:
     """A plane's voxels (one axis has length 1) as a picture, shape (H, W): front or head up, the right side at left."""
     flat = np.squeeze(array, axis=AXIS[plane])
     return flat if plane == "axial" else flat[::-1]
 
 
-def _jpeg(image: NDArray) -> bytes:
+def _jpeg(image: NDArray[Any]) -> bytes:
     """HU, shape (H, W), as a grey JPEG in the soft-tissue window."""
     from PIL import Image
 

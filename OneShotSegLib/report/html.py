@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from OneShotSegLib import __version__
+from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.report.case_figures import CasePictures, draw_case, draw_support
-from OneShotSegLib.report.content import CaseContent, EvaluationFigures, Label, StudyContent, read_content
+from OneShotSegLib.report.content import CaseContent, EvaluationFigures, StudyContent, css_color, read_content
 from OneShotSegLib.study.case_state import check_is_there
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import write_text
 from OneShotSegLib.study.review import STATES
 
@@ -34,7 +36,7 @@ def write_report(study: Path, evaluation: EvaluationFigures | None = None, progr
 
     Args:
         study: The study folder.
-        evaluation: Figures against references, shown beside the scores.
+        evaluation: Figures against references, shown next to the scores.
         progress: Called with the number of cases drawn and of all.
 
     Returns:
@@ -77,7 +79,7 @@ class Card:
         return f"case-{self.number}"
 
 
-def render_report(content: StudyContent, cards: Iterable[Card], support: CasePictures, judged: bool) -> str:
+def render_report(content: StudyContent, cards: Iterable[Card], support: CasePictures, with_figures: bool) -> str:
     """The report as HTML; everything that comes from the data is escaped."""
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
@@ -87,9 +89,8 @@ def render_report(content: StudyContent, cards: Iterable[Card], support: CasePic
             content=content,
             cards=list(cards),
             support=support,
-            judged=judged,
+            with_figures=with_figures,
             colors=_colors(content),
-            names={label.value: label.name for label in content.labels},
             facts=_facts(content),
             bins=histogram(score for case in content.cases if (score := case.score) is not None),
             strips=[Strip.of(content, label) for label in content.labels],
@@ -119,6 +120,7 @@ def _environment() -> Environment:
     environment.filters["places"] = lambda value, digits=2: "–" if value is None else f"{value:.{digits}f}"
     environment.filters["ending"] = lambda path: "/".join(Path(path).parts[-2:]) if path else ""
     environment.filters["tone"] = _tone
+    environment.filters["css"] = css_color
     return environment
 
 
@@ -133,8 +135,8 @@ def _csp_hash(script: str) -> str:
 
 
 def _colors(content: StudyContent) -> dict[int, str]:
-    colors = {label.value: label.color for label in content.labels}
-    return {content.background: BACKGROUND_COLOR, **colors} if content.background is not None else colors
+    structures = {label.value: css_color(label.color) for label in content.labels}
+    return {content.description.background_label: BACKGROUND_COLOR, **structures}
 
 
 def histogram(scores: Iterable[float]) -> list[int]:
@@ -154,13 +156,13 @@ class Strip:
         absent: In how many cases it is absent.
     """
 
-    label: Label
+    label: Segment
     scores: tuple[float, ...]
     median: float | None
     absent: int
 
     @classmethod
-    def of(cls, content: StudyContent, label: Label) -> Strip:
+    def of(cls, content: StudyContent, label: Segment) -> Strip:
         """The scores of a structure in a study."""
         scores = content.scores_of(label)
         return cls(
@@ -174,26 +176,26 @@ class Strip:
 def _facts(content: StudyContent) -> list[tuple[str, str]]:
     """Names and values for the report's head."""
     description = content.description
-    weights = description.get("weights") or {}
     facts = [
         ("Study", content.paths.root.resolve().name),
         ("Support", ", ".join(content.support_names)),
-        ("Weights", str(weights.get("name", "")) if isinstance(weights, dict) else str(weights)),
-        ("Study made", _moment(description.get("created"))),
+        ("Weights", str(description.weights.get("name", ""))),
+        ("Study made", _moment(description.created)),
         ("Report made", _moment(datetime.now(UTC).isoformat())),
-        ("OneShotSeg", _version(description.get("versions"))),
+        ("OneShotSeg", _version(description)),
     ]
     return [(name, text) for name, text in facts if text]
 
 
-def _version(versions: Any) -> str:
-    made_by = versions.get("OneShotSegLib", "") if isinstance(versions, dict) else ""
+def _version(description: StudyDescription) -> str:
+    """The version that made the study, and that of the report where it is another."""
+    made_by = str(description.versions.get("OneShotSeg", ""))
     return f"{made_by}, report by {__version__}" if made_by and made_by != __version__ else __version__
 
 
-def _moment(text: Any) -> str:
+def _moment(text: str) -> str:
     try:
-        moment = datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        return str(text or "")
+        return text
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment.tzinfo else f"{moment:%Y-%m-%d %H:%M}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ UNITS_PER_PIXEL = 10
 TOLERANCE_PIXELS = 0.2
 
 
-def outline_path(share: NDArray) -> str:
+def outline_path(share: NDArray[Any]) -> str:
     """The lines along which a share passes one half, as SVG path data in tenths of a pixel.
 
     Args:
@@ -25,7 +27,7 @@ def outline_path(share: NDArray) -> str:
     return "".join(_path(_simplified(np.asarray(line) - 0.5)) for line in lines)
 
 
-def dots_path(points: NDArray) -> str:
+def dots_path(points: NDArray[Any]) -> str:
     """Points as zero-length strokes (round caps make them dots); one for each pixel that has any.
 
     Args:
@@ -36,7 +38,7 @@ def dots_path(points: NDArray) -> str:
     return "".join(f"M{x} {y}h0" for x, y in units)
 
 
-def _path(points: NDArray) -> str:
+def _path(points: NDArray[Any]) -> str:
     units = np.rint(points * UNITS_PER_PIXEL).astype(int)
     steps = np.diff(units, axis=0)
     moved = steps[np.any(steps != 0, axis=1)]
@@ -45,7 +47,7 @@ def _path(points: NDArray) -> str:
     return f"M{units[0, 0]} {units[0, 1]}l" + " ".join(f"{x} {y}" for x, y in moved)
 
 
-def _simplified(points: NDArray) -> NDArray:
+def _simplified(points: NDArray[Any]) -> NDArray[Any]:
     """Douglas-Peucker: the fewest of the points whose line stays within the tolerance of all; shape (N, 2)."""
     keep = np.zeros(len(points), dtype=bool)
     keep[[0, -1]] = True
@@ -62,11 +64,13 @@ def _simplified(points: NDArray) -> NDArray:
     return points[keep]
 
 
-def _distances(points: NDArray) -> NDArray:
+def _distances(points: NDArray[Any]) -> NDArray[Any]:
     """Distance of each point to the line from the first to the last (to the point, if they are one)."""
     along = points[-1] - points[0]
     length = float(np.hypot(*along))
     offset = points - points[0]
     if length < 1e-9:
-        return np.hypot(offset[:, 0], offset[:, 1])
-    return np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length
+        found: NDArray[Any] = np.hypot(offset[:, 0], offset[:, 1])
+        return found
+    found = np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length
+    return found

@@ -1,1 +1,1 @@
-"""Batches: one case after another or on many processes, each ending as files in a study or as one sentence why not."""
+"""Runs over batches, in this process or on several: every case ends as files in a study or as one sentence."""

@@ -1,26 +1,30 @@
-"""What every batch has in common: the cases that are left to do, who does them, and how a run is closed."""
+"""What every batch has in common: the folder that it reserves, the cases that are left to do, and how it is closed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
+from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.html import write_report
 from OneShotSegLib.runner.case import done_fields
 from OneShotSegLib.runner.prefetch import prefetch
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
-from OneShotSegLib.study.description import StudyCase
+from OneShotSegLib.study.description import StudyCase, name_cases
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.locking import exclusive
+from OneShotSegLib.study.opening import check_output
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
 
 RunCase = Callable[[StudyCase, Callable[[], Volume], Emit], bool]
-"""Does one case, given what reads its CT; whether it is done."""
+"""Does one case, given a function that reads its CT; returns whether it is done."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,15 @@ class BatchResult:
 
 
 class Executor(Protocol):
-    """Whoever does the cases."""
+    """What does the cases."""
 
     def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
-        """Do cases, in this order as far as there is one; those that failed come back."""
+        """Do cases, by their order where there is one; returns those that failed."""
 
 
 @dataclass(frozen=True)
 class SequentialExecutor:
-    """Does case after case in this process, reading the next one meanwhile.
+    """Does case after case in this process; the next one's CT is read meanwhile.
 
     Attributes:
         run: Does one case.
@@ -56,21 +60,70 @@ class SequentialExecutor:
     run: RunCase
 
     def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
-        """Do cases in their order; those that failed come back."""
+        """Do cases in their order; returns those that failed."""
         return [case for case, ct in prefetch(cases) if not self.run(case, ct.result, emit)]
 
 
-def do_cases(
-    paths: StudyPaths, cases: Sequence[StudyCase], executor: Executor, emit: Emit, retry_failed: bool = False
+@contextmanager
+def study_reserved(output: Path) -> Iterator[StudyPaths]:
+    """While the block lasts, no other run can use this study folder; it is made if it is not there.
+
+    Raises:
+        InputError: If the folder holds something else or a broken review ledger, or another run is at work on it.
+        OSError: If it cannot be made or written to.
+    """
+    paths = StudyPaths(output)
+    check_output(paths)
+    with exclusive(paths):
+        check_output(paths)  # again: another run may have ended in between
+        ReviewLedger.load(paths.review)  # rather an error now than after a night's work
+        yield paths
+
+
+def find_cases(volumes: Iterable[Path]) -> tuple[StudyCase, ...]:
+    """A case for each CT in these files and folders.
+
+    Raises:
+        InputError: If one is missing, or a folder has no CT.
+    """
+    return name_cases(path for volume in volumes for path in find_volumes(volume))
+
+
+def run_batch(
+    paths: StudyPaths,
+    cases: Sequence[StudyCase],
+    executor: Executor,
+    emit: Emit,
+    *,
+    retry_failed: bool = False,
+    warnings: Sequence[str] = (),
 ) -> BatchResult:
-    """Do what is not done yet."""
+    """Do the cases that are not done yet, from the event "started" to "finished".
+
+    Args:
+        paths: The study, described and with its supports.
+        cases: All its cases.
+        executor: What does them.
+        emit: Takes the events.
+        retry_failed: Try each case that fails once more, after all the others.
+        warnings: What is to be said of the run as a whole.
+
+    Raises:
+        InputError: If the review ledger is broken by now, or the study is gone.
+        OSError: If ledger or report cannot be written; the cases are done all the same.
+    """
+    emit("started", cases=[case.case for case in cases], study=str(paths.root))
+    for text in warnings:
+        emit("warning", text=text)
     waiting, given_up = _left_to_do(paths, cases, emit)
     failed = executor.do(waiting, emit)
     if retry_failed and failed:
         failed = executor.do(failed, emit)
     without = {case.case for case in (*failed, *given_up)}
     done = [case.case for case in cases if case.case not in without]
-    return BatchResult(paths.root, tuple(done), tuple(case.case for case in cases if case.case in without))
+    result = BatchResult(paths.root, tuple(done), tuple(case.case for case in cases if case.case in without))
+    close_run(paths, result, emit)
+    return result
 
 
 def _left_to_do(paths: StudyPaths, cases: Sequence[StudyCase], emit: Emit) -> tuple[list[StudyCase], list[StudyCase]]:
@@ -94,7 +147,7 @@ def _left_to_do(paths: StudyPaths, cases: Sequence[StudyCase], emit: Emit) -> tu
 
 
 def close_run(paths: StudyPaths, result: BatchResult, emit: Emit) -> None:
-    """Bring review.csv and the report up to date.
+    """Bring review.csv and the report up to date, and emit "finished".
 
     Raises:
         InputError: If the ledger is broken by now.

@@ -1,4 +1,4 @@
-"""One case, from its CT to its files; whatever happens, it ends as a result or as one sentence why not."""
+"""One case, from its CT to its files; whatever happens, it ends as a result or as one sentence on its failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run_case(engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Vo
         paths: The study, whose folder must be there.
         case: The case's name.
         read: Gives the query.
-        emit: Told "case_started", "step", "warning", and "case_done" or "case_failed".
+        emit: Takes "case_started", "step", "warning", and "case_done" or "case_failed".
 
     Returns:
         Whether it is done; if not, its failed.json says why.
@@ -59,7 +59,7 @@ def segment_case(
         read: Gives the CT.
         segment: Makes the result; calls the function it is given with the name of each step as it begins.
         steps: How many steps that will be.
-        emit: Told how it goes.
+        emit: Takes the events.
 
     Returns:
         Whether it is done; if not, its failed.json says why.
@@ -87,7 +87,10 @@ def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseQualit
         paths: The study, whose folder must be there.
         case: The case's name.
         work: Writes the case's results, its quality last.
-        emit: Told how it goes.
+        emit: Takes the events.
+
+    Returns:
+        Whether it is done; if not, its failed.json says why.
     """
     emit("case_started", case=case)
     files = paths.case(case)
@@ -111,7 +114,7 @@ def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseQualit
 
 
 def done_fields(quality: CaseQuality) -> dict[str, object]:
-    """What the "case_done" event says of a result."""
+    """The fields of a "case_done" event."""
     structures = {structure.name: structure.score for structure in quality.structures}
     return {"case": quality.case, "score": quality.score, "structures": structures}
 

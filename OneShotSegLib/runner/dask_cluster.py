@@ -37,7 +37,7 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 @contextmanager
 def started(workers: int, device: str) -> Iterator[Client]:
-    """A client of so many worker processes on this machine, one a GPU where there are GPUs; they end with the block.
+    """A client of so many worker processes on this machine, one per GPU where there are GPUs; they end with the block.
 
     Raises:
         InputError: If Dask is not installed, or there are fewer GPUs than workers.
@@ -60,7 +60,7 @@ def _options(number: int, workers: int, device: str) -> dict[str, Any]:
     if choose_device(device).type == "cuda":
         gpus = torch.cuda.device_count()
         if workers > gpus:
-            raise InputError(f"Expected at most {gpus} workers, one a GPU, found {workers}: or take --device cpu.")
+            raise InputError(f"Expected at most {gpus} workers, one per GPU, found {workers}: or take --device cpu.")
         environment["CUDA_VISIBLE_DEVICES"] = _visible(number)
         options["resources"] = {"GPU": 1}
     return {**options, "env": environment}

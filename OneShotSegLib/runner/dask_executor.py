@@ -20,7 +20,7 @@ from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import Weights, resolve_weights, shipped_folders
 from OneShotSegLib.runner.case import done_fields, run_case
-from OneShotSegLib.runner.propagation import method_named
+from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.supports import fingerprint_of_weights, read_supports
 from OneShotSegLib.runner.warning_events import warnings_emitted
@@ -40,7 +40,7 @@ _engines = threading.Lock()
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker process needs to know of a study.
+    """What a worker process needs to know of a run.
 
     Attributes:
         request: The run, with absolute paths and the weights that were chosen.
@@ -59,7 +59,7 @@ def job_of(request: PropagationRequest, weights: Weights) -> Job:
 
 
 def _reference_to(weights: Path) -> str:
-    """The name of shipped weights, which may lie elsewhere on another machine; the path of others."""
+    """The name of shipped weights, which may be elsewhere on another machine; the path of others."""
     shipped = shipped_folders()
     return weights.name if shipped.get(weights.name) == weights else str(weights.resolve())
 
@@ -80,8 +80,8 @@ def engine_for(job: Job) -> Engine:
         return _engine(job)
 
 
-class _Unwanted(BaseException):
-    """Nobody waits for this case any more."""
+class _CancelledError(BaseException):
+    """The task was cancelled: nobody waits for this case any more."""
 
 
 def run_on_worker(job: Job, case: StudyCase, topic: str) -> list[Event]:
@@ -104,13 +104,13 @@ def run_on_worker(job: Job, case: StudyCase, topic: str) -> list[Event]:
     def emit(event: str, **fields: Any) -> None:
         task = worker.state.tasks.get(key)
         if task is None or task.state == "cancelled":
-            raise _Unwanted
+            raise _CancelledError
         worker.log_event(topic, {"case": case.case, "number": len(events), "event": event, "fields": fields})
         events.append((event, fields))
 
     quality = result_of(paths.case(case.case))
     if quality is not None:
-        # Its worker died after the last file was there and before anyone was told.
+        # Its worker died after it had written the last file and before its events arrived.
         emit("case_started", case=case.case)
         emit("case_done", **done_fields(quality), seconds=round(sum(quality.seconds.values()), 3))
         return events
@@ -128,14 +128,20 @@ def _own_key() -> Any:
 
 @dataclass(frozen=True)
 class DaskExecutor:
-    """Does cases on the workers of a Dask cluster; a worker that dies has its case done by another."""
+    """Does cases on the workers of a Dask cluster; a case whose worker dies is done by another.
+
+    Attributes:
+        paths: The study.
+        job: What workers need to know of it.
+        client: The cluster.
+    """
 
     paths: StudyPaths
     job: Job
     client: Client
 
     def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
-        """Do cases, the first ones first; those that failed come back."""
+        """Do cases, by their order as far as workers are free; returns those that failed."""
         from distributed import as_completed
 
         topic = f"oneshotseg-{uuid.uuid4().hex}"
@@ -150,18 +156,18 @@ class DaskExecutor:
                     failed.append(case)
                 future.release()
         finally:
-            # Whoever cancels: what runs ends with its present step.
+            # On a cancelled run: what is being done ends with its present step.
             self.client.cancel(list(futures), force=True)
             self.client.unsubscribe_topic(topic)
         return failed
 
-    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future:
+    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future[list[Event]]:
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
         key = f"{topic}-{-priority}"
         return self.client.submit(run_on_worker, self.job, case, topic, key=key, priority=priority, resources=resources)
 
-    def _take(self, case: StudyCase, future: Future, relay: _EventRelay, emit: Emit) -> bool:
+    def _take(self, case: StudyCase, future: Future[list[Event]], relay: _EventRelay, emit: Emit) -> bool:
         from distributed import KilledWorker
 
         try:
@@ -170,7 +176,7 @@ class DaskExecutor:
             sentence = str(error)
         except KilledWorker:
             sentence = "Every worker that worked on this case died of it (out of memory?)."
-        except Exception as error:  # whatever a worker may say, the other cases go on
+        except Exception as error:  # whatever a worker raises, the other cases go on
             sentence = f"The worker could not do this case ({type(error).__name__}: {error})."
         else:
             relay.rest(case.case, events)
@@ -181,7 +187,7 @@ class DaskExecutor:
 
 
 class _EventRelay:
-    """Hands each event on once and in its case's order, whether it comes as it happens or with the result."""
+    """Emits each event once and in its case's order, whether it arrives as it happens or with the result."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -189,18 +195,18 @@ class _EventRelay:
         self._lock = threading.Lock()
 
     def live(self, message: tuple[float, dict[str, Any]]) -> None:
-        """Take an event that a worker tells; what comes out of order comes again with the result."""
+        """Take an event as it happens; one that arrives out of order is left for the result."""
         content = message[1]
         with self._lock:
             if self._counts.get(content["case"], 0) == content["number"]:
-                self._hand_on(content["case"], content["event"], content["fields"])
+                self._forward(content["case"], content["event"], content["fields"])
 
     def rest(self, case: str, events: Sequence[Event]) -> None:
-        """Take the result."""
+        """Take all events of a case with its result, and emit those that did not arrive before."""
         with self._lock:
             for event, fields in events[self._counts.get(case, 0) :]:
-                self._hand_on(case, event, fields)
+                self._forward(case, event, fields)
 
-    def _hand_on(self, case: str, event: str, fields: dict[str, Any]) -> None:
+    def _forward(self, case: str, event: str, fields: dict[str, Any]) -> None:
         self._counts[case] = self._counts.get(case, 0) + 1
         self._emit(event, **fields)

@@ -1,4 +1,4 @@
-"""The next CT is read while this one is computed on."""
+"""Reading the next case's CT while the present one is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from OneShotSegLib.study.description import StudyCase
 
 def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Volume]]]:
     """Each case with its CT, the next one being read meanwhile; at most two CTs are held."""
-    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead")
+    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
     try:
         previous: tuple[StudyCase, Future[Volume]] | None = None
         for case in cases:
@@ -24,5 +24,5 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Vol
         if previous is not None:
             yield previous
     finally:
-        # Whoever cancels does not wait for a CT that nobody wants any more.
+        # A cancelled run does not wait for a CT that nobody needs any more.
         reader.shutdown(wait=False, cancel_futures=True)

@@ -5,26 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.atomic import remove_left_behind
-from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import CPU, Engine
-from OneShotSegLib.method.settings import METHODS, Method
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights_selection import choose_weights
-from OneShotSegLib.runner.batch import BatchResult, Executor, SequentialExecutor, close_run, do_cases
+from OneShotSegLib.runner.batch import (
+    BatchResult,
+    Executor,
+    SequentialExecutor,
+    find_cases,
+    run_batch,
+    study_reserved,
+)
 from OneShotSegLib.runner.case import run_case
+from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.run_log import run_log
 from OneShotSegLib.runner.supports import describe, read_supports, write_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
-from OneShotSegLib.study.description import StudyCase, name_cases
+from OneShotSegLib.study.description import StudyCase
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.locking import exclusive
-from OneShotSegLib.study.opening import check_output, open_study
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.opening import open_study
 
 
 def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> BatchResult:
@@ -34,7 +37,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
 
     Args:
         request: What to do.
-        emit: Told how it goes on; see `OneShotSegLib.events`.
+        emit: Takes the events; see `OneShotSegLib.events`.
 
     Raises:
         InputError: If supports, scribbles, weights, queries or output cannot be used, or another run is at work on the
@@ -42,46 +45,26 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         OSError: If the study folder cannot be written to.
     """
     method = method_named(request.method)
-    paths = StudyPaths(request.output)
-    check_output(paths)
-    with exclusive(paths):
-        check_output(paths)
-        ReviewLedger.load(paths.review)  # rather a sentence now than after a night's work
-        cases = name_cases(path for query in request.queries for path in find_volumes(query))
-        supports = read_supports(request)
+    with study_reserved(request.output) as paths:
+        cases = find_cases(request.queries)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
+            supports = read_supports(request)
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
         description = open_study(paths, describe(request, engine), cases)
         remove_left_behind(paths.root)
         write_supports(paths, request, supports)
         with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
-            names = [case.case for case in description.cases]
-            emit_and_log("started", cases=names, study=str(paths.root))
-            for text in warnings:
-                emit_and_log("warning", text=text)
-            result = do_cases(paths, description.cases, executor, emit_and_log, request.retry_failed)
-            close_run(paths, result, emit_and_log)
-        return result
-
-
-def method_named(method: str | Method) -> Method:
-    """The settings of this name; settings as they are.
-
-    Raises:
-        InputError: If there are none of that name.
-    """
-    if isinstance(method, Method):
-        return method
-    if method not in METHODS:
-        raise InputError(f"Expected a method of {', '.join(METHODS)}, found {method!r}.")
-    return METHODS[method]
+            return run_batch(
+                paths, description.cases, executor, emit_and_log, retry_failed=request.retry_failed, warnings=warnings
+            )
 
 
 @contextmanager
 def _executor(request: PropagationRequest, paths: StudyPaths, engine: Engine) -> Iterator[Executor]:
+    """What does the cases: this process, workers that are started here, or a cluster that is there."""
     if not request.is_distributed:
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:

@@ -1,4 +1,4 @@
-"""A log file for each run in the study's folder: what the run told, and when; nothing of what the CTs' headers hold."""
+"""A log file for each run in the study's folder: its events and their times; nothing of what the CTs' headers hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = {"case_failed": logging.ERROR, "warning": logging.WARNING}
 
 
 class _File(RotatingFileHandler):
-    """A log file that goes on without a word where it cannot be written: a full disk must not stop the run."""
+    """A log file whose errors are ignored: a full disk must not stop the run."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         pass
@@ -76,7 +76,7 @@ def _open(paths: StudyPaths) -> RotatingFileHandler | None:
         if paths.logs.is_symlink():
             return None  # it leads to a folder whose files are not ours to remove
         paths.logs.mkdir(exist_ok=True)
-        _forget_old(paths.logs)
+        _remove_old(paths.logs)
         path = paths.logs / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ.log")
         handler = _File(path, maxBytes=GREATEST_LOG_BYTES, backupCount=1, encoding="utf-8", errors="replace")
     except OSError:
@@ -85,7 +85,7 @@ def _open(paths: StudyPaths) -> RotatingFileHandler | None:
     return handler
 
 
-def _forget_old(folder: Path) -> None:
+def _remove_old(folder: Path) -> None:
     logs = sorted(path for path in folder.glob("*.log") if path.is_file())
     for path in logs[: max(len(logs) - LOGS_KEPT + 1, 0)]:
         for part in (path, path.with_name(path.name + ".1")):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import write_label_map
+from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import describe_device
@@ -32,9 +34,14 @@ def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
             f"found {len(request.supports)} and {len(request.scribbles)}."
         )
     return [
-        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(request.background_label))
+        _support(ct, scribbles, request.background_label)
         for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
     ]
+
+
+def _support(path: Path, scribbles: Path, background_label: int | None) -> ScribbledCT:
+    ct = read_volume(path)
+    return ScribbledCT(ct, read_labels_of(scribbles, path, ct).with_background(background_label))
 
 
 def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
@@ -62,13 +69,13 @@ def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
 
 
 def fingerprint_of_weights(weights: Weights) -> str:
-    """A short name for weights: equal for those of equal description."""
+    """The fingerprint of weights: equal for those of equal description."""
     stages = (weights.coarse.info, weights.fine.info)
     return fingerprint_of(*(repr(sorted(_plain(asdict(info)).items())) for info in stages))
 
 
 def _plain(content: Any) -> Any:
-    """The same content as JSON gives it back, so that what was written and what is asked for can be compared."""
+    """The content as JSON returns it, so that a study on disk and a request can be compared."""
     if isinstance(content, dict):
         return {key: _plain(value) for key, value in content.items()}
     return [_plain(value) for value in content] if isinstance(content, list | tuple) else content
@@ -79,6 +86,6 @@ def write_supports(paths: StudyPaths, request: PropagationRequest, supports: Seq
     for number, (ct, support) in enumerate(zip(request.supports, supports, strict=True)):
         if not paths.support_scribbles(number).exists():
             write_label_map(support.scribbles, paths.support_scribbles(number))
-        # A link is a courtesy to people who open the folder; study.json has the path where links are not allowed.
+        # The link is for people who open the folder; where links are not allowed, study.json has the path.
         with contextlib.suppress(OSError):
             paths.support_link(ct, number).symlink_to(ct.resolve())

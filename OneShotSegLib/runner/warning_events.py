@@ -14,7 +14,7 @@ ROOT = logging.getLogger("OneShotSegLib")
 
 
 class _Forward(logging.Handler):
-    """Hands each warning of one thread on, once."""
+    """Emits each warning of one thread, once."""
 
     def __init__(self, emit_event: Emit, fields: dict[str, Any]) -> None:
         super().__init__(logging.WARNING)

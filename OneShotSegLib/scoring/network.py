@@ -80,7 +80,8 @@ def _touches_edge(result: NetworkPrediction, value: int) -> bool:
         return False
     # Along the axis that runs most along the patient: in plane the body ends before the image does.
     axis = int(np.abs(result.labels.direction[0]).argmax())
-    return box[axis].start < EDGE_VOXELS or box[axis].stop > result.labels.shape[axis] - EDGE_VOXELS
+    found: bool = box[axis].start < EDGE_VOXELS or box[axis].stop > result.labels.shape[axis] - EDGE_VOXELS
+    return found
 
 
 def _warnings(qualities: tuple[StructureQuality, ...]) -> list[str]:

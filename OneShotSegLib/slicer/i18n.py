@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-try:
-    from slicer.i18n import tr
-except ImportError:
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
 
     def tr(text: str) -> str:
-        """The text as it is."""
-        return text
+        """The text in the user's language."""
+
+else:
+    try:
+        from slicer.i18n import tr
+    except ImportError:
+
+        def tr(text: str) -> str:
+            """The text as it is."""
+            return text
 
 
 __all__ = ["tr"]

@@ -85,7 +85,7 @@ def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ..
     )
 
 
-def _painted(array: NDArray) -> tuple[NDArray, NDArray]:
+def _painted(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Voxels and values of the strokes; slice by slice, so that Python's lock is never held for long."""
     found = []
     for number, plane in enumerate(array):
@@ -111,7 +111,7 @@ def _check_ct(ct: Volume) -> Iterator[Finding]:
         yield _error(str(error))
 
 
-def _check_background(scribbles: LabelMap, counts: NDArray) -> Iterator[Finding]:
+def _check_background(scribbles: LabelMap, counts: NDArray[Any]) -> Iterator[Finding]:
     background = [segment for segment in scribbles.segments if segment.is_background_stroke]
     if not background:
         yield _error(_("There is no segment named {name}.").format(name=BACKGROUND_NAME))
@@ -119,7 +119,7 @@ def _check_background(scribbles: LabelMap, counts: NDArray) -> Iterator[Finding]
         yield _error(_("There is no background stroke yet: paint a few around the structures."))
 
 
-def _check_structures(structures: list[Segment], counts: NDArray) -> Iterator[Finding]:
+def _check_structures(structures: list[Segment], counts: NDArray[Any]) -> Iterator[Finding]:
     if not structures:
         yield _error(_("There is no structure yet: add one and paint strokes on it."))
     for segment in structures:
@@ -142,7 +142,7 @@ def _overlap(pair: Overlap) -> Finding:
     return _error(text.format(first=pair.first, second=pair.second, count=pair.voxels))
 
 
-def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: Volume) -> Iterator[Finding]:
+def _check_inside(at: NDArray[Any], values: NDArray[Any], structures: list[Segment], ct: Volume) -> Iterator[Finding]:
     outside = air_around(ct.array)
     coarse = tuple(np.minimum(at // COARSE_STEP, np.array(outside.shape) - 1).T)
     in_air = outside[coarse] & (ct.array[tuple(at.T)] < BODY_HU)
@@ -154,7 +154,7 @@ def _check_inside(at: NDArray, values: NDArray, structures: list[Segment], ct: V
             yield _warning(text.format(name=segment.name, percent=round(100 * share)))
 
 
-def air_around(hu: NDArray) -> NDArray[np.bool_]:
+def air_around(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """The air that reaches the volume's sides, on every fourth voxel: airways and lungs do not count."""
     # Only now: Slicer's own process must not import SciPy at start-up.
     from scipy import ndimage

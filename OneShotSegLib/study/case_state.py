@@ -1,7 +1,7 @@
 """The state of a case on disk, so that a run that was killed at any moment can go on.
 
 ``quality.json``, written last, says that the case is done; ``failed.json`` why it failed; ``running.json`` that it is
-being worked on, or was when its process ended without a word. A case with none of them waits.
+being worked on, or was when its process died. A case with none of them waits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def result_of(files: CasePaths) -> CaseQuality | None:
 
 
 def sudden_ends(files: CasePaths) -> int:
-    """How many times in a row the process ended without a word while it worked on this case."""
+    """How many times in a row the process died while it worked on this case."""
     try:
         content: Any = read_json(files.under_way)
         return max(int(content["tries"]), 1)
@@ -37,7 +37,7 @@ def sudden_ends(files: CasePaths) -> int:
 
 
 def check_is_there(paths: StudyPaths) -> None:
-    """Look whether the study is still there, before anything is written.
+    """Check that the study is still there, before anything is written.
 
     A share that went away may leave an empty folder in its place: what is written there is lost to the reviewer, and
     hidden when the share is back.
@@ -50,7 +50,7 @@ def check_is_there(paths: StudyPaths) -> None:
 
 
 def begin(paths: StudyPaths, files: CasePaths) -> None:
-    """Note that a case is worked on; this also finds out whether the study can be written to at all.
+    """Record that a case is worked on; this also finds out whether the study can be written to at all.
 
     Raises:
         OSError: If it cannot (a full disk, a read-only folder).
@@ -66,7 +66,7 @@ def begin(paths: StudyPaths, files: CasePaths) -> None:
 
 
 def end(files: CasePaths) -> None:
-    """Note that a case is no longer worked on: done, failed, or cancelled, which is not its fault."""
+    """Record that a case is no longer worked on: it is done, failed or was cancelled, which is no sudden end."""
     with contextlib.suppress(OSError):
         if files.is_done:
             files.failure.unlink(missing_ok=True)
@@ -75,7 +75,7 @@ def end(files: CasePaths) -> None:
 
 
 def record_failure(files: CasePaths, sentence: str, details: str = "") -> None:
-    """Note why a case failed, as far as the folder can still be written to."""
+    """Record why a case failed, as far as the folder can still be written to."""
     with contextlib.suppress(OSError):
         if files.folder.parent.parent.joinpath("study.json").is_file():
             write_json(files.failure, {"error": sentence, "details": details})

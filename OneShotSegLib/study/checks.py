@@ -1,4 +1,4 @@
-"""Whether JSON that may come from anywhere holds what it should, so that what reads it need not ask."""
+"""Checks of JSON that may come from anywhere, so that its readers can rely on the kinds of its values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CSV files that people open in spreadsheets: no cell of them can execute, and our reader gets the text back."""
+"""CSV files that people open in spreadsheets: no cell of them is executed, and our reader gets the text back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.layout import write_text
 
-# What makes a spreadsheet take a cell for a formula, full-width forms included. Apostrophes before it are counted in,
-# so that a text that already begins with '= gets one more and loses one again: the way back is unambiguous.
+# What makes a spreadsheet take a cell for a formula, full-width forms included. Apostrophes before it belong to it,
+# so that a text that already begins with '= gets one more and loses one again: reading is unambiguous.
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 GUARDED = re.compile(r"'" + FORMULA.pattern)
 DELIMITERS = ",;\t"

@@ -1,4 +1,4 @@
-"""study.json: what a study is, in words that a later run, the report and Slicer understand."""
+"""study.json: what a study is, as every run, the report and Slicer read it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
 
 @dataclass(frozen=True)
 class StudyCase:
-    """A case and where its CT lies."""
+    """A case of a study.
+
+    Attributes:
+        case: Its name, which is that of its folder.
+        source: Where its CT lies: an absolute path.
+    """
 
     case: str
     source: str
@@ -114,7 +119,7 @@ class StudyDescription:
         return {case.case: Path(case.source) for case in self.cases}
 
     def differs_from(self, other: StudyDescription) -> str | None:
-        """What makes two studies different, in words; None if their cases belong together."""
+        """What makes two studies different, as a phrase; None if their cases belong together."""
         if [s.get("fingerprint") for s in self.supports] != [s.get("fingerprint") for s in other.supports]:
             return "another support or other scribbles"
         if self.settings != other.settings:
@@ -125,7 +130,7 @@ class StudyDescription:
 
 
 def located(root: Path, source: str) -> Path:
-    """Where a CT lies that the study in this folder names; a relative path is one within the study."""
+    """Where a CT lies that a study names; a relative path is one within the study's folder, ``root``."""
     return Path(source) if PureWindowsPath(source).is_absolute() else root / source
 
 
@@ -135,13 +140,13 @@ def label_table(segments: Iterable[Segment]) -> tuple[dict[str, Any], ...]:
 
 
 def fingerprint_of_support(ct: Volume, scribbles: LabelMap) -> str:
-    """A short name for a support: its voxels, its grid, its strokes and their names."""
+    """The fingerprint of a support: of its voxels, its grid, its strokes and their names."""
     names = repr([(s.value, s.name) for s in scribbles.segments])
     return fingerprint_of(ct.describe_grid(), ct.array.tobytes(), scribbles.volume.array.tobytes(), names)
 
 
 def name_cases(paths: Iterable[Path]) -> tuple[StudyCase, ...]:
-    """A unique, safe name for each path: the file's own; its folder's where the file's says nothing ("ct.nii.gz")."""
+    """A unique, safe name for each path: the file's own, or its folder's where the file's is generic ("ct.nii.gz")."""
     sources = list(dict.fromkeys(path.resolve() for path in paths))
     stems = [path.parent.name if stem_of(path).casefold() in GENERIC_STEMS else stem_of(path) for path in sources]
     if len({stem.casefold() for stem in stems}) < len(stems):

@@ -52,7 +52,7 @@ class CasePaths:
 
     @property
     def under_way(self) -> Path:
-        """Present while the case is worked on: ``{"tries": n}``; what is left of it tells of a run that was killed."""
+        """Present while the case is worked on: ``{"tries": n}``; if it is left over, the run was killed."""
         return self.folder / "running.json"
 
     @property
@@ -98,7 +98,7 @@ class StudyPaths:
 
     @property
     def lock(self) -> Path:
-        """What a run holds locked while it is at work; the file itself says nothing and stays."""
+        """The file that a run keeps locked while it is at work; it is empty and stays."""
         return self.root / ".oneshotseg.lock"
 
     @property
@@ -133,7 +133,7 @@ def write_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text; the file appears whole or not at all."""
     with atomic_file(path) as temporary:
-        # A file name may hold bytes that are no UTF-8; in JSON this way of writing them is read as what it was.
+        # A file name may hold bytes that are no UTF-8; escaped like this, JSON gives them back as they were.
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
 
 

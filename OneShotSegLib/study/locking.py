@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exclusive(paths: StudyPaths) -> Iterator[None]:
-    """Keep other runs off a study folder while the block lasts; the folder is made if it is not there.
+    """Lock a study folder against other runs while the block lasts; the folder is made if it is not there.
 
-    Should no study have come of the block, nothing of the lock stays behind.
+    If the block made no study, nothing of the lock stays behind.
 
     Raises:
         InputError: If another run is at work on it.
@@ -33,13 +33,13 @@ def exclusive(paths: StudyPaths) -> Iterator[None]:
         try:
             yield
         finally:
-            # While it is still held: whoever waits for it then sees that the name is gone, and makes a new one.
-            _tidy(paths, is_new)
+            # While it is still held: a process that waits for it then sees that the name is gone, and makes a new one.
+            _clean_up(paths, is_new)
     if os.name == "nt":  # where a file that is open cannot be removed
-        _tidy(paths, is_new)
+        _clean_up(paths, is_new)
 
 
-def _tidy(paths: StudyPaths, is_new: bool) -> None:
+def _clean_up(paths: StudyPaths, is_new: bool) -> None:
     if paths.description.exists():
         return
     with contextlib.suppress(OSError):
@@ -60,7 +60,7 @@ def _locked(paths: StudyPaths) -> Iterator[None]:
                 f"{paths.root}: expected a study that no run is at work on, found another run: wait for its end."
             ) from None
     if isinstance(lock, SoftFileLock):
-        # A file that a crash leaves behind would keep every later run off: rather no lock, and a word about it.
+        # A file that a crash leaves behind would block every later run: rather no lock, and a warning.
         lock.release()
         log.warning("%s: this file system cannot lock files: make sure that no other run uses this study.", paths.root)
     try:

@@ -1,4 +1,4 @@
-"""Studies of older formats, read as what they would be today; nothing on disk is changed by reading.
+"""Studies of older formats, translated into the present one on reading; nothing on disk is changed.
 
 Version 1 (OneShotSeg 0.1) had other names for some settings and for one measure.
 """
@@ -21,14 +21,14 @@ MEASURES_OF_VERSION_1 = {"solidity": "core_dice"}
 
 
 def migrated_description(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a study.json of any version that is known, in the words of the present one."""
+    """The content of a study.json of any known version, in the present format."""
     if content.get("version") != 1 or not isinstance(content.get("settings"), dict):
         return dict(content)
     return {**content, "settings": _renamed(content["settings"], SETTINGS_OF_VERSION_1)}
 
 
 def migrated_measures(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A structure's measures of any version, in the words of the present one; quality.json has no version."""
+    """A structure's measures of any version, in the present format; quality.json has no version."""
     return {MEASURES_OF_VERSION_1.get(name, name): value for name, value in entry.items()}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 LONGEST = 80
 MOST_BYTES = 200
-"""File systems count bytes: 255 of them a name, the suffixes included."""
+"""File systems count bytes: 255 of them per name, the suffixes included."""
 UNSAFE = re.compile(r"[^\w.\- ]+")
 RESERVED = re.compile(r"(con|prn|aux|nul|conin|conout|(com|lpt)[\d¹²³])( *\..*)?", re.IGNORECASE)
 

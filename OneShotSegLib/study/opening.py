@@ -1,4 +1,4 @@
-"""Beginning a study, or continuing one: whether the folder is fit for it, and what is in its description then."""
+"""Beginning a study or continuing one: checks of its folder, and its description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a result without a reference: the content of a case's quality.json."""
+"""Measures of a result without a reference: the content of a case's quality.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StructureQuality:
         value: Label value.
         name: Name.
         state: "found", "partial" (cut by the field of view) or "absent".
-        score: 0 (worthless) to 1 (as good as can be); 0 for an absent structure.
+        score: 0 (worst) to 1 (best); 0 for an absent structure.
         similarity: Mean feature similarity of its scribbles to the support's, 0-1.
         kept: Share of its scribbles that denoising kept, 0-1.
         cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
@@ -77,7 +77,7 @@ class CaseQuality:
 
     @property
     def worst(self) -> StructureQuality | None:
-        """The structure to look at first: the one with the lowest score; an absent one is none to look at."""
+        """The structure to look at first: the one with the lowest score that is not absent; None if all are."""
         there = [structure for structure in self.structures if structure.state != "absent"]
         return min(there, key=lambda structure: structure.score, default=None)
 

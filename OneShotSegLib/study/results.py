@@ -1,4 +1,4 @@
-"""The results of a study as they stand after the review: which mask of a case counts, and what is thought of it."""
+"""The results of a study as they stand after the review: which mask of a case counts, and what was decided of it."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
     """
     ledger = ReviewLedger.load(paths.review)
     for case in StudyDescription.read(paths).cases:
-        state: ReviewState = ledger[case.case].state if case.case in ledger else "pending"
-        files = paths.case(case.case)
+        state, files = ledger.state_of(case.case), paths.case(case.case)
         mask = counting_mask(files, state)
         if mask.is_file():
             quality = read_quality(files.quality) if files.is_done else None
@@ -56,7 +55,7 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
 def counting_mask(files: CasePaths, state: ReviewState) -> Path:
     """Which mask of a case counts: the correction where there is one, unless the reviewer accepted the pseudo mask.
 
-    A correction that nobody decided on yet counts too: it is the latest that a reviewer had to say.
+    A correction that nobody decided on yet counts too: it is the reviewer's latest work.
     """
     has_correction = files.edited_mask.is_file() and state != "accepted"
     return files.edited_mask if has_correction else files.pseudo_mask

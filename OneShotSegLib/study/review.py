@@ -16,7 +16,7 @@ from OneShotSegLib.study.quality import CaseQuality
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
 STATES: tuple[ReviewState, ...] = get_args(ReviewState)
 TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
-"""A reviewer vouches for the mask: it counts as true, and is never changed."""
+"""A reviewer vouches for the mask: it counts as a reference, and is never changed."""
 COLUMNS = ("case", "state", "score", "comment", "time")
 
 
@@ -28,7 +28,7 @@ class ReviewEntry:
         case: The case's name.
         state: What was decided; "pending" until then.
         score: The case's quality score, 0-1; None if it is not known.
-        comment: The reviewer's own words.
+        comment: The reviewer's comment.
         time: When it was decided, ISO 8601 in UTC; empty while nothing was.
         extra: Columns that someone else added to the file, kept as they are.
     """
@@ -89,6 +89,10 @@ class ReviewLedger:
         except KeyError:
             raise InputError(f"{case}: expected a case of this study, found none of that name.") from None
 
+    def state_of(self, case: str) -> ReviewState:
+        """What was decided of a case; "pending" where it has no row."""
+        return self._entries[case].state if case in self._entries else "pending"
+
     @property
     def can_undo(self) -> bool:
         """Whether there is a decision of this ledger object to take back."""
@@ -110,7 +114,7 @@ class ReviewLedger:
         Args:
             case: The case's name.
             state: The decision; "pending" opens the case again.
-            comment: The reviewer's words; None keeps those of before.
+            comment: The reviewer's comment; None keeps the one of before.
 
         Raises:
             InputError: If there is no such case or state.
@@ -118,8 +122,7 @@ class ReviewLedger:
         before = self[case]
         if state not in STATES:
             raise InputError(f"{case}: expected a state of {', '.join(STATES)}, found {state!r}.")
-        words = before.comment if comment is None else comment
-        after = replace(before, state=state, comment=words, time=_now())
+        after = replace(before, state=state, comment=before.comment if comment is None else comment, time=_now())
         self._undo.append(before)
         self._entries[case] = after
         return after
@@ -171,7 +174,7 @@ def _merged_decision(base: ReviewEntry, ours: ReviewEntry, theirs: ReviewEntry, 
         return theirs
     if theirs.same_decision(base):
         return ours
-    kept, lost = (theirs, ours) if _instant(theirs.time) > _instant(ours.time) else (ours, theirs)
+    kept, lost = (theirs, ours) if _timestamp(theirs.time) > _timestamp(ours.time) else (ours, theirs)
     notes.append(
         f"{ours.case}: two decisions met; kept {_in_words(kept)}, which is the later one, over {_in_words(lost)}."
     )
@@ -187,7 +190,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _instant(time: str) -> float:
+def _timestamp(time: str) -> float:
     """Seconds since 1970 of an ISO time (without a zone: UTC); no time is before all others."""
     if not time:
         return -math.inf
@@ -239,7 +242,7 @@ def _score(place: str, text: str) -> float | None:
 
 def _time(place: str, text: str) -> str:
     try:
-        _instant(text.strip())
+        _timestamp(text.strip())
     except (ValueError, OverflowError):
         raise InputError(f"{place}: expected an ISO 8601 time, found {text!r}.") from None
     return text.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -39,11 +39,11 @@ class Segmentation:
         return self.quality.score
 
     @property
-    def array(self) -> NDArray:
+    def array(self) -> NDArray[Any]:
         """The label values, uint8, shape (D, H, W), [z, y, x]."""
         return self.mask.volume.array
 
-    def of(self, structure: str) -> NDArray:
+    def of(self, structure: str) -> NDArray[Any]:
         """The mask of one structure, bool, shape (D, H, W).
 
         Args:
@@ -54,7 +54,8 @@ class Segmentation:
         """
         for segment in self.mask.segments:
             if segment.name.casefold() == structure.strip().casefold():
-                return self.array == segment.value
+                found: NDArray[Any] = self.array == segment.value
+                return found
         names = ", ".join(segment.name for segment in self.mask.segments)
         raise InputError(f"Expected a structure of {names}, found {structure!r}.")
 

@@ -29,7 +29,7 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that writes files and tells how it goes."""
+        """Whether this is the process that writes files and emits events."""
         return self.rank == 0
 
     def share(self, network: nn.Module, device: torch.device) -> nn.Module:

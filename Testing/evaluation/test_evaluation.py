@@ -1,6 +1,5 @@
 """Evaluation against references: figures that can be worked out by hand, what is missing, layouts, outputs."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,9 @@ from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 
 SPACING = np.array((3.0, 1.0, 2.0))
 
@@ -53,12 +55,14 @@ def make_study(root: Path, masks: dict[str, Volume | None]) -> Path:
         folder.mkdir(parents=True)
         if volume is not None:
             write_label_map(LabelMap(volume, structures), folder / "pseudo.seg.nrrd")
-    description = {
-        "labels": [{"value": 1, "name": "Cube"}, {"value": 2, "name": "Other"}, {"value": 8, "name": "Background"}],
-        "background_label": 8,
-        "cases": [{"case": case, "source": f"/data/{case}.nii.gz"} for case in masks],
-    }
-    (root / "study.json").write_text(json.dumps(description))
+    StudyDescription(
+        supports=(),
+        labels=label_table((*structures, Segment(value=8, name="Background", color=(0.5, 0.5, 0.5)))),
+        background_label=8,
+        settings={},
+        weights={},
+        cases=tuple(StudyCase(case, f"/data/{case}.nii.gz") for case in masks),
+    ).write(StudyPaths(root))
     return root
 
 
@@ -109,16 +113,16 @@ def test_a_mask_of_one_voxel_can_be_compared() -> None:
 
 def test_what_only_one_side_has_is_a_false_negative_or_positive_with_dice_zero_and_no_distance() -> None:
     empty = np.zeros((20, 24, 22), dtype=bool)
-    missing, invented, absent = (
+    false_negative, false_positive, absent = (
         compared(*masks) for masks in [(cube(1, 1, 1), empty), (empty, cube(1, 1, 1)), (empty, empty)]
     )
-    assert (missing.presence, missing.dice, missing.hd95_mm, missing.volume_error) == (
+    assert (false_negative.presence, false_negative.dice, false_negative.hd95_mm, false_negative.volume_error) == (
         "false negative",
         0.0,
         None,
         -1.0,
     )
-    assert (invented.presence, invented.dice, invented.assd_mm, invented.volume_error) == (
+    assert (false_positive.presence, false_positive.dice, false_positive.assd_mm, false_positive.volume_error) == (
         "false positive",
         0.0,
         None,
@@ -131,8 +135,8 @@ def test_means_count_false_negatives_and_positives_as_zero_and_leave_agreed_abse
     a, far = cube(2, 2, 2), cube(11, 13, 12)
     for case, reference, predicted in [
         ("same", labels(v1=a, v2=far), labels(v1=a, v2=far)),
-        ("missing", labels(v1=a, v2=far), labels(v1=a)),
-        ("invented", labels(v1=a), labels(v1=a, v2=far)),
+        ("false_negative", labels(v1=a, v2=far), labels(v1=a)),
+        ("false_positive", labels(v1=a), labels(v1=a, v2=far)),
         ("absent", labels(v1=a), labels(v1=a)),
     ]:
         save(reference, tmp_path / "ref" / f"{case}.nii.gz")
@@ -197,6 +201,10 @@ def test_the_reviewers_mask_is_evaluated_when_asked_for(tmp_path: Path) -> None:
     save(labels(v1=cube(2, 2, 2)), study / "cases/a/edited.seg.nrrd")
     assert evaluate(tmp_path / "ref", study).overall().dice == pytest.approx(1 / 512)
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == 1.0
+    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a")])
+    ledger.decide("a", "accepted")  # the pseudo mask: a correction from before that does not count
+    ledger.save()
+    assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == pytest.approx(1 / 512)
 
 
 def test_a_prediction_on_another_grid_is_resampled_with_a_note(tmp_path: Path) -> None:
@@ -229,7 +237,7 @@ def test_folders_that_do_not_fit_are_refused_in_one_sentence(tmp_path: Path) -> 
     with pytest.raises(InputError, match="expected a folder of label maps"):
         evaluate(tmp_path / "nowhere", tmp_path / "pred")
     save(labels(v1=cube(2, 2, 2)), tmp_path / "ref" / "a.mha")
-    with pytest.raises(InputError, match="expected one label map a case"):
+    with pytest.raises(InputError, match="expected one label map per case"):
         evaluate(tmp_path / "ref", tmp_path / "pred")
 
 
@@ -259,14 +267,14 @@ def test_the_csv_goes_beside_the_predictions_with_formulas_guarded_and_gaps_for_
 ) -> None:
     path = evaluation.to_csv()
     assert path == tmp_path / "evaluation.csv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("case,structure,label,presence,dice,hd95_mm,assd_mm")
     assert lines[1] == "'=pt_1,'@cmd,1,both,0.8123,3.0,1.0,10.0,8.0,-2.0,-0.2"
     assert lines[2] == "'=pt_1,[bold]x,2,false negative,0.0,,,4.0,0.0,-4.0,-1.0"
 
 
 def test_the_terminal_table_names_what_is_missing_and_takes_names_literally(evaluation: Evaluation) -> None:
-    console = Console(width=100, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    console = Console(width=100, record=True, file=Path("/dev/null").open("w", encoding="utf-8"))  # noqa: SIM115
     console.print(evaluation.render())
     text = console.export_text()
     for expected in ("[bold]x", "0.812", "false negative", "false positive", "absent", "A note.", "All structures"):

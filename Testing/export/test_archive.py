@@ -28,7 +28,7 @@ def study(tmp_path: Path) -> StudyPaths:
         path.unlink()
     record_failure(paths.case("pt_3"), f"{cts['pt_3']}: expected a CT.", f"Traceback: {cts['pt_3']}")
     paths.logs.mkdir()
-    (paths.logs / "run.log").write_text("a log")
+    (paths.logs / "run.log").write_text("a log", encoding="utf-8")
     paths.support_link(cts["pt_1"]).symlink_to(cts["pt_1"])
     write_report(paths.root)
     return paths
@@ -73,7 +73,7 @@ def test_unpacked_with_the_cts_beside_it_the_review_goes_on(study: StudyPaths, t
     assert [(r.case, r.state) for r in results] == [("pt_1", "accepted"), ("pt_2", "edited")]
     assert all(read_volume(r.mask).same_grid(read_volume(r.ct)) for r in results)
     assert ReviewLedger.load(there.review).counts()["edited"] == 1
-    assert "data:image" in write_report(there.root).read_text()
+    assert "data:image" in write_report(there.root).read_text(encoding="utf-8")
 
 
 def test_two_exports_of_one_study_are_the_same_file(study: StudyPaths, tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_two_exports_of_one_study_are_the_same_file(study: StudyPaths, tmp_path:
 
 
 def test_a_file_that_exists_is_left_as_it_is(study: StudyPaths, tmp_path: Path) -> None:
-    (tmp_path / "out.zip").write_text("mine")
+    (tmp_path / "out.zip").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="expected a new file"):
         export_zip(study.root, tmp_path / "out.zip")
     with pytest.raises(InputError, match=r"ends in \.zip"):
         export_zip(study.root, tmp_path / "out.tar")
-    assert (tmp_path / "out.zip").read_text() == "mine"
+    assert (tmp_path / "out.zip").read_text(encoding="utf-8") == "mine"

@@ -93,7 +93,7 @@ def test_it_names_the_structures_and_refers_to_the_patient_s_series(tmp_path: Pa
     assert seg.get_volume(combine_segments=True).array.sum() == (expected == CORD).sum() + 2 * (expected == GLAND).sum()
 
 
-def test_cases_without_a_series_or_a_structure_are_passed_over_and_told(tmp_path: Path) -> None:
+def test_cases_without_a_series_or_a_structure_are_left_out_by_name(tmp_path: Path) -> None:
     sources = write_cts(tmp_path / "ct", ("plain",))
     for name in ("scan", "bare"):
         sources[name] = write_series(tmp_path / name, small_ct(), PATIENT)
@@ -107,7 +107,7 @@ def test_cases_without_a_series_or_a_structure_are_passed_over_and_told(tmp_path
     assert set(passed_over) == {"plain", "bare"}
 
 
-def test_a_study_of_nifti_files_is_told_so(tmp_path: Path) -> None:
+def test_a_study_of_nifti_files_is_refused(tmp_path: Path) -> None:
     study = write_small_study(tmp_path / "study", write_cts(tmp_path / "ct", ("pt_1",)), ("accepted",))
     with pytest.raises(InputError, match="expected cases whose CT is a folder with a DICOM series, found none"):
         export_dicom_seg(study.root, tmp_path / "seg")

@@ -26,7 +26,7 @@ def test_each_accepted_case_is_a_file_with_the_study_s_values(tmp_path: Path) ->
     assert [(row["value"], row["name"]) for row in rows] == [("3", "Cord"), ("7", "Drüse links")]
 
 
-def test_what_comes_out_can_be_judged_as_it_lies(tmp_path: Path) -> None:
+def test_what_comes_out_can_be_evaluated_as_it_lies(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", ("pt_1", "pt_2"))
     study = write_small_study(tmp_path / "study", cts, ("pending", "pending"))
     folder = export_nifti(study.root, tmp_path / "masks", accepted_only=False)
@@ -38,7 +38,7 @@ def test_a_folder_with_content_is_left_as_it_is(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", ("pt_1",))
     study = write_small_study(tmp_path / "study", cts, ("accepted",))
     (tmp_path / "masks").mkdir()
-    (tmp_path / "masks" / "mine.txt").write_text("mine")
+    (tmp_path / "masks" / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="expected a new or an empty folder"):
         export_nifti(study.root, tmp_path / "masks")
     assert [p.name for p in (tmp_path / "masks").iterdir()] == ["mine.txt"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.export.nnunet import NNUNetRequest, export_nnunet
+from OneShotSegLib.export.nnunet import export_nnunet
+from OneShotSegLib.export.request import NNUNetRequest
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.volume import Volume
@@ -53,7 +54,7 @@ def test_all_takes_what_waits_for_review_too_but_never_what_was_rejected(study: 
         "pt_2.nii.gz",
         "pt_3.nii.gz",
     }
-    assert json.loads((folder / "dataset.json").read_text())["numTraining"] == 3
+    assert json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 3
 
 
 def test_labels_are_consecutive_and_named_without_the_background_stroke(study: StudyPaths, tmp_path: Path) -> None:
@@ -114,14 +115,14 @@ def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) 
         ({"name": "../up"}, "found '../up'"),
     ],
 )
-def test_a_number_or_name_that_does_not_fit_is_told(
+def test_a_number_or_name_that_does_not_fit_is_refused(
     study: StudyPaths, tmp_path: Path, settings: dict, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", **settings))
 
 
-def test_a_study_without_accepted_cases_is_told_of_all(tmp_path: Path) -> None:
+def test_a_study_without_accepted_cases_is_refused_with_the_way_to_take_all(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", ("pt_1",))
     study = write_small_study(tmp_path / "study", cts, ("pending",))
     with pytest.raises(InputError, match="none among 1 that wait for review; --all"):

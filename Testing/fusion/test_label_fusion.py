@@ -13,7 +13,7 @@ def block(start: int, stop: int, value: int = 1) -> Volume:
     return GRID.with_array(array)
 
 
-def test_a_single_ballot_is_the_label_map_itself():
+def test_a_single_candidate_is_the_label_map_itself():
     labels = block(4, 12)
     np.testing.assert_array_equal(fuse_labels([WeightedLabels(labels, {1: 0.3})], GRID).array, labels.array)
     finer = Volume.create(np.zeros((12, 40, 40), np.uint8), (1, 0.5, 0.5))
@@ -47,7 +47,7 @@ def test_a_label_without_any_say_is_left_out():
     assert not fuse_labels([WeightedLabels(block(4, 8), {})], GRID).array.any()
 
 
-def test_ballots_may_lie_on_grids_of_their_own():
+def test_candidates_may_lie_on_grids_of_their_own():
     shifted = Volume(
         array=block(4, 12).array,
         spacing=GRID.spacing,

@@ -22,15 +22,15 @@ def prepared(patient: int, weights: Weights) -> tuple[PreparedCT, EncodedScribbl
     return ct, encode_scribbles(ct, points_of(strokes.volume), weights, DEFAULT.propagation)
 
 
-def test_a_support_resembles_itself_more_than_another_patient(weights: Weights):
+def test_a_support_is_more_similar_to_itself_than_to_another_patient(weights: Weights):
     own_ct, own = prepared(0, weights)
     other_ct, other = prepared(2, weights)
     pairs = [(other_ct, other), (own_ct, own)]
-    alike = [similarity_to_query(ct, strokes, own_ct, weights, DEFAULT.propagation) for ct, strokes in pairs]
-    assert alike[1] > alike[0] + 0.03
-    assert most_similar(alike, 1) == [1]
+    similarities = [similarity_to_query(ct, strokes, own_ct, weights, DEFAULT.propagation) for ct, strokes in pairs]
+    assert similarities[1] > similarities[0] + 0.03
+    assert most_similar(similarities, 1) == [1]
 
 
-def test_the_most_alike_come_in_the_order_given():
+def test_the_most_similar_come_in_the_order_given():
     assert most_similar([0.3, 0.9, 0.1, 0.5], 3) == [0, 1, 3]
     assert most_similar([1.0], 3) == [0]

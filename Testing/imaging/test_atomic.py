@@ -17,8 +17,8 @@ from OneShotSegLib.imaging.atomic import atomic_file, remove_left_behind, remove
 
 def test_a_block_that_raises_leaves_no_file(tmp_path: Path) -> None:
     def fail() -> None:
-        with atomic_file(tmp_path / "new" / "a.txt") as beside:
-            beside.write_text("half")
+        with atomic_file(tmp_path / "new" / "a.txt") as temporary:
+            temporary.write_text("half", encoding="utf-8")
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -28,11 +28,11 @@ def test_a_block_that_raises_leaves_no_file(tmp_path: Path) -> None:
 
 def test_a_file_is_replaced_only_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("old")
-    with atomic_file(path) as beside:
-        beside.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+    path.write_text("old", encoding="utf-8")
+    with atomic_file(path) as temporary:
+        temporary.write_text("new", encoding="utf-8")
+        assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text(encoding="utf-8") == "new"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -45,13 +45,13 @@ def test_a_disk_that_could_not_take_the_file_is_an_error_and_a_share_that_cannot
 
     monkeypatch.setattr(atomic.os, "fsync", fail)
     path = tmp_path / "a.txt"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     try:
-        with atomic_file(path) as beside:
-            beside.write_text("new")
+        with atomic_file(path) as temporary:
+            temporary.write_text("new", encoding="utf-8")
     except OSError:
         assert is_raised
-    assert path.read_text() == ("old" if is_raised else "new")
+    assert path.read_text(encoding="utf-8") == ("old" if is_raised else "new")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -59,8 +59,8 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
     script = f"""
         import os, pathlib
         from OneShotSegLib.imaging.atomic import atomic_file
-        with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.seg.nrrd", ".seg.nrrd") as beside:
-            beside.write_bytes(b"half")
+        with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.seg.nrrd", ".seg.nrrd") as temporary:
+            temporary.write_bytes(b"half")
             os._exit(9)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
@@ -76,8 +76,8 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path: Path) ->
 
 def test_a_process_that_is_ended_by_force_takes_its_half_files_along(tmp_path: Path) -> None:
     def write() -> None:
-        with atomic_file(tmp_path / "a.txt") as beside:
-            beside.write_text("half")
+        with atomic_file(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half", encoding="utf-8")
             remove_unfinished()
             assert list(tmp_path.iterdir()) == []
 

@@ -213,7 +213,9 @@ def test_headers_of_huge_images_are_refused_without_allocating(tmp_path, extent)
     """
     if not sys.platform.startswith("linux"):
         pytest.skip("limits memory by Linux's means")
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, encoding="utf-8", check=True
+    )
     assert len(done.stdout.splitlines()) == 3, done.stdout + done.stderr
 
 
@@ -270,7 +272,7 @@ def test_a_dicom_series_is_read_in_hu_in_its_place_whatever_its_file_names(tmp_p
 
 def test_other_files_in_a_dicom_folder_do_not_matter(tmp_path):
     write_series(tmp_path / "ct", slices())
-    (tmp_path / "ct" / "readme.txt").write_text("notes")
+    (tmp_path / "ct" / "readme.txt").write_text("notes", encoding="utf-8")
     (tmp_path / "ct" / "DICOMDIR").write_bytes(b"junk")
     assert read_volume(tmp_path / "ct").shape == (5, 8, 9)
 
@@ -294,7 +296,7 @@ def test_a_series_of_one_slice_is_refused(tmp_path):
 
 
 def test_folders_without_images_are_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     assert "found none" in sentence_of(tmp_path)
     with pytest.raises(InputError, match="found none"):
         find_volumes(tmp_path)
@@ -393,6 +395,8 @@ def test_a_disk_that_fills_up_leaves_no_file(tmp_path):
             except OSError as error:
                 print(error)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, encoding="utf-8", check=True
+    )
     assert done.stdout.count("could not be written") == len(FORMATS), done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []

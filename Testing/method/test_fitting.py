@@ -39,7 +39,7 @@ def test_points_in_one_plane_keep_the_scale_across_it(points):
     assert fitted.linear[0, 0] == pytest.approx(1, abs=0.01)
 
 
-def test_a_single_point_is_carried_by_a_shift():
+def test_a_single_point_is_moved_by_a_shift():
     fitted, _ = fit_affine(np.array([[1.0, 2, 3]]), np.array([[5.0, 5, 5]]))
     np.testing.assert_allclose(fitted(np.array([[2.0, 2, 3]])), [[6, 5, 5]], atol=1e-6)
 

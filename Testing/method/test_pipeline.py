@@ -11,14 +11,15 @@ import pytest
 from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import STEPS, segment_query
 from OneShotSegLib.method.settings import DEFAULT, PAPER, Method
-from OneShotSegLib.method.support import Support, prepare_support
-from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
+from OneShotSegLib.method.support import Support
+from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.phantom import PhantomCase
 from OneShotSegLib.scoring.overlap import dice
+from Testing.helpers.phantom_support import COARSENESS, prepared_phantom
+from Testing.helpers.shared import made_once
 from Testing.helpers.storing import (
     stored_in_ras,
     stored_obliquely,
@@ -30,7 +31,7 @@ from Testing.helpers.storing import (
 # 4.2 x 3.1 x 3.1 mm; at those of a clinical CT the masks are the same ones (below, and docs/accuracy.md).
 RESAMPLED = 0.88
 STRAIGHT = 0.95
-CLINICAL_COARSENESS = 0.5  # voxels of 1.5 x 1.1 x 1.1 mm
+CLINICAL_COARSENESS = 0.6  # voxels of 1.8 x 1.3 x 1.3 mm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +45,10 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def weights() -> Weights:
-    return load_weights(resolve_weights("phantom"))
-
-
-def supported(weights: Weights, method: Method, every: int = 1, coarseness: float = 1.4) -> Support:
-    """The first patient as support, with every so many-th voxel of its strokes."""
-    case = phantom.make_patient(0, coarseness=coarseness)
-    segments = (*case.present, phantom.BACKGROUND)
-    strokes = phantom.scribbles(case)
-    painted = np.argwhere(strokes.array)
-    kept = np.zeros_like(strokes.array)
-    kept[tuple(painted[::every].T)] = strokes.array[tuple(painted[::every].T)]
-    return prepare_support(case.ct, LabelMap(strokes.with_array(kept), segments), weights, method)
-
-
-@pytest.fixture(scope="module")
-def scene(weights: Weights) -> Scene:
-    patient = phantom.make_patient(1, coarseness=1.4)
-    support = supported(weights, DEFAULT)
-    return Scene(weights=weights, support=support, patient=patient, mask=mask_of(support, patient.ct, weights))
+def scene(phantom_weights: Weights, phantom_support: Support, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    patient = phantom.make_patient(1, coarseness=COARSENESS)
+    mask = made_once(tmp_path_factory, "scene", lambda folder: mask_of(phantom_support, patient.ct, phantom_weights))
+    return Scene(weights=phantom_weights, support=phantom_support, patient=patient, mask=mask)
 
 
 def mask_of(support: Support, query: Volume, weights: Weights, method: Method = DEFAULT) -> Volume:
@@ -88,12 +73,12 @@ def test_however_a_query_is_stored_its_mask_lies_at_the_same_place(
     assert dice(back > 0, scene.mask.array > 0) > least
 
 
-def test_at_a_clinical_voxel_size_an_interpolated_query_gets_the_same_mask_too(weights: Weights) -> None:
-    support = supported(weights, DEFAULT, coarseness=CLINICAL_COARSENESS)
+def test_at_a_clinical_voxel_size_an_interpolated_query_gets_the_same_mask_too(phantom_weights: Weights) -> None:
+    support = prepared_phantom(phantom_weights, DEFAULT, coarseness=CLINICAL_COARSENESS)
     patient = phantom.make_patient(1, coarseness=CLINICAL_COARSENESS)
-    expected = mask_of(support, patient.ct, weights)
+    expected = mask_of(support, patient.ct, phantom_weights)
     for store in (stored_obliquely, stored_with_other_spacing):
-        back = resample_labels(mask_of(support, store(patient.ct), weights), expected).array
+        back = resample_labels(mask_of(support, store(patient.ct), phantom_weights), expected).array
         assert dice(back > 0, expected.array > 0) > STRAIGHT
 
 
@@ -115,21 +100,27 @@ def test_every_structure_of_the_phantom_is_found_where_it_is(scene: Scene) -> No
     assert min(reached) > 0
 
 
-def test_the_papers_settings_run_the_same_steps(weights: Weights, scene: Scene) -> None:
-    support = supported(weights, PAPER, every=40)  # the paper sends each voxel of a stroke through both networks
+def test_the_papers_settings_run_the_same_steps(phantom_weights: Weights, scene: Scene) -> None:
+    support = prepared_phantom(
+        phantom_weights, PAPER, every=40
+    )  # the paper sends each voxel of a stroke through both networks
     steps: list[str] = []
-    result = segment_query(support, scene.patient.ct, weights, PAPER, on_step=steps.append)
+    result = segment_query(support, scene.patient.ct, phantom_weights, PAPER, on_step=steps.append)
     assert tuple(steps) == STEPS
     assert set(result.seconds) == set(STEPS)
     assert len(result.propagation.points) == len(support.scribbles.chosen)
     assert set(np.unique(result.refined.array)) > {0}
 
 
-def test_the_fine_networks_grid_gives_the_same_mask_by_name_and_by_its_spacing(weights: Weights, scene: Scene) -> None:
+def test_the_fine_networks_grid_gives_the_same_mask_by_name_and_by_its_spacing(
+    phantom_weights: Weights, scene: Scene
+) -> None:
     masks = []
-    for spacing in (None, weights.fine.info.spacing):
+    for spacing in (None, phantom_weights.fine.info.spacing):
         method = replace(DEFAULT, expansion=replace(DEFAULT.expansion, spacing=spacing, limit_extent=False))
-        masks.append(mask_of(supported(weights, method), scene.patient.ct, weights, method).array)
+        masks.append(
+            mask_of(prepared_phantom(phantom_weights, method), scene.patient.ct, phantom_weights, method).array
+        )
     assert masks[0].any()
     np.testing.assert_array_equal(*masks)
 

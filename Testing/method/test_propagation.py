@@ -50,7 +50,7 @@ def prepared(volume: Volume) -> PreparedCT:
     return PreparedCT(ct=volume, coarse=source, fine=source, fine_volume=volume)
 
 
-def test_a_jump_leads_to_where_the_patch_looks_alike(stage: Stage, ramp: Volume) -> None:
+def test_a_pass_leads_to_where_the_patch_looks_alike(stage: Stage, ramp: Volume) -> None:
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
     moved = propagate_from(wanted, source, stage, np.array([[40.0, 40, 60]]))
@@ -59,7 +59,7 @@ def test_a_jump_leads_to_where_the_patch_looks_alike(stage: Stage, ramp: Volume)
 
 
 @pytest.mark.parametrize("reduce", ["median", "mean"])
-def test_the_first_jump_leads_there_from_any_start(stage: Stage, ramp: Volume, reduce: str) -> None:
+def test_the_first_pass_leads_there_from_any_start(stage: Stage, ramp: Volume, reduce: str) -> None:
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
     starts = np.array([[40.0, 40, 32], [40, 40, 52], [40, 40, 80]])

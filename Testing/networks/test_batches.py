@@ -34,7 +34,7 @@ def test_whatever_fits_the_result_is_the_same_and_in_order(fits: int) -> None:
     assert max(map(len, parts)) <= fits
 
 
-def test_a_batch_that_had_to_be_halved_stays_small_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_that_had_to_be_halved_stays_small_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     device = Device(9)
     with caplog.at_level(logging.WARNING):
         list(in_batches(device, POSITIONS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import struct
@@ -144,7 +145,7 @@ def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, place, legacy):
 
 
 @pytest.mark.parametrize(
-    "function", [eval, exec, __import__, getattr, np.load, np.frombuffer, pickle.loads, Path.unlink]
+    "function", [eval, exec, importlib.__import__, getattr, np.load, np.frombuffer, pickle.loads, Path.unlink]
 )
 def test_no_other_function_may_be_called(tmp_path, function):
     sentence_of(read_official, save(tmp_path / "a.tar", best_loss=Evil(function, "1")))
@@ -268,7 +269,7 @@ def test_half_precision_weights_are_imported_as_floats(tmp_path, fine):
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
 
-def test_swapped_files_are_told_by_their_official_names(tmp_path, coarse, fine):
+def test_swapped_files_are_recognised_by_their_official_names(tmp_path, coarse, fine):
     assert "swapped" in sentence_of(import_official, fine, coarse, tmp_path / "weights", SMALL)
 
 
@@ -285,9 +286,9 @@ def test_weights_that_are_there_are_not_written_over(tmp_path, coarse, fine):
 
 def test_an_output_that_is_a_file_is_refused(tmp_path, coarse, fine):
     output = tmp_path / "weights"
-    output.write_text("notes")
+    output.write_text("notes", encoding="utf-8")
     sentence_of(import_official, coarse, fine, output, SMALL)
-    assert output.read_text() == "notes"
+    assert output.read_text(encoding="utf-8") == "notes"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ PIN = re.compile(
 
 def pins(name: str) -> dict[str, str]:
     """The packages of a lock and their versions."""
-    text = (ROOT / name).read_text()
+    text = (ROOT / name).read_text(encoding="utf-8")
     found = list(PIN.finditer(text))
     rest = PIN.sub("", text)
     assert all(line.startswith("#") for line in rest.splitlines() if line.strip()), rest
@@ -31,7 +31,7 @@ def test_a_lock_holds_nothing_but_exact_versions_with_their_hashes(lock: str) ->
 
 
 def test_every_requirement_of_the_package_and_its_tests_is_pinned() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     names = [re.match(r"[\w.-]+", text)[0] for text in (*project["dependencies"], *extras["cluster"], *extras["test"])]  # type: ignore[index]
     missing = {name.lower() for name in names} - set(pins("requirements.lock")) - {"torch", "oneshotseglib"}

@@ -42,13 +42,13 @@ def test_a_dicom_patient_is_named_nowhere_in_the_study_and_no_socket_is_opened(
     for name in ("connect", "connect_ex", "bind", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    heard: list[str] = []
+    received: list[str] = []
     outcome = propagate_batch(
-        tiny.request(tmp_path / "study", queries=(good, broken)), lambda event, **fields: heard.append(str(fields))
+        tiny.request(tmp_path / "study", queries=(good, broken)), lambda event, **fields: received.append(str(fields))
     )
     assert (outcome.done, outcome.failed) == (("scan_1",), ("scan_2",))
     content = texts(tmp_path / "study")
     assert any("scan_1" in text for name, text in content.items() if name.endswith(".log"))
-    told = "".join([*content, *content.values(), *heard, *capsys.readouterr()]).lower()
-    assert "evenly spaced" in told
-    assert not [trace for trace in TRACES if trace in told]
+    said = "".join([*content, *content.values(), *received, *capsys.readouterr()]).lower()
+    assert "evenly spaced" in said
+    assert not [trace for trace in TRACES if trace in said]

@@ -1,12 +1,14 @@
 """The report: self-contained, in order of doubt, safe against hostile names, whole when things are missing."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from OneShotSegLib import __version__
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation, StructureFigures
 from OneShotSegLib.imaging.files import write_volume
@@ -14,8 +16,9 @@ from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.content import css_color
 from OneShotSegLib.report.html import histogram, write_report
+from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths, write_json
-from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
+from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
 from OneShotSegLib.study.review import ReviewLedger
 
 HOSTILE = '<img src=x onerror="alert(1)">&"\'{{ 7*7 }}'
@@ -92,15 +95,16 @@ def study(tmp_path: Path) -> StudyPaths:
     ledger.decide("good", "accepted", HOSTILE)
     ledger.save()
     cases = {"good": "good", "doubtful": "doubtful", "moved": "gone", "failed": "good", "waiting": "good"}
-    description = {
-        "created": "2026-01-02T03:04:05+00:00",
-        "supports": [{"ct": str(tmp_path / "support.nii.gz"), "scribbles": "scribbles.seg.nrrd"}],
-        "labels": [{"value": s.value, "name": s.name, "color": list(s.color)} for s in SEGMENTS],
-        "background_label": 8,
-        "weights": {"name": HOSTILE},
-        "cases": [{"case": case, "source": str(tmp_path / f"{file}.nii.gz")} for case, file in cases.items()],
-    }
-    write_json(paths.description, description)
+    StudyDescription(
+        created="2026-01-02T03:04:05+00:00",
+        supports=({"ct": str(tmp_path / "support.nii.gz"), "scribbles": "scribbles.seg.nrrd"},),
+        labels=label_table(SEGMENTS),
+        background_label=8,
+        settings={},
+        weights={"name": HOSTILE},
+        cases=tuple(StudyCase(case, str(tmp_path / f"{file}.nii.gz")) for case, file in cases.items()),
+        versions={"OneShotSeg": "0.0.1"},
+    ).write(paths)
     return paths
 
 
@@ -176,8 +180,8 @@ def test_a_support_that_moved_away_does_not_break_the_report(study: StudyPaths, 
 
 def test_broken_files_of_a_case_become_sentences(study: StudyPaths) -> None:
     study.case("good").pseudo_mask.write_bytes(b"no image")
-    study.case("doubtful").quality.write_text("{}")
-    study.review.write_text("no ledger")
+    study.case("doubtful").quality.write_text("{}", encoding="utf-8")
+    study.review.write_text("no ledger", encoding="utf-8")
     html = html_of(study)
     assert "No pictures: " in html.split('data-name="good"')[1].split("</article>")[0]
     assert "expected the quality of a case" in html.split('data-name="doubtful"')[1]
@@ -204,6 +208,28 @@ def test_the_edited_mask_is_drawn_for_an_edited_case(study: StudyPaths) -> None:
     assert "corrected mask" in html_of(study).split('data-name="good"')[1].split("</article>")[0]
 
 
+def test_the_mask_that_counts_is_drawn_for_a_case_that_waits_for_a_decision_or_was_accepted(study: StudyPaths) -> None:
+    for case in ("good", "doubtful"):  # accepted, pending
+        write_label_map(LabelMap(volumes()[1], SEGMENTS), study.case(case).edited_mask)
+    html = html_of(study)
+    assert "corrected mask" not in html.split('data-name="good"')[1].split("</article>")[0]
+    assert "corrected mask" in html.split('data-name="doubtful"')[1].split("</article>")[0]
+
+
+def test_the_version_that_made_the_study_and_that_of_the_report_are_both_named(study: StudyPaths) -> None:
+    assert f"0.0.1, report by {__version__}" in html_of(study)
+
+
+def test_the_least_certain_structure_is_the_one_that_the_panel_shows_first(study: StudyPaths) -> None:
+    quality = read_quality(study.case("good").quality)
+    tail = StructureQuality(value=5, name="Tail", state="found", score=0.1)  # not in the study's label table
+    write_quality(replace(quality, structures=(*quality.structures, tail)), study.case("good").quality)
+    worst = read_quality(study.case("good").quality).worst
+    assert worst is not None
+    card = html_of(study).split('data-name="good"')[1].split("</article>")[0]
+    assert f"<strong>{worst.name}</strong>, the least certain structure" in card
+
+
 def test_progress_counts_to_the_number_of_cases(study: StudyPaths) -> None:
     seen: list[tuple[int, int]] = []
     write_report(study.root, progress=lambda done, of: seen.append((done, of)))
@@ -211,15 +237,15 @@ def test_progress_counts_to_the_number_of_cases(study: StudyPaths) -> None:
 
 
 def test_a_study_without_any_result_has_a_report(study: StudyPaths) -> None:
-    write_json(study.description, {"labels": [], "cases": []})
+    replace(StudyDescription.read(study), labels=(), cases=()).write(study)
     assert "0 of 0" in html_of(study) or "OneShotSeg report" in html_of(study)
 
 
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match="expected a study"):
         write_report(tmp_path)
-    (tmp_path / "study.json").write_text("[]")
-    with pytest.raises(InputError, match="expected the description of a study"):
+    (tmp_path / "study.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="expected an OneShotSeg study"):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

@@ -49,7 +49,7 @@ def start(tiny: TinyBatch, study: Path, *options: str) -> subprocess.Popen[str]:
         [*program, "--device", "cpu", "--output", str(study), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
 
 
@@ -106,8 +106,8 @@ import ctypes, pathlib, threading, time
 from OneShotSegLib.cli import cancelling
 from OneShotSegLib.imaging.atomic import atomic_file
 cancelling.listen()
-with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as beside:
-    beside.write_bytes(b"half")
+with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as temporary:
+    temporary.write_bytes(b"half")
     libc, said = ctypes.CDLL(None), False
     while True:  # as a library that takes no notice of signals, and lets other threads work
         try:
@@ -169,7 +169,7 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
         return True
 
     monkeypatch.setattr(runner, "run_case", note)
-    monkeypatch.setattr(runner, "close_run", lambda *arguments: None)
+    monkeypatch.setattr(batch, "close_run", lambda *arguments: None)
     propagate_batch(tiny.request(paths.root))
     write_json(paths.case("phantom_01").under_way, {"tries": 1})
     write_json(paths.case("phantom_02").under_way, {"tries": SUDDEN_ENDS})
@@ -178,7 +178,7 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
     outcome = propagate_batch(tiny.request(paths.root, retry_failed=True), events)
     assert order == ["phantom_03", "phantom_01"]
     assert outcome.failed == ("phantom_02",)
-    assert "without a word" in json.loads(paths.case("phantom_02").failure.read_text())["error"]
+    assert "without a word" in json.loads(paths.case("phantom_02").failure.read_text(encoding="utf-8"))["error"]
     order.clear()
     propagate_batch(tiny.request(paths.root))
     assert "phantom_02" in order
@@ -198,17 +198,17 @@ def test_a_report_that_cannot_be_written_is_said_and_the_results_are_there(
     assert events[-1][1]["done"] == 3
 
 
-def test_a_broken_ledger_is_told_before_the_nights_work_not_after_it(tiny: TinyBatch, tmp_path: Path) -> None:
+def test_a_broken_ledger_is_refused_before_a_case_is_computed(tiny: TinyBatch, tmp_path: Path) -> None:
     study = tmp_path / "study"
     propagate_batch(tiny.request(study, queries=tiny.files.queries[:1]))
-    (study / "review.csv").write_text("what,is,this\n1,2,3\n")
+    (study / "review.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"review\.csv"):
         propagate_batch(tiny.request(study))
-    assert (study / "review.csv").read_text() == "what,is,this\n1,2,3\n"
+    assert (study / "review.csv").read_text(encoding="utf-8") == "what,is,this\n1,2,3\n"
     assert len(masks(study)) == 1
 
 
 def test_the_log_of_a_run_names_every_case(whole: Path) -> None:
-    text = "".join(path.read_text() for path in (whole / "logs").iterdir())
+    text = "".join(path.read_text(encoding="utf-8") for path in (whole / "logs").iterdir())
     for case in ("phantom_01", "phantom_02", "phantom_03"):
         assert f'case_done case="{case}"' in text

@@ -52,7 +52,7 @@ def engine(tiny: TinyBatch) -> Engine:
 def study(tmp_path: Path) -> StudyPaths:
     paths = StudyPaths(tmp_path / "study")
     paths.root.mkdir()
-    paths.description.write_text("{}")
+    paths.description.write_text("{}", encoding="utf-8")
     return paths
 
 
@@ -96,7 +96,7 @@ def test_whatever_reading_raises_is_one_sentence_in_the_event_and_on_disk(engine
     assert not run_case(engine, study, CASE, read, events)
     (failed,) = events.only("case_failed")
     assert sentence in failed["error"]
-    assert json.loads(study.case(CASE).failure.read_text())["error"] == failed["error"]
+    assert json.loads(study.case(CASE).failure.read_text(encoding="utf-8"))["error"] == failed["error"]
     assert names(study.case(CASE)) == {"failed.json"}
 
 
@@ -154,10 +154,10 @@ def test_a_result_counts_only_while_its_files_are_there_and_whole(engine, study,
     assert result_of(files) is None
     run_case(engine, study, CASE, query, Events())
     assert result_of(files) is not None
-    text = files.quality.read_text()
-    files.quality.write_text(text[: len(text) // 2])
+    text = files.quality.read_text(encoding="utf-8")
+    files.quality.write_text(text[: len(text) // 2], encoding="utf-8")
     assert result_of(files) is None
-    files.quality.write_text(text)
+    files.quality.write_text(text, encoding="utf-8")
     files.pseudo_mask.unlink()
     assert result_of(files) is None
 
@@ -168,7 +168,7 @@ def test_sudden_ends_are_counted_until_the_case_is_given_up(study) -> None:
     for number in range(1, SUDDEN_ENDS + 1):
         begin(study, files)
         assert sudden_ends(files) == number
-    files.under_way.write_text("half a fi")
+    files.under_way.write_text("half a fi", encoding="utf-8")
     assert sudden_ends(files) == 1
     assert "without a word" in give_up(files)
     assert names(files) == {"failed.json"}

@@ -86,7 +86,7 @@ def test_a_case_that_fails_on_a_worker_fails_alone(client: Any, tiny: TinyBatch,
     outcome = propagate_batch(request, events)
     assert outcome.failed == ("broken",)
     assert len(outcome.done) == 1
-    failure = json.loads((tmp_path / "study" / "cases" / "broken" / "failed.json").read_text())
+    failure = json.loads((tmp_path / "study" / "cases" / "broken" / "failed.json").read_text(encoding="utf-8"))
     assert "broken or truncated" in failure["error"]
     assert [event for event, _ in events.of("broken")] == ["case_started", "case_failed"]
 
@@ -125,7 +125,7 @@ def test_other_weights_of_the_same_name_on_a_worker_are_refused(tiny: TinyBatch,
         engine_for(replace(job, request=replace(job.request, weights="phantom")))
 
 
-def test_events_are_told_once_and_in_order_whatever_way_they_come() -> None:
+def test_events_are_emitted_once_and_in_order_whatever_way_they_come() -> None:
     received = Events()
     relay = _EventRelay(received)
     events = [("case_started", {"case": "a"}), ("step", {"case": "a"}), ("case_done", {"case": "a"})]

@@ -46,7 +46,7 @@ def test_twins_are_those_whose_names_differ_in_the_side_alone(names: tuple[str, 
     assert [tuple(pair) for pair in paired_organs(segments)] == [tuple(segments)] * pairs
 
 
-def test_an_organ_whose_place_holds_fat_is_missing_beside_its_twin() -> None:
+def test_an_organ_whose_place_holds_fat_is_missing_if_its_other_side_does_not() -> None:
     assert unlike_sides(SEGMENTS, patient(0, -65), SUPPORT) == [
         UnlikeSides(suspect=RIGHT, other=LEFT, difference_hu=65.0, is_missing=True)
     ]

@@ -8,17 +8,18 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib import phantom
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import DEFAULT
-from OneShotSegLib.method.support import prepare_support
-from OneShotSegLib.networks.weights import load_weights, resolve_weights
+from OneShotSegLib.method.support import Support
+from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.scoring.overlap import core_dice, dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides
 from OneShotSegLib.scoring.propagation import agreement, score_candidate, state_of, structure_score, warnings_of
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
+from Testing.helpers.phantom_support import COARSENESS
 
 GOOD = StructureQuality(
     value=1,
@@ -137,7 +138,7 @@ def test_a_structure_unlike_its_other_side_comes_with_the_difference(is_missing:
 
 
 @pytest.mark.parametrize("at", [0, 3])
-def test_solidity_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> None:
+def test_core_dice_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> None:
     mask = np.zeros((12, 12, 12), bool)
     mask[at : at + 6, 3:9, 3:9] = True
     core = int((distance_transform_edt(mask, sampling=(2, 2, 2)) > 3.01).sum())
@@ -145,12 +146,10 @@ def test_solidity_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> N
     assert core_dice(np.zeros_like(mask), np.array([2.0, 2.0, 2.0])) == 0.0
 
 
-def test_a_resected_parotid_is_absent_and_nothing_else() -> None:
-    weights = load_weights(resolve_weights("phantom"))
-    case, patient = (phantom.make_patient(number, coarseness=1.4) for number in (0, 5))
-    scribbles = LabelMap(phantom.scribbles(case), (*case.present, phantom.BACKGROUND))
-    support = prepare_support(case.ct, scribbles, weights, DEFAULT)
-    quality = score_candidate("without", segment_query(support, patient.ct, weights, DEFAULT), weights)
+def test_a_resected_parotid_is_absent_and_nothing_else(phantom_weights: Weights, phantom_support: Support) -> None:
+    patient = phantom.make_patient(5, coarseness=COARSENESS)
+    candidate = segment_query(phantom_support, patient.ct, phantom_weights, DEFAULT)
+    quality = score_candidate("without", candidate, phantom_weights)
     absent = [structure.name for structure in quality.structures if structure.state == "absent"]
     assert absent == [structure.name for structure in patient.absent] == ["RightParotid"]
     assert len(quality.warnings) == 1

@@ -15,7 +15,7 @@ from OneShotSegLib.scoring.suggestion import choose, suggest
 from OneShotSegLib.study.quality import CaseQuality
 from Testing.helpers.small_study import middling_quality, write_cts, write_small_study
 
-NAMES = ("good", "bad", "bad_twin", "odd", "middling")
+NAMES = ("good", "bad", "bad_again", "odd", "middling")
 
 
 def qualities() -> list[CaseQuality]:
@@ -23,7 +23,7 @@ def qualities() -> list[CaseQuality]:
     return [
         middling_quality("good", 0.9, volume_ml=10.0),
         middling_quality("bad", 0.2, volume_ml=10.0, agreement=0.2, cycle_mm=20.0),
-        middling_quality("bad_twin", 0.21, volume_ml=10.2, agreement=0.2, cycle_mm=20.0),
+        middling_quality("bad_again", 0.21, volume_ml=10.2, agreement=0.2, cycle_mm=20.0),
         middling_quality("odd", 0.4, volume_ml=90.0, core_dice=0.1, certainty=0.05),
         middling_quality("middling", 0.6, volume_ml=11.0, agreement=0.65),
     ]
@@ -33,10 +33,10 @@ def names(places: list[int], known: list[int], count: int) -> list[str]:
     return [suggestion.case for suggestion in choose(qualities(), places, known, count)]
 
 
-def test_the_most_doubtful_comes_first_and_its_twin_after_what_fails_otherwise() -> None:
+def test_the_most_doubtful_comes_first_and_one_that_fails_alike_after_what_fails_otherwise() -> None:
     assert names([0, 1, 2, 3, 4], [], 2) == ["bad", "odd"]
     order = names([0, 1, 2, 3, 4], [], 5)
-    assert order.index("bad_twin") > order.index("odd")
+    assert order.index("bad_again") > order.index("odd")
 
 
 def test_what_is_like_a_corrected_case_teaches_less() -> None:
@@ -73,11 +73,11 @@ def test_the_command_prints_what_programs_can_read(tmp_path: Path) -> None:
     cts = write_cts(tmp_path / "ct", NAMES)
     study = write_small_study(tmp_path / "study", cts, ("pending",) * 5, qualities())
     command = [sys.executable, "-m", "OneShotSegLib", "suggest", str(study.root), "--count", "2"]
-    said = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([*command, "--json"], capture_output=True, encoding="utf-8", check=True).stdout
     found = json.loads(said)
     assert [entry["case"] for entry in found] == ["bad", "odd"]
     assert set(found[0]) == {"case", "worth", "doubt", "novelty", "structure"}
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     assert "bad" in shown
     assert "odd" in shown
 

@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
-from OneShotSegLib.runner.request import CorrectionName, PropagationRequest, SegmentationTrainingRequest
+from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.jobs.commands import import_weights, propagate, train_prnet, train_segmentation
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
 from OneShotSegLib.slicer.jobs.interpreter import child_environment
 from OneShotSegLib.slicer.jobs.process import ChildProcess
 from OneShotSegLib.slicer.jobs.progress import RunProgress, format_seconds
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="process groups are POSIX's")
 
@@ -317,15 +319,22 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
     ) == replace(request, supports=list(request.supports))
 
 
-@pytest.mark.parametrize(("count", "held_out"), [(1, None), (3, 1), (20, None)])
-def test_the_command_line_accepts_a_prnet_training_of_the_panel(
-    tmp_path: Path, count: int, held_out: int | None
-) -> None:
-    volumes = [tmp_path / f"{number}.nrrd" for number in range(count)]
-    params = understood(train_prnet(tmp_path / "weights", volumes, "cpu"))
-    assert (params["output"], params["volume"], params["device"]) == (tmp_path / "weights", volumes, "cpu")
-    assert params["hold_out"] == held_out
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"hold_out": 1, "device": "cpu"},
+        {"steps": 10, "fine_steps": 5, "base_channels": 16, "seed": 3, "learning_rate": 0.01, "patience": 0},
+        {"start_from": "headneck", "check_every": 7},
+    ],
+)
+def test_the_command_line_accepts_a_prnet_training_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    volumes = [tmp_path / "a.nrrd", Path("-b.nrrd")]
+    request = PRNetTrainingRequest(volumes=volumes, output=tmp_path / "weights", **options)
+    params = understood(train_prnet(request))
     assert params["events"].value == "json"
+    expected = asdict(request)
+    assert {name: params["volume" if name == "volumes" else name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ def test_the_panel_and_the_report_look_at_the_same_structure_first(application: 
     replace(description, labels=labels).write(study)
     session, content = ReviewSession(study), read_content(study.root)
     in_panel = {row.case: row.worst for row in session.rows}
-    in_report = {case.name: case.worst.label.name if case.worst else "" for case in content.cases}
+    in_report = {case.name: case.worst.name if case.worst else "" for case in content.cases}
     assert in_panel["good"] == in_report["good"] == "Cord"
     assert in_panel["fair"] == in_report["fair"] == ""
     assert in_panel["doubtful"] == in_report["doubtful"] == "Cord"

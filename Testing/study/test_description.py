@@ -32,12 +32,12 @@ def test_a_study_description_comes_back_as_it_was_written(tmp_path: Path) -> Non
     ],
 )
 def test_a_broken_study_file_is_named_in_a_sentence(tmp_path: Path, content: str, sentence: str) -> None:
-    (tmp_path / "study.json").write_text(content)
+    (tmp_path / "study.json").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=sentence):
         StudyDescription.read(StudyPaths(tmp_path))
 
 
-def test_a_folder_without_a_study_is_told_from_a_broken_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_study_is_distinguished_from_a_broken_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found none"):
         StudyDescription.read(StudyPaths(tmp_path))
 

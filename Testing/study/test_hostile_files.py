@@ -161,7 +161,9 @@ def test_a_header_of_a_million_gigabytes_allocates_nothing(tmp_path: Path) -> No
                 print(error)
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 100_000
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, encoding="utf-8", check=True
+    )
     assert len(done.stdout.splitlines()) == 3
 
 
@@ -229,7 +231,7 @@ def test_a_link_in_a_study_leads_no_writing_elsewhere(tmp_path: Path, link: str)
     paths, elsewhere = StudyPaths(tmp_path / "study"), tmp_path / "elsewhere"
     (elsewhere / "a").mkdir(parents=True)
     paths.root.mkdir()
-    paths.description.write_text("{}")
+    paths.description.write_text("{}", encoding="utf-8")
     if link == "case":
         paths.cases_folder.mkdir()
         paths.case("a").folder.symlink_to(elsewhere / "a")
@@ -245,7 +247,7 @@ def test_a_link_in_place_of_the_logs_or_of_a_file_touches_nothing_elsewhere(tmp_
     paths, elsewhere = StudyPaths(tmp_path / "study"), tmp_path / "elsewhere"
     elsewhere.mkdir()
     for number in range(40):
-        (elsewhere / f"{number:03d}.log").write_text("precious")
+        (elsewhere / f"{number:03d}.log").write_text("precious", encoding="utf-8")
     paths.root.mkdir()
     paths.logs.symlink_to(elsewhere)
     with run_log(paths, lambda event, **fields: None) as tell:
@@ -253,7 +255,7 @@ def test_a_link_in_place_of_the_logs_or_of_a_file_touches_nothing_elsewhere(tmp_
     paths.review.symlink_to(elsewhere / "000.log")
     write_table(paths.review, ["case"], [{"case": "a"}])
     assert len(list(elsewhere.iterdir())) == 40
-    assert {path.read_text() for path in elsewhere.iterdir()} == {"precious"}
+    assert {path.read_text(encoding="utf-8") for path in elsewhere.iterdir()} == {"precious"}
 
 
 # The study's own files
@@ -298,7 +300,7 @@ def test_any_study_json_gives_a_study_and_a_report_or_a_sentence(
     paths = StudyPaths(tmp_path_factory.mktemp("study"))
     DESCRIPTION.write(paths)
     write_quality(CaseQuality(case="one", score=0.5, structures=(STRUCTURE,)), paths.case("one").quality)
-    paths.description.write_text(json.dumps(changed(read_json(paths.description), where, value)))
+    paths.description.write_text(json.dumps(changed(read_json(paths.description), where, value)), encoding="utf-8")
     try:
         read = StudyDescription.read(paths)
         read.differs_from(DESCRIPTION)
@@ -321,7 +323,7 @@ def test_any_quality_json_gives_measures_or_a_sentence(
         CaseQuality(case="one", score=0.5, structures=(STRUCTURE,), seconds={"expand": 1.0}, warnings=("a warning",)),
         path,
     )
-    path.write_text(json.dumps(changed(read_json(path), where, value)))
+    path.write_text(json.dumps(changed(read_json(path), where, value)), encoding="utf-8")
     try:
         quality = read_quality(path)
     except InputError as error:
@@ -442,7 +444,7 @@ def test_an_archive_with_paths_that_lead_out_of_it_writes_nothing(tmp_path: Path
 
 
 def test_json_too_deep_to_read_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text("[" * 200_000)
+    (tmp_path / "study.json").write_text("[" * 200_000, encoding="utf-8")
     with pytest.raises(InputError):
         StudyDescription.read(StudyPaths(tmp_path))
     write_json(tmp_path / "fine.json", {"name": "\udcff"})

@@ -19,7 +19,7 @@ from OneShotSegLib.study.locking import exclusive
 def study(tmp_path: Path) -> StudyPaths:
     paths = StudyPaths(tmp_path / "study")
     paths.root.mkdir()
-    paths.description.write_text("{}")
+    paths.description.write_text("{}", encoding="utf-8")
     return paths
 
 
@@ -33,7 +33,7 @@ def holder(paths: StudyPaths) -> subprocess.Popen[str]:
             print("held", flush=True)
             time.sleep(60)
     """
-    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, encoding="utf-8")
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
     return child
@@ -80,8 +80,8 @@ def test_a_run_that_began_no_study_leaves_nothing(tmp_path: Path, was_there: boo
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_a_lock_that_is_a_link_to_elsewhere_is_not_followed(study: StudyPaths, tmp_path: Path) -> None:
     target = tmp_path / "precious"
-    target.write_text("precious")
+    target.write_text("precious", encoding="utf-8")
     study.lock.symlink_to(target)
     with pytest.raises(OSError, match="symbolic link"), exclusive(study):
         pass
-    assert target.read_text() == "precious"
+    assert target.read_text(encoding="utf-8") == "precious"

@@ -35,7 +35,7 @@ def test_a_missing_file_is_an_empty_ledger_and_is_not_created_by_reading(path: P
 
 def test_new_cases_are_pending_with_their_score(path: Path) -> None:
     ledger(path, "pt_1", "pt_2")
-    assert path.read_text() == HEADER + "pt_1,pending,0.5,,\npt_2,pending,0.5,,\n"
+    assert path.read_text(encoding="utf-8") == HEADER + "pt_1,pending,0.5,,\npt_2,pending,0.5,,\n"
 
 
 def test_a_decision_is_there_again_after_loading(path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_ledger_saved_by_a_spreadsheet_is_read(path: Path) -> None:
 
 
 def test_columns_that_someone_added_stay(path: Path) -> None:
-    path.write_text("case,state,score,comment,time,reader\npt_1,pending,0.5,,,Dr. A\n")
+    path.write_text("case,state,score,comment,time,reader\npt_1,pending,0.5,,,Dr. A\n", encoding="utf-8")
     made = ReviewLedger.load(path)
     made.decide("pt_1", "accepted")
     made.save()
@@ -163,10 +163,10 @@ def test_a_broken_ledger_is_refused_in_one_sentence_and_left_as_it_is(
 def test_a_ledger_broken_meanwhile_is_not_written_over_and_the_decision_stays(path: Path) -> None:
     made = ledger(path, "pt_1")
     made.decide("pt_1", "accepted")
-    path.write_text("gone")
+    path.write_text("gone", encoding="utf-8")
     with pytest.raises(InputError):
         made.save()
-    assert path.read_text() == "gone"
+    assert path.read_text(encoding="utf-8") == "gone"
     assert made["pt_1"].state == "accepted"
 
 

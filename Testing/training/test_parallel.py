@@ -35,7 +35,7 @@ with join_ranks("cpu") as (ranks, device):
 
 def test_two_processes_share_their_gradients_and_keep_the_same_weights(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
+    program.write_text(PROGRAM, encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.dicom.slices import Slice
+from OneShotSegLib.imaging.itk_reading import quiet_itk
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -31,9 +31,9 @@ class PixelReader:
     def __init__(self, name: object) -> None:
         self.name = name
         self._file: Path | None = None
-        self._frames: NDArray = np.zeros((0, 0, 0))
+        self._frames: NDArray[Any] = np.zeros((0, 0, 0))
 
-    def read(self, one: Slice) -> NDArray:
+    def read(self, one: Slice) -> NDArray[Any]:
         """The rescaled pixels of a slice, shape (rows, columns).
 
         Raises:
@@ -44,12 +44,12 @@ class PixelReader:
             raise self._broken(one.file)
         return pixels
 
-    def _single(self, one: Slice) -> NDArray:
+    def _single(self, one: Slice) -> NDArray[Any]:
         if one.file.stat().st_size < one.stored_bytes:  # GDCM fills up what a truncated file lacks
             raise self._broken(one.file)
         return self._decoded(one.file, one.file)
 
-    def _decoded(self, path: Path, shown: Path) -> NDArray:
+    def _decoded(self, path: Path, shown: Path) -> NDArray[Any]:
         """A file of one slice, decoded and rescaled by GDCM."""
         import SimpleITK as sitk  # noqa: N813
 
@@ -66,10 +66,12 @@ class PixelReader:
                 f"{self.name}: {shown.name}: expected one value a pixel, found {image.GetNumberOfComponentsPerPixel()} "
                 "(a colour image)."
             )
-        array = sitk.GetArrayFromImage(image)
-        return array[0] if array.ndim == 3 and len(array) == 1 else array
+        array: NDArray[Any] = sitk.GetArrayFromImage(image)
+        if array.ndim == 3 and len(array) == 1:
+            array = array.reshape(array.shape[1:])
+        return array
 
-    def _frame(self, one: Slice) -> NDArray:
+    def _frame(self, one: Slice) -> NDArray[Any]:
         if self._file != one.file:
             self._frames, self._file = self._all_frames(one), one.file
         assert one.frame is not None
@@ -77,7 +79,7 @@ class PixelReader:
             raise self._broken(one.file)
         return self._frames[one.frame]
 
-    def _all_frames(self, one: Slice) -> NDArray:
+    def _all_frames(self, one: Slice) -> NDArray[Any]:
         """The stored values of a multi-frame file, shape (frames, rows, columns)."""
         from pydicom import dcmread
 
@@ -121,7 +123,7 @@ def _single_files(data: Dataset, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def _rescaled(stored: NDArray, one: Slice) -> NDArray:
+def _rescaled(stored: NDArray[Any], one: Slice) -> NDArray[Any]:
     """Stored values of a frame in the values that its rescaling gives; whole numbers stay such."""
     if one.slope is None and one.intercept is None:
         return stored
@@ -136,7 +138,7 @@ def _rescaled(stored: NDArray, one: Slice) -> NDArray:
     return values
 
 
-def read_stack(slices: Sequence[Slice], reader: PixelReader) -> NDArray:
+def read_stack(slices: Sequence[Slice], reader: PixelReader) -> NDArray[Any]:
     """The pixels of slices of one size, shape (slices, rows, columns), in the type that holds them all."""
     first = reader.read(slices[0])
     array = np.empty((len(slices), *first.shape), dtype=first.dtype)
@@ -148,16 +150,3 @@ def read_stack(slices: Sequence[Slice], reader: PixelReader) -> NDArray:
             array = array.astype(kind)
         array[number] = pixels
     return array
-
-
-@contextmanager
-def quiet_itk() -> Iterator[None]:
-    """Silence ITK's own warnings on standard error: what matters is raised as a sentence."""
-    import SimpleITK as sitk  # noqa: N813
-
-    before = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(before)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def grid_of(stack: Stack, name: object) -> StackGrid:
     return StackGrid(shape=shape, step=step, shifts=shifts - low, planes=planes, origin=origin)
 
 
-def volume_on(stack: Stack, grid: StackGrid, array: NDArray) -> Volume:
+def volume_on(stack: Stack, grid: StackGrid, array: NDArray[Any]) -> Volume:
     """An array on the grid as a volume.
 
     Args:
@@ -90,7 +91,7 @@ def volume_on(stack: Stack, grid: StackGrid, array: NDArray) -> Volume:
     return Volume.create(array, (grid.step, *stack.pixel), grid.origin[::-1], axes)
 
 
-def regular_array(stack: Stack, grid: StackGrid, pixels: NDArray) -> NDArray:
+def regular_array(stack: Stack, grid: StackGrid, pixels: NDArray[Any]) -> NDArray[Any]:
     """The slices' pixels on the grid.
 
     Args:
@@ -105,7 +106,7 @@ def regular_array(stack: Stack, grid: StackGrid, pixels: NDArray) -> NDArray:
         return pixels
     fill = max(AIR_HU, float(pixels.min()))
     result = np.empty(grid.shape, dtype=pixels.dtype)
-    placed: dict[int, NDArray] = {}
+    placed: dict[int, NDArray[Any]] = {}
     for plane in range(grid.shape[0]):
         lower, upper, share = _neighbours(grid.planes, plane)
         placed = {k: placed[k] if k in placed else _placed(pixels[k], grid, k, fill) for k in (lower, upper)}
@@ -123,7 +124,7 @@ def _neighbours(planes: Vector, plane: int) -> tuple[int, int, float]:
     return lower, upper, float(np.clip((plane - planes[lower]) / (planes[upper] - planes[lower]), 0, 1))
 
 
-def _placed(pixels: NDArray, grid: StackGrid, number: int, fill: float) -> NDArray[np.float64]:
+def _placed(pixels: NDArray[Any], grid: StackGrid, number: int, fill: float) -> NDArray[np.float64]:
     """A slice in the rows and columns of the grid, by linear interpolation."""
     canvas = np.full(grid.shape[1:], fill)
     whole = np.floor(grid.shifts[number] + ROUNDING).astype(int)

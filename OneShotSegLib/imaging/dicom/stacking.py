@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,7 +193,7 @@ def _without_crossing(slices: list[Slice], notes: list[str]) -> list[Slice]:
     return [one for one, other in zip(slices, across, strict=True) if not other]
 
 
-def _most_common(rows: NDArray) -> int:
+def _most_common(rows: NDArray[Any]) -> int:
     """Index of one of the rows that most others are equal to."""
     keys = [tuple(row) for row in np.round(rows, 2)]
     return keys.index(Counter(keys).most_common(1)[0][0])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from OneShotSegLib.runner.request import PropagationRequest, SegmentationTrainingRequest
+from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
 
 EVENTS = ("--events", "json")
-SMALL_BATCH = 10
+
+Request = PropagationRequest | PRNetTrainingRequest | SegmentationTrainingRequest
 
 
 def propagate(request: PropagationRequest) -> list[str]:
@@ -22,12 +24,12 @@ def propagate(request: PropagationRequest) -> list[str]:
     return [*arguments, "--", *map(str, request.queries)]
 
 
-def train_prnet(output: Path, volumes: Sequence[Path], device: str = "auto") -> list[str]:
-    """Train PRNet on these volumes; of a small batch only one is held out to measure the error."""
-    arguments = ["train-prnet", *EVENTS, "--output", str(output), "--device", device]
-    if 1 < len(volumes) < SMALL_BATCH:
-        arguments += ["--hold-out", "1"]
-    return [*arguments, "--", *map(str, volumes)]
+def train_prnet(request: PRNetTrainingRequest) -> list[str]:
+    """Train PRNet on CTs without labels."""
+    arguments = ["train-prnet", *EVENTS, "--output", str(request.output), "--device", request.device]
+    arguments += _options(request, "steps", "fine_steps", "base_channels", "hold_out", "seed", "learning_rate")
+    arguments += _options(request, "start_from", "check_every", "patience")
+    return [*arguments, "--", *map(str, request.volumes)]
 
 
 def train_segmentation(request: SegmentationTrainingRequest) -> list[str]:
@@ -45,7 +47,7 @@ def import_weights(coarse: Path, fine: Path, output: Path) -> list[str]:
     return ["import-weights", "--coarse", str(coarse), "--fine", str(fine), "--output", str(output)]
 
 
-def _options(request: PropagationRequest | SegmentationTrainingRequest, *names: str) -> list[str]:
+def _options(request: Request, *names: str) -> list[str]:
     """The options of the same names whose values are not the request's defaults."""
     changed = [name for name in names if getattr(request, name) != getattr(type(request), name)]
     return [word for name in changed for word in (f"--{name.replace('_', '-')}", _text(getattr(request, name)))]

@@ -15,7 +15,7 @@ RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 SHEAR_TOLERANCE = 1e-5
 
 
-def from_ras(array: NDArray, spacing: Vector, origin: Vector, directions: NDArray) -> Volume:
+def from_ras(array: NDArray[Any], spacing: Vector, origin: Vector, directions: NDArray[Any]) -> Volume:
     """A Volume from an array [z, y, x] and Slicer's x, y, z geometry.
 
     Args:
@@ -30,7 +30,7 @@ def from_ras(array: NDArray, spacing: Vector, origin: Vector, directions: NDArra
     return Volume.create(array, np.asarray(spacing)[::-1], place[::-1] + 0.0, lps[::-1, ::-1] + 0.0)
 
 
-def to_ras(grid: Volume) -> tuple[Vector, Vector, NDArray]:
+def to_ras(grid: Volume) -> tuple[Vector, Vector, NDArray[Any]]:
     """Spacing, origin, directions of a Volume in Slicer's convention; the inverse of `from_ras`."""
     directions = grid.direction[::-1, ::-1] * RAS_TO_LPS[:, None] + 0.0
     return grid.spacing[::-1].copy(), grid.origin[::-1] * RAS_TO_LPS + 0.0, directions
@@ -42,7 +42,7 @@ def to_ras_point(world: Vector) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
-def ijk_to_ras(grid: Volume) -> NDArray:
+def ijk_to_ras(grid: Volume) -> NDArray[Any]:
     """The 4x4 matrix from voxel i, j, k to RAS mm."""
     spacing, origin, directions = to_ras(grid)
     matrix = np.eye(4)
@@ -51,7 +51,7 @@ def ijk_to_ras(grid: Volume) -> NDArray:
     return matrix
 
 
-def split_matrix(matrix: NDArray) -> tuple[Vector, Vector, NDArray] | None:
+def split_matrix(matrix: NDArray[Any]) -> tuple[Vector, Vector, NDArray[Any]] | None:
     """Spacing, origin, directions of a 4x4 matrix; None if it shears, which no image grid can."""
     axes = matrix[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
@@ -61,12 +61,12 @@ def split_matrix(matrix: NDArray) -> tuple[Vector, Vector, NDArray] | None:
     return spacing, matrix[:3, 3].copy(), directions
 
 
-def numpy_matrix(matrix: Any) -> NDArray:
+def numpy_matrix(matrix: Any) -> NDArray[Any]:
     """A vtkMatrix4x4 as a 4x4 array."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
 
 
-def vtk_matrix(matrix: NDArray) -> Any:
+def vtk_matrix(matrix: NDArray[Any]) -> Any:
     """A 3x3 or 4x4 array as a vtkMatrix4x4."""
     result = vtk.vtkMatrix4x4()
     for (row, column), value in np.ndenumerate(matrix):
@@ -74,16 +74,17 @@ def vtk_matrix(matrix: NDArray) -> Any:
     return result
 
 
-def image_array(image: Any) -> NDArray:
+def image_array(image: Any) -> NDArray[Any]:
     """The voxels of a vtkImageData as an array [z, y, x] on the same memory."""
     size = image.GetDimensions()
     scalars = image.GetPointData().GetScalars()
     if scalars is None or 0 in size:
         return np.zeros(size[::-1], dtype=np.uint8)
-    return numpy_support.vtk_to_numpy(scalars).reshape(size[::-1])
+    found: NDArray[Any] = numpy_support.vtk_to_numpy(scalars).reshape(size[::-1])
+    return found
 
 
-def fill_image(image: Any, array: NDArray) -> Any:
+def fill_image(image: Any, array: NDArray[Any]) -> Any:
     """Give a vtkImageData the voxels of an array, which it then shares and keeps alive."""
     voxels = np.ascontiguousarray(array)
     scalars = numpy_support.numpy_to_vtk(voxels.ravel(), deep=False)

@@ -188,7 +188,7 @@ def _image_volume(image: Any) -> Volume:
     return from_ras(image_array(image).copy(), spacing, first, directions)
 
 
-def _parts(image: Any) -> tuple[NDArray, NDArray, NDArray]:
+def _parts(image: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     matrix = vtk.vtkMatrix4x4()
     image.GetImageToWorldMatrix(matrix)
     parts = split_matrix(numpy_matrix(matrix))
@@ -210,17 +210,18 @@ def _on_grid(layer: _Layer, grid: Volume) -> tuple[Box, NDArray[np.uint8]]:
     return box_between(low, high), _translated(array[part], layer.values)
 
 
-def _translated(labels: NDArray, values: dict[int, int]) -> NDArray[np.uint8]:
+def _translated(labels: NDArray[Any], values: dict[int, int]) -> NDArray[np.uint8]:
     """Own label values to the study's; a value of no segment becomes 0."""
     if not labels.size:
         return np.zeros(labels.shape, dtype=np.uint8)
     table = np.zeros(max(int(labels.max()), *values) + 1, dtype=np.uint8)
     for own, value in values.items():
         table[own] = value
-    return table[labels]
+    found: NDArray[np.uint8] = table[labels]
+    return found
 
 
-def _whole_voxel_offset(own: Volume, grid: Volume) -> NDArray | None:
+def _whole_voxel_offset(own: Volume, grid: Volume) -> NDArray[Any] | None:
     """Where the first voxel [z, y, x] lies on the grid; None if the two lattices differ."""
     first = grid.to_index(own.to_world(np.zeros(3)))
     far = grid.to_index(own.to_world(np.array(own.shape) - 1.0)) - (np.array(own.shape) - 1.0)
@@ -231,7 +232,7 @@ def _whole_voxel_offset(own: Volume, grid: Volume) -> NDArray | None:
     return whole.astype(int) if aligned and off < VOXEL_TOLERANCE else None
 
 
-def oriented_image(grid: Volume, array: NDArray, start: Sequence[int] = (0, 0, 0)) -> Any:
+def oriented_image(grid: Volume, array: NDArray[Any], start: Sequence[int] = (0, 0, 0)) -> Any:
     """A vtkOrientedImageData with an array whose first voxel is voxel ``start`` [z, y, x] of the grid."""
     image = fill_image(slicer.vtkOrientedImageData(), array)
     image.SetImageToWorldMatrix(vtk_matrix(ijk_to_ras(grid)))

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import slicer
 import vtk
+from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.geometry import (
     fill_image,
@@ -45,7 +46,7 @@ def volume_from_node(node: Any, copy: bool = True) -> Volume:
     return from_ras(array.copy() if copy else array, spacing, origin, directions)
 
 
-def _geometry(node: Any) -> tuple:
+def _geometry(node: Any) -> tuple[Vector, Vector, NDArray[Any]]:
     transform = node.GetParentTransformNode()
     if transform is None:
         directions = vtk.vtkMatrix4x4()

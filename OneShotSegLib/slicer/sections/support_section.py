@@ -96,7 +96,6 @@ class SupportSection:
 
         A large CT takes a second, in the background.
 
-
         Raises:
             InputError: If the CT or the scribbles are not chosen.
         """

@@ -6,7 +6,6 @@ import functools
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.runner.request import SegmentationTrainingRequest
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.commands import train_prnet, train_segmentation
 from OneShotSegLib.slicer.jobs.inputs import Export, inputs_folder
@@ -15,8 +14,12 @@ from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.weights import trained_weights
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
 
 MODEL_FOLDER = "model"
+SMALL_BATCH = 10
+"""Volumes below which only one is held out to measure the error."""
 
 
 class TrainSection:
@@ -40,12 +43,17 @@ class TrainSection:
         known = list(read_case_volumes(study).values())
         volumes, exports = (known, ()) if known else self._from_batch()
         output = trained_weights(study)
-        arguments = train_prnet(output, volumes, self.context.parameters.device)
+        request = PRNetTrainingRequest(
+            volumes=volumes,
+            output=output,
+            hold_out=1 if 1 < len(volumes) < SMALL_BATCH else None,
+            device=self.context.parameters.device,
+        )
         use = functools.partial(self._batch.use_weights, output)
         self.context.start(
             RunPlan(
                 title=_("Training PRNet on this batch"),
-                arguments=arguments,
+                arguments=train_prnet(request),
                 folder=output.parent,
                 exports=exports,
                 on_success=use,

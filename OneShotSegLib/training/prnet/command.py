@@ -16,8 +16,10 @@ from OneShotSegLib.imaging.files import find_volumes
 from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet
 from OneShotSegLib.networks.device import describe_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
+from OneShotSegLib.timer import in_words
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.prnet.curves import has_tensorboard
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.prnet.trainer import COARSE, FINE, PRNetTrainer, Progress, TrainingSettings
 from OneShotSegLib.training.prnet.volumes import load_training_volumes
 
@@ -25,56 +27,9 @@ FILES = {COARSE.stage: COARSE_FILE, FINE.stage: FINE_FILE}
 RECORD = "training.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class PRNetTrainingRequest:
-    """What `oneshotseg train-prnet` is asked to do.
-
-    Attributes:
-        volumes: CTs, or folders of them.
-        output: The weights folder.
-        steps: Optimiser steps a stage, at most.
-        base_channels: Width of the networks; with ``start_from`` it is that of the weights.
-        hold_out: Volumes, the last ones, on which the error is measured; None for a tenth, 1 to 8.
-        seed: Seed of everything random.
-        device: Where to train.
-        learning_rate: Peak learning rate.
-        start_from: A weights folder (or shipped name) to go on from; None for fresh weights.
-        fine_steps: Optimiser steps of the fine stage; None for as many as ``steps``.
-        check_every: Steps between two checks on the volumes kept out.
-        patience: Checks without a smaller error after which a stage stops; 0 for never.
-    """
-
-    volumes: Sequence[Path]
-    output: Path
-    steps: int = 5000
-    base_channels: int = 8
-    hold_out: int | None = None
-    seed: int = 0
-    device: str = "auto"
-    learning_rate: float = 2e-3
-    start_from: Path | str | None = None
-    fine_steps: int | None = None
-    check_every: int = 250
-    patience: int = 12
-
-    def settings(self, stage: str, device: torch.device) -> TrainingSettings:
-        """How to train a stage."""
-        settings = TrainingSettings(
-            steps=self.steps,
-            seed=self.seed,
-            learning_rate=self.learning_rate,
-            validate_every=self.check_every,
-            patience=self.patience or None,
-            bfloat16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        )
-        if stage == FINE.stage:
-            settings = replace(settings, steps=self.fine_steps or self.steps, reach_mm=28.0, position_scale_mm=4.0)
-        return settings
-
-
 @dataclass(frozen=True)
 class _Split:
-    """Which CTs are learnt from, and which ones are kept out."""
+    """Which CTs are learnt from, and which ones are held out."""
 
     training: Sequence[Path]
     held_out: Sequence[Path]
@@ -84,14 +39,14 @@ class _Split:
         paths = [path for volume in request.volumes for path in find_volumes(volume)]
         held_out = request.hold_out or min(max(len(paths) // 10, 1), 8)
         if len(paths) <= held_out:
-            raise InputError(f"Expected more than {held_out} CTs (so many are kept out), found {len(paths)}.")
+            raise InputError(f"Expected more than {held_out} CTs (so many are held out), found {len(paths)}.")
         return cls(paths[:-held_out], paths[-held_out:])
 
 
 def train_weights(request: PRNetTrainingRequest, emit: Emit = ignore_events) -> None:
     """Train the coarse, then the fine stage, each going on where an earlier run was cut off.
 
-    Under ``torchrun`` each process trains on a device of its own, and the first one writes and tells.
+    Under ``torchrun`` each process trains on a device of its own, and the first one writes files and emits events.
 
     Raises:
         InputError: If there are too few volumes, or one cannot be used.
@@ -129,7 +84,7 @@ def _prepare(
     return {
         info.stage: PRNetTrainer(
             info,
-            request.settings(info.stage, device),
+            _settings(request, info.stage, device),
             volumes[:count],
             volumes[count:],
             request.output / FILES[info.stage],
@@ -139,6 +94,22 @@ def _prepare(
         )
         for info, volumes in zip(infos, loaded, strict=True)
     }
+
+
+def _settings(request: PRNetTrainingRequest, stage: str, device: torch.device) -> TrainingSettings:
+    """How to train a stage."""
+    settings = TrainingSettings(
+        steps=request.steps,
+        seed=request.seed,
+        learning_rate=request.learning_rate,
+        validate_every=request.check_every,
+        patience=request.patience or None,
+        bfloat16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
+    )
+    if stage == FINE.stage:
+        steps = request.fine_steps or request.steps
+        settings = replace(settings, steps=steps, max_offset_mm=28.0, position_scale_mm=4.0)
+    return settings
 
 
 def _info(default: PRNetInfo, request: PRNetTrainingRequest) -> PRNetInfo:
@@ -153,20 +124,20 @@ def _is_done(file: Path) -> bool:
 
 
 def _write_record(request: PRNetTrainingRequest, split: _Split) -> None:
-    """Which CTs the weights have seen, and which ones judged them."""
+    """Write which CTs the weights have seen, and which ones they were evaluated on."""
     record = {"training": [str(path) for path in split.training], "held_out": [str(path) for path in split.held_out]}
     request.output.mkdir(parents=True, exist_ok=True)
-    with atomic_file(request.output / RECORD) as beside:
-        beside.write_text(json.dumps(record, indent=1))
+    with atomic_file(request.output / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
 
 
 def _announce(trainers: dict[str, PRNetTrainer], split: _Split, emit: Emit) -> None:
-    """Say before it starts what will be done and how long it takes on this machine."""
+    """Emit before it starts what will be done and how long it takes on this machine."""
     seconds = {stage: trainer.seconds_needed() for stage, trainer in trainers.items()}
     some = next(iter(trainers.values()))
     where = describe_device(some.device) + (f" in each of {some.ranks.count} processes" if some.ranks.count > 1 else "")
     text = (
-        f"Training on {len(split.training)} CTs, {len(split.held_out)} kept out "
+        f"Training on {len(split.training)} CTs, {len(split.held_out)} held out "
         f"({', '.join(path.name for path in split.held_out)}), on {where}. "
         f"This takes at most {in_words(sum(seconds.values()))}: "
         + ", ".join(f"{stage} {in_words(needed)}" for stage, needed in seconds.items())
@@ -175,15 +146,6 @@ def _announce(trainers: dict[str, PRNetTrainer], split: _Split, emit: Emit) -> N
     if not has_tensorboard():
         text += " Curves go to PNG and CSV; for TensorBoard too, pip install tensorboard."
     emit("planned", text=text, seconds=round(sum(seconds.values())))
-
-
-def in_words(seconds: float) -> str:
-    """A duration for people."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _train(trainer: PRNetTrainer, emit: Emit) -> None:

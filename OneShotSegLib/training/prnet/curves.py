@@ -13,7 +13,7 @@ from OneShotSegLib.imaging.atomic import atomic_file
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What a check on the volumes kept out found.
+    """What a check on the volumes held out found.
 
     Attributes:
         step: Optimiser steps done.
@@ -22,7 +22,7 @@ class Check:
         loss: Mean loss since the check before; NaN at the first one.
         position_loss: Its part for the relations.
         reconstruction_loss: Its part for the rebuilt patches, weighted.
-        error_mm: Mean absolute error of a relation, mm an axis, on the volumes kept out.
+        error_mm: Mean absolute error of a relation, mm per axis, on the volumes held out.
         best_mm: The least such error so far.
         learning_rate: Learning rate of the next step.
     """
@@ -39,12 +39,12 @@ class Check:
 
 
 class Curves:
-    """The checks of one stage, on disk beside its weights after each of them.
+    """The checks of one stage, on disk next to its weights after each of them.
 
     Args:
         weights: The stage's weights file; the table is ``<name>.curve.csv``, the picture ``<name>.curve.png``, and
             TensorBoard's files lie in ``tensorboard/<name>``.
-        step: Optimiser steps done; later checks of a run that was cut off are forgotten.
+        step: Optimiser steps done; later checks of a run that was cut off are dropped.
     """
 
     def __init__(self, weights: Path, step: int = 0) -> None:
@@ -55,21 +55,21 @@ class Curves:
         self._board = _tensorboard(weights.parent / "tensorboard" / weights.stem, step)
 
     def add(self, check: Check) -> None:
-        """Take a check and write everything anew."""
+        """Add a check and write everything anew."""
         self.checks.append(check)
-        with atomic_file(self.table) as beside, beside.open("w", newline="") as file:
+        with atomic_file(self.table) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(Check)])
             writer.writeheader()
             writer.writerows(asdict(check) for check in self.checks)
-        with atomic_file(self.picture) as beside:
-            draw(self.stage, self.checks, beside)
+        with atomic_file(self.picture) as temporary:
+            draw(self.stage, self.checks, temporary)
         if self._board is not None:
             for name in ("loss", "position_loss", "reconstruction_loss", "error_mm", "learning_rate"):
                 self._board.add_scalar(name, getattr(check, name), check.step)
             self._board.flush()
 
     def close(self) -> None:
-        """Let TensorBoard's file go."""
+        """Close TensorBoard's file."""
         if self._board is not None:
             self._board.close()
 
@@ -78,7 +78,7 @@ def read_checks(table: Path) -> list[Check]:
     """The checks of a table that `Curves` wrote; none where there is no table."""
     if not table.exists():
         return []
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         return [
             Check(step=int(row.pop("step")), **{k: float(v) for k, v in row.items()}) for row in csv.DictReader(file)
         ]
@@ -99,7 +99,7 @@ def draw(stage: str, checks: Sequence[Check], path: Path) -> None:
     left.legend(frameon=False)
     right.plot(steps, [check.error_mm for check in checks], marker=".", label="at this step")
     right.plot(steps, [check.best_mm for check in checks], linestyle=":", label="best so far")
-    right.set(xlabel="step", ylabel="mm an axis", title=f"{stage}: error on volumes kept out", ylim=(0, None))
+    right.set(xlabel="step", ylabel="mm per axis", title=f"{stage}: error on volumes held out", ylim=(0, None))
     right.legend(frameon=False)
     figure.savefig(path, dpi=100, format="png")
 

@@ -1,7 +1,7 @@
 """Self-supervised training of PRNet on unlabelled CTs (Lei et al., section III-A).
 
 A step takes a few volumes, cuts K patches out of each in one batched gather, and learns from all K(K-1)/2 relations
-among them at the price of K forward passes.
+among them at the cost of K forward passes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from torch import Tensor, nn
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet, save_prnet
 from OneShotSegLib.networks.prnet import PRNet, relative_position
+from OneShotSegLib.training.clocks import TotalTime
 from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.prnet.augmentation import Augmentation, mask_boxes
 from OneShotSegLib.training.prnet.curves import Check, Curves
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.prnet.state import load_state, save_state
 from OneShotSegLib.training.prnet.volumes import TrainingVolume
+from OneShotSegLib.training.schedule import learning_rate
 
 COARSE = PRNetInfo(
     stage="coarse",
@@ -37,6 +40,9 @@ FINE = PRNetInfo(
     stage="fine", base_channels=8, patch_size=(48, 32, 32), spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0)
 )
 TIMED_STEPS = 3
+WARM_UP_STEPS = 100
+JITTER_MM = 6.0
+"""How far patches that may lie anywhere are moved off the voxels that were drawn for them."""
 ALONE = Ranks()
 COUNTERS = ("step", "best_step", "best_mm", "checks_without_gain", "seconds", "cpu_seconds")
 
@@ -53,34 +59,34 @@ class TrainingSettings:
         learning_rate: Peak of AdamW's learning rate.
         position_scale_mm: Relation errors are divided by this before they are squared.
         reconstruction_weight: Weight of the reconstruction's mean squared error.
-        reach_mm: Patches of a volume lie within this distance, per axis, of an anchor; None for anywhere.
-        validate_every: Steps between two checks on the volumes kept out.
-        validation_groups: Groups of 8 patches that a check takes from each volume kept out.
+        max_offset_mm: Patches of a volume lie within this distance, per axis, of an anchor; None for anywhere.
+        validate_every: Steps between two checks on the volumes held out.
+        validation_groups: Groups of 8 patches that a check takes from each volume held out.
         patience: Checks without a smaller error after which training stops; None for never.
         bfloat16: Mixed precision, for CUDA: on a CPU the gradients of bfloat16 convolutions came out as NaN.
         seed: Seed of everything random.
         augmentation: Random changes of the volumes.
     """
 
-    steps: int = 4000
+    steps: int = PRNetTrainingRequest.steps
     volumes_per_step: int = 2
     patches_per_volume: int = 8
     reconstructed_per_volume: int = 2
-    learning_rate: float = 2e-3
+    learning_rate: float = PRNetTrainingRequest.learning_rate
     position_scale_mm: float = 10.0
     reconstruction_weight: float = 10.0
-    reach_mm: float | None = None
-    validate_every: int = 250
+    max_offset_mm: float | None = None
+    validate_every: int = PRNetTrainingRequest.check_every
     validation_groups: int = 4
     patience: int | None = None
     bfloat16: bool = False
-    seed: int = 0
+    seed: int = PRNetTrainingRequest.seed
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a listener is told after each check: how far it is, what the check found, seconds left at most."""
+    """What a listener gets after each check: the steps in all, what the check found, seconds left at most."""
 
     steps: int
     check: Check
@@ -103,14 +109,14 @@ class _Passes(nn.Module):
 class PRNetTrainer:
     """Trains one PRNet stage; the state after each check is on disk, so that a killed run goes on where it was.
 
-    The checkpoint is the one with the smallest error on the volumes kept out, not the last one.
+    The checkpoint is the one with the smallest error on the volumes held out, not the last one.
 
     Args:
         info: Architecture and working space of the network to train.
         settings: How to train it.
         training: Volumes to learn from.
         held_out: Volumes on which the localisation error is measured.
-        output: Checkpoint to write; the resumable state lies beside it as ``<name>.state`` until training is done.
+        output: Checkpoint to write; the resumable state lies next to it as ``<name>.state`` until training is done.
         device: Where to train.
         start_from: Checkpoint of the same architecture whose weights are taken first; None for fresh ones.
         ranks: Which of several processes this is.
@@ -164,14 +170,14 @@ class PRNetTrainer:
             self._save_state()  # From now on the folder says that what lies in it is not finished.
             self.ranks.wait()
             self._check(torch.full((2,), math.nan), curves, listener, 0.0)
-        first, losses, clock = self.step, torch.zeros(2, device=self.device), _Clock(self.seconds, self.cpu_seconds)
+        first, losses, clock = self.step, torch.zeros(2, device=self.device), TotalTime(self.seconds, self.cpu_seconds)
         while not self.finished:
             losses += self.train_step()
             due = self.step % self.settings.validate_every or self.settings.validate_every
             if due == self.settings.validate_every or self.step == self.settings.steps:
                 mean = losses.cpu() / due
                 self.seconds, self.cpu_seconds = clock.read()
-                left = clock.passed / (self.step - first) * (self.settings.steps - self.step)
+                left = clock.this_run / (self.step - first) * (self.settings.steps - self.step)
                 self._check(mean, curves, listener, left)
                 losses.zero_()
         if curves is not None:
@@ -211,7 +217,7 @@ class PRNetTrainer:
 
     @torch.inference_mode()
     def measure_error(self, patches: int = 8) -> float:
-        """Mean absolute error of relations an axis, mm, on the unchanged volumes kept out; the same pairs each time."""
+        """Mean absolute error of relations, mm per axis, on the unchanged volumes held out; always the same pairs."""
         self.network.eval()
         total = torch.zeros(2, device=self.device)
         for number in range(self.ranks.rank, len(self.held_out), self.ranks.count):
@@ -224,7 +230,8 @@ class PRNetTrainer:
                 total[0] += (self._relations(latent.float()) - _differences(centres)).abs().mean()
                 total[1] += 1
         error, count = self.ranks.sum(total).tolist()
-        return error / count
+        found: float = error / count
+        return found
 
     def described(self) -> PRNetInfo:
         """The best network's description with what it was trained on, its step and its error."""
@@ -239,7 +246,7 @@ class PRNetTrainer:
     def _check(
         self, losses: Tensor, curves: Curves | None, listener: Callable[[Progress], None], seconds_left: float
     ) -> None:
-        """Measure the error; keep the weights if they are the best so far; write state and curves; tell."""
+        """Measure the error; keep the weights if they are the best so far; write state and curves; report."""
         error = self.measure_error()
         self.checks_without_gain += 1
         if error < self.best_mm:
@@ -264,8 +271,7 @@ class PRNetTrainer:
             listener(Progress(self.settings.steps, check, seconds_left))
 
     def _learning_rate(self) -> float:
-        warm_up = min(1.0, (self.step + 1) / 100)
-        return self.settings.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * self.step / self.settings.steps))
+        return learning_rate(self.settings.learning_rate, self.step, self.settings.steps, WARM_UP_STEPS)
 
     def _backward(self) -> Tensor:
         """Gradients of this step's batch; returns its two losses."""
@@ -294,9 +300,9 @@ class PRNetTrainer:
         return patches, centres @ torch.linalg.inv(linear).T
 
     def _draw_centres(self, volume: TrainingVolume, generator: torch.Generator, count: int) -> Tensor:
-        reach = self.settings.reach_mm
-        anchors = volume.draw_places(count if reach is None else 1, generator)
-        spread = 6.0 if reach is None else reach
+        largest = self.settings.max_offset_mm
+        anchors = volume.draw_places(count if largest is None else 1, generator)
+        spread = JITTER_MM if largest is None else largest
         centres = anchors + (torch.rand(count, 3, generator=generator) * 2 - 1) * spread
         return centres.to(self.device)
 
@@ -331,22 +337,6 @@ class PRNetTrainer:
         counters = load_state(self.state_path, self.network, self.optimizer)
         for name in COUNTERS:
             setattr(self, name, counters[name])
-
-
-class _Clock:
-    """Time trained, earlier runs included."""
-
-    def __init__(self, seconds: float, cpu_seconds: float) -> None:
-        self.before, self.started = (seconds, cpu_seconds), (time.monotonic(), time.process_time())
-
-    @property
-    def passed(self) -> float:
-        """Seconds of this run."""
-        return time.monotonic() - self.started[0]
-
-    def read(self) -> tuple[float, float]:
-        """Seconds by the clock and of all cores, earlier runs included."""
-        return self.before[0] + self.passed, self.before[1] + time.process_time() - self.started[1]
 
 
 def _weights_like(info: PRNetInfo, path: Path) -> PRNet:

@@ -1,8 +1,8 @@
 """Masks as large as the labels that a network learnt from.
 
-A network that is unsure draws large masks, for soft Dice is best served by all voxels likelier than half the Dice that
-can be reached, and noisy labels leave it unsure. How much is told without any reference: by the volume of the
-labels, which are as often too large as too small where their errors are random.
+A network that is unsure draws large masks: soft Dice is greatest with all voxels likelier than half the Dice that
+can be had, and noisy labels leave the network unsure. By how much can be measured without any reference, by the
+volume of the labels, which are as often too large as too small where their errors are random.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def size_offsets(cases: Iterable[tuple[Tensor, Tensor, Tensor]], classes: int) -
     """What to take from the log probability of each structure, so that it is as large as in the labels.
 
     Args:
-        cases: Of each case class probabilities (classes, d, h, w), labels as channels (d, h, w), and which channels
-            the labels say nothing of (classes,).
+        cases: For each case, class probabilities (classes, d, h, w), labels as channels (d, h, w), and whether
+            the labels say nothing of a channel (classes,).
         classes: Channels, the background included.
 
     Returns:

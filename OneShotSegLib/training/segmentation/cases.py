@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ FINEST_MM, COARSEST_MM = 2.0, 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class CaseSource:
-    """Where a case's CT and labels lie, and what is thought of them.
+    """Where a case's CT and labels lie, and how far they can be trusted.
 
     Attributes:
         name: The case's name.
@@ -178,8 +179,8 @@ def _load_case(
     )
 
 
-def _absent_channels(source: CaseSource, labels: NDArray, info: SegmentationInfo) -> Tensor:
-    """What the labels do not speak of: judged absent, or without a single voxel."""
+def _absent_channels(source: CaseSource, labels: NDArray[Any], info: SegmentationInfo) -> Tensor:
+    """Channels of which the labels say nothing: of structures scored as absent, or without a single voxel."""
     there = set(np.unique(labels).tolist())
     known = [channel in there and s.value not in source.absent for channel, s in enumerate(info.structures, 1)]
     return ~torch.tensor([True, *known])
@@ -195,7 +196,7 @@ def _weights(source: CaseSource, info: SegmentationInfo, best: Mapping[int, floa
     return torch.tensor(weights)
 
 
-def focus_box(labels: NDArray, spacing: Sequence[float]) -> Box:
+def focus_box(labels: NDArray[Any], spacing: Sequence[float]) -> Box:
     """The box of all structures with a margin of 16 mm; everything where there is none."""
     box = bounding_box(labels > 0)
     if box is None:
@@ -203,7 +204,7 @@ def focus_box(labels: NDArray, spacing: Sequence[float]) -> Box:
     return grown(box, [round(FOCUS_MARGIN_MM / step) for step in spacing], labels.shape)
 
 
-def _seeds(image: NDArray, labels: NDArray) -> dict[int, Tensor]:
+def _seeds(image: NDArray[Any], labels: NDArray[Any]) -> dict[int, Tensor]:
     """Voxels around which patches may lie: some of each structure and of the body."""
     masks = {0: image > 0, **{int(channel): labels == channel for channel in np.unique(labels) if channel > 0}}
     seeds = {}

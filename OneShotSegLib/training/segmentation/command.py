@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,21 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
-from OneShotSegLib.runner.request import SegmentationTrainingRequest
 from OneShotSegLib.study.layout import write_json
+from OneShotSegLib.study.structure_choice import chosen_structures
+from OneShotSegLib.timer import in_words
 from OneShotSegLib.training.parallel import Ranks, join_ranks
-from OneShotSegLib.training.prnet.command import in_words
-from OneShotSegLib.training.segmentation.cases import CaseSource, choose_spacing, load_cases, study_sources
+from OneShotSegLib.training.segmentation.cases import (
+    CaseSource,
+    TrainingCase,
+    choose_spacing,
+    load_cases,
+    study_sources,
+)
 from OneShotSegLib.training.segmentation.curves import draw_curves
 from OneShotSegLib.training.segmentation.loss import segmentation_loss
+from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
+from OneShotSegLib.training.segmentation.sampling import TrainingBatch
 from OneShotSegLib.training.segmentation.trainer import SegmentationProgress, SegmentationSettings, SegmentationTrainer
 
 CURVES_FILE = "training.png"
@@ -77,10 +85,11 @@ def _trainer(
     request: SegmentationTrainingRequest, file: Path, device: torch.device, ranks: Ranks, emit: Emit
 ) -> SegmentationTrainer:
     sources, structures = study_sources(request.study)
-    info = _info(request, sources, _chosen(structures, request.structures))
+    chosen = chosen_structures(structures, request.structures) if request.structures else structures
+    info = _info(request, sources, chosen)
     emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
-    learnt, kept_out = split(sources, request.hold_out, request.seed)
-    cases = load_cases([*learnt, *kept_out], info, device)
+    learnt, held_out = split(sources, request.hold_out, request.seed)
+    cases = load_cases([*learnt, *held_out], info, device)
     settings = SegmentationSettings(
         steps=request.steps,
         batch_size=request.batch_size,
@@ -117,19 +126,6 @@ def _info(
         raise InputError(f"The network cannot be built: {error}.") from error
 
 
-def _chosen(structures: tuple[Segment, ...], wanted: Sequence[str]) -> tuple[Segment, ...]:
-    """The structures that are asked for by name (any case) or value."""
-    if not wanted:
-        return structures
-    known = {s.name.casefold(): s for s in structures} | {str(s.value): s for s in structures}
-    missing = [name for name in wanted if name.strip().casefold() not in known]
-    if missing:
-        names = ", ".join(f"{s.name} ({s.value})" for s in structures)
-        raise InputError(f"Expected structures of {names}; found {missing[0]!r}.")
-    found = {known[name.strip().casefold()].value for name in wanted}
-    return tuple(s for s in structures if s.value in found)
-
-
 def split(sources: Sequence[CaseSource], share: float, seed: int) -> tuple[list[CaseSource], list[CaseSource]]:
     """Cases to learn from and cases held out, at most six; pending ones are held out before trusted ones.
 
@@ -162,7 +158,7 @@ def estimate_seconds(trainer: SegmentationTrainer) -> float:
         window = _timed(lambda: network(batch.images[:1]))
     patch = np.asarray(trainer.info.patch_size)
 
-    def windows(cases: Sequence) -> float:
+    def windows(cases: Sequence[TrainingCase]) -> float:
         extents = [[part.stop - part.start for part in case.focus] for case in cases]
         return sum(float(np.prod(np.ceil(np.maximum(np.asarray(e) / patch - 0.25, 0.1) / 0.75))) for e in extents)
 
@@ -170,7 +166,7 @@ def estimate_seconds(trainer: SegmentationTrainer) -> float:
     return step * (settings.steps - trainer.files.steps_done()) + window * rounds
 
 
-def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch) -> None:  # type: ignore[no-untyped-def]
+def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch: TrainingBatch) -> None:
     trainer.sampler.draw(trainer.training, torch.Generator().manual_seed(1))
     network.train()
     with torch.autocast(trainer.device.type, torch.bfloat16, enabled=trainer.settings.bfloat16):
@@ -180,7 +176,7 @@ def _whole_step(network: torch.nn.Module, trainer: SegmentationTrainer, batch) -
         torch.cuda.synchronize()
 
 
-def _timed(work) -> float:  # type: ignore[no-untyped-def]
+def _timed(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from OneShotSegLib.imaging.atomic import atomic_file
 
@@ -36,9 +37,9 @@ def draw_curves(history: History, path: Path) -> None:
     for axes in (upper, lower):
         axes.legend(loc="best")
         axes.grid(alpha=0.3)
-    with atomic_file(path) as beside:
-        figure.savefig(beside, dpi=100)
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, dpi=100)
 
 
-def _line(axes, rows: Sequence[Sequence[float]], column: int, label: str, color: str) -> None:  # type: ignore[no-untyped-def]
+def _line(axes: Any, rows: Sequence[Sequence[float]], column: int, label: str, color: str) -> None:
     axes.plot([row[0] for row in rows], [row[column] for row in rows], label=label, color=color)

@@ -1,4 +1,4 @@
-"""What is learnt from noisy labels: as they are, flipped as in the paper, or mixed with an ensemble's candidate."""
+"""What is learnt from noisy labels: as they are, flipped as in the paper, or mixed with an ensemble's prediction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from OneShotSegLib.runner.request import CorrectionName
 from OneShotSegLib.training.segmentation.cases import TrainingCase
+from OneShotSegLib.training.segmentation.request import CorrectionName
 
 
 class LabelCorrection(Protocol):
@@ -121,7 +121,7 @@ class EnsembleCorrection:
 
     The ensemble is the mean of what the averaged network (mean teacher) predicted in all rounds so far: over
     rounds (temporal ensembling) as over updates. The error of one patient's label, which no other patient shares, is
-    out-voted; no hard threshold has to be passed, and nothing that was flipped wrongly stays flipped.
+    outweighed; no hard threshold has to be passed, and nothing that was flipped wrongly stays flipped.
 
     Attributes:
         greatest_share: The ensemble's share in the mixture once it has seen `full_after` rounds.
@@ -139,11 +139,11 @@ class EnsembleCorrection:
         """Take a prediction into the mean."""
         if case.trusted:
             return 0
-        before = self._opinion(case)
+        before = self._likeliest(case)
         mean = probabilities if case.ensemble is None else self._mean(case, probabilities)
         case.ensemble = (mean * 255).round().to(torch.uint8)
         case.rounds += 1
-        return int((self._opinion(case) != before).sum())
+        return int((self._likeliest(case) != before).sum())
 
     def _mean(self, case: TrainingCase, probabilities: Tensor) -> Tensor:
         assert case.ensemble is not None
@@ -151,7 +151,7 @@ class EnsembleCorrection:
         past = min(case.rounds, self.full_after)
         return (case.ensemble.float() / 255 * past + probabilities) / (past + 1)
 
-    def _opinion(self, case: TrainingCase) -> Tensor:
+    def _likeliest(self, case: TrainingCase) -> Tensor:
         """The channel with the greatest share of the mixture in the focus box."""
         labels = case.labels[case.focus]
         if case.ensemble is None:
@@ -170,10 +170,10 @@ class EnsembleCorrection:
             return target, torch.ones_like(target[0])
         start = torch.tensor([part.start for part in case.focus], device=index.device)
         values, inside = _gather(case.ensemble, index - start)
-        candidate = torch.where(inside, values.float() / 255, target)
-        agreement = (candidate * target).sum(dim=0)
+        ensemble = torch.where(inside, values.float() / 255, target)
+        agreement = (ensemble * target).sum(dim=0)
         weights = self.least_weight + (1 - self.least_weight) * agreement.clamp(0, 1)
-        return self._mix(target, candidate, case.rounds), weights
+        return self._mix(target, ensemble, case.rounds), weights
 
 
 CORRECTIONS: Mapping[CorrectionName, LabelCorrection] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,13 @@ from torch import Tensor, nn
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.networks.checkpoint import load_tensors, save_tensors
 from OneShotSegLib.training.segmentation.cases import TrainingCase
+from OneShotSegLib.training.tensor_state import (
+    load_optimizer,
+    network_tensors,
+    optimizer_tensors,
+    storable,
+    with_prefix,
+)
 
 STATE_KIND = "segmentation-state"
 LABELS_KIND = "segmentation-labels"
@@ -24,7 +30,7 @@ def _empty_history() -> dict[str, list[list[float]]]:
 
 @dataclass(kw_only=True)
 class SegmentationState:
-    """Where a training stands, beside the networks' and the optimiser's tensors.
+    """Where a training stands, besides the networks' and the optimiser's tensors.
 
     Attributes:
         step: Steps done.
@@ -34,7 +40,7 @@ class SegmentationState:
         best: The best sum of both so far.
         history: Curves: [step, loss], [step, held_out, stability], [step, voxels changed].
         labels_changed: Whether labels were corrected since they were last written.
-        masks: Predictions of the last check, one a case held out.
+        masks: Predictions of the last check, one per case held out.
     """
 
     step: int = 0
@@ -48,7 +54,7 @@ class SegmentationState:
 
 
 class StateFiles:
-    """The files of a training that is under way, in a folder beside the checkpoint.
+    """The files of a training that is under way, in a folder next to the checkpoint.
 
     Args:
         output: The checkpoint to be.
@@ -85,11 +91,9 @@ class StateFiles:
         if state.labels_changed:
             self._save_labels(self._labels(state.rounds), cases)
             state.labels_changed = False
-        tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-        tensors |= {f"teacher.{name}": value for name, value in teacher.state_dict().items()}
+        tensors = network_tensors("network.", network) | network_tensors("teacher.", teacher)
         tensors |= {f"mask.{number}": mask for number, mask in enumerate(state.masks)}
-        for number, entry in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in entry.items()}
+        tensors |= optimizer_tensors(optimizer)
         description = {
             "kind": STATE_KIND,
             "step": state.step,
@@ -100,7 +104,7 @@ class StateFiles:
             "history": state.history,
             "cases": [case.name for case in cases],
         }
-        save_tensors(self.state, _plain(tensors), description)
+        save_tensors(self.state, storable(tensors), description)
         for old in self.folder.glob("labels-*.safetensors"):
             if old != self._labels(state.rounds):
                 old.unlink(missing_ok=True)
@@ -113,7 +117,7 @@ class StateFiles:
                 rounds[case.name] = case.rounds
                 if case.ensemble is not None:
                     tensors[f"ensemble.{case.name}"] = case.ensemble
-        save_tensors(path, _plain(tensors), {"kind": LABELS_KIND, "rounds": rounds})
+        save_tensors(path, storable(tensors), {"kind": LABELS_KIND, "rounds": rounds})
 
     def load(
         self,
@@ -132,15 +136,15 @@ class StateFiles:
         if description.get("kind") != STATE_KIND or description["cases"] != [case.name for case in cases]:
             raise other
         try:
-            network.load_state_dict(_under("network.", tensors))
-            teacher.load_state_dict(_under("teacher.", tensors))
+            network.load_state_dict(with_prefix("network.", tensors))
+            teacher.load_state_dict(with_prefix("teacher.", tensors))
         except RuntimeError as error:
             raise other from error
-        _load_optimizer(optimizer, _under("optimizer.", tensors))
+        load_optimizer(optimizer, tensors)
         rounds = int(description["rounds"])
         if rounds and self._labels(rounds).is_file():
             self._load_labels(self._labels(rounds), cases)
-        masks = _under("mask.", tensors)
+        masks = with_prefix("mask.", tensors)
         return SegmentationState(
             step=int(description["step"]),
             rounds=rounds,
@@ -163,27 +167,10 @@ class StateFiles:
                 case.ensemble = tensors[f"ensemble.{case.name}"].to(device)
 
     def keep_best(self) -> None:
-        """Make the best network the result; the state has done its work."""
+        """Make the best network the result; the state is removed."""
         self.best.replace(self.output)
         # The state goes first: without it, what is left over of the others is no training to go on with.
         self.state.unlink(missing_ok=True)
         for rest in self.folder.iterdir():
             rest.unlink()
         self.folder.rmdir()
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in tensors.items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,17 +13,21 @@ from torch import Tensor, nn
 
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo, load_segmentation, save_segmentation
 from OneShotSegLib.networks.sliding import predict_probabilities
-from OneShotSegLib.runner.request import CorrectionName, SegmentationTrainingRequest
+from OneShotSegLib.training.clocks import PartTimes
 from OneShotSegLib.training.parallel import Ranks
 from OneShotSegLib.training.prnet.augmentation import Augmentation
+from OneShotSegLib.training.schedule import learning_rate
 from OneShotSegLib.training.segmentation.calibration import size_offsets
 from OneShotSegLib.training.segmentation.cases import TrainingCase
 from OneShotSegLib.training.segmentation.label_correction import CORRECTIONS
 from OneShotSegLib.training.segmentation.loss import segmentation_loss
+from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 from OneShotSegLib.training.segmentation.sampling import PatchSampler
 from OneShotSegLib.training.segmentation.state import SegmentationState, StateFiles
 
 CALIBRATION_CASES = 12
+RECENT_STEPS = 50
+STEP, ROUND, CHECK = "step", "round", "check"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +37,7 @@ class SegmentationSettings:
     Attributes:
         steps: Optimiser steps; the learning rate falls to zero along a half cosine over them.
         steps_per_epoch: Steps between two saved states.
-        batch_size: Patches of a step.
+        batch_size: Patches per step.
         learning_rate: Peak of AdamW's learning rate.
         weight_decay: AdamW's.
         correction: What is done about noisy labels.
@@ -52,22 +54,22 @@ class SegmentationSettings:
         augmentation: Random changes of the patches.
     """
 
-    steps: int = 2000
+    steps: int = SegmentationTrainingRequest.steps
     steps_per_epoch: int = 25
-    batch_size: int = 2
-    learning_rate: float = 2e-3
+    batch_size: int = SegmentationTrainingRequest.batch_size
+    learning_rate: float = SegmentationTrainingRequest.learning_rate
     weight_decay: float = 1e-4
     correction: CorrectionName = SegmentationTrainingRequest.correction
     first_round: float = 0.3
     last_round: float = 0.85
-    rounds: int = 5
+    rounds: int = SegmentationTrainingRequest.rounds
     checks: int = 10
     teacher_decay: float = 0.99
     emphasis: float = 5.0
     emphasis_until: float = 0.6
     on_structures: float = 2 / 3
     bfloat16: bool = False
-    seed: int = 0
+    seed: int = SegmentationTrainingRequest.seed
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
@@ -87,7 +89,7 @@ class SegmentationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationProgress:
-    """What a listener is told.
+    """What a listener gets as the training goes on.
 
     Attributes:
         step: Steps done.
@@ -119,7 +121,7 @@ class SegmentationTrainer:
         settings: How to train it.
         training: Cases to learn from.
         held_out: Cases whose labels only the choice of the model sees.
-        output: Checkpoint to write; the resumable state lies beside it.
+        output: Checkpoint to write; the resumable state lies next to it.
         device: Where to train.
         ranks: The processes that train together; alone if left out.
     """
@@ -164,24 +166,24 @@ class SegmentationTrainer:
     def run(self, listener: ProgressListener = lambda progress: None) -> SegmentationInfo:
         """Train to the last step, going on from the saved state if there is one; returns the chosen description."""
         self._resume()
-        clock = _Clock(self.settings, self.state.step)
+        times = PartTimes()
         losses: list[float] = []
         while self.state.step < self.settings.steps:
-            with clock.during("step"):
+            with times.during(STEP):
                 losses.append(self.train_step())
             step = self.state.step
             if step in self.settings.round_steps:
-                listener(self._progress(losses, clock, "correcting labels"))
-                with clock.during("round"):
+                listener(self._progress(losses, times, "correcting labels"))
+                with times.during(ROUND):
                     self._correct()
             if step in self.settings.check_steps:
-                listener(self._progress(losses, clock, "checking"))
-                with clock.during("check"):
+                listener(self._progress(losses, times, "checking"))
+                with times.during(CHECK):
                     self._check()
             if step % self.settings.steps_per_epoch == 0 or step == self.settings.steps:
-                self._note(losses)
+                self._record_loss(losses)
                 self._save()
-                listener(self._progress(losses, clock, "training"))
+                listener(self._progress(losses, times, "training"))
                 losses = []
         return self._finish()
 
@@ -202,22 +204,21 @@ class SegmentationTrainer:
         if bool(torch.isfinite(norm)):  # one patch that overflows in half precision spoils one step, not the training
             self.optimizer.step()
         self.state.step += 1
-        self._follow()
+        self._update_teacher()
         return float(loss.detach())
 
     def _emphasis(self) -> float:
-        """How much a structure's voxel counts: at first much, or all would be called background; in the end as any."""
+        """How much a structure's voxel counts: much at first, else all becomes background; in the end as any."""
         settings = self.settings
         left = max(0.0, 1 - self.state.step / (settings.emphasis_until * settings.steps))
         return 1 + (settings.emphasis - 1) * left
 
     def _learning_rate(self) -> float:
-        step, steps = self.state.step, self.settings.steps
-        warm_up = min(1.0, (step + 1) / max(1.0, min(100.0, steps / 10)))
-        return self.settings.learning_rate * warm_up * 0.5 * (1 + math.cos(math.pi * step / steps))
+        steps = self.settings.steps
+        return learning_rate(self.settings.learning_rate, self.state.step, steps, max(1.0, min(100.0, steps / 10)))
 
     @torch.no_grad()
-    def _follow(self) -> None:
+    def _update_teacher(self) -> None:
         """Let the averaged network follow, over a twentieth of the training at most; the first steps count little."""
         step, steps = self.state.step, self.settings.steps
         keep = min(self.settings.teacher_decay, max(0.0, 1 - 20 / steps), (1 + step) / (10 + step))
@@ -260,12 +261,12 @@ class SegmentationTrainer:
             if self.ranks.leads:
                 save_segmentation(self.files.best, self.teacher, self.described())
 
-    def _note(self, losses: Sequence[float]) -> None:
+    def _record_loss(self, losses: Sequence[float]) -> None:
         self.state.history["loss"].append([self.state.step, sum(losses) / max(1, len(losses))])
 
-    def _progress(self, losses: Sequence[float], clock: _Clock, doing: str) -> SegmentationProgress:
+    def _progress(self, losses: Sequence[float], times: PartTimes, doing: str) -> SegmentationProgress:
         mean = sum(losses) / max(1, len(losses))
-        left = clock.seconds_left(self.state.step)
+        left = _seconds_left(self.settings, self.state.step, times)
         return SegmentationProgress(
             step=self.state.step,
             steps=self.settings.steps,
@@ -315,42 +316,17 @@ class SegmentationTrainer:
         network, info = load_segmentation(self.files.best, self.device)
         noisy = [case for case in self.training if not case.trusted]
         cases = [*self.held_out, *(noisy or self.training)][:CALIBRATION_CASES]
-        judged = ((self._predict(network, case), case.labels[case.focus], case.absent) for case in cases)
-        save_segmentation(self.files.best, network, replace(info, offsets=size_offsets(judged, info.classes)))
+        evaluated = ((self._predict(network, case), case.labels[case.focus], case.absent) for case in cases)
+        save_segmentation(self.files.best, network, replace(info, offsets=size_offsets(evaluated, info.classes)))
 
 
-class _Clock:
-    """How long the parts of the training take, and what that means for the time left."""
-
-    def __init__(self, settings: SegmentationSettings, step: int) -> None:
-        self.settings = settings
-        self.spent: dict[str, list[float]] = {"step": [], "round": [], "check": []}
-        self._part = "step"
-        self._since = 0.0
-
-    def during(self, part: str) -> _Clock:
-        """Count what follows as this part."""
-        self._part = part
-        return self
-
-    def __enter__(self) -> None:
-        self._since = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self.spent[self._part].append(time.monotonic() - self._since)
-
-    def seconds_left(self, step: int) -> float:
-        """From the means so far; a round or check that never was done counts as ten steps."""
-        recent = self.spent["step"][-50:]
-        second = sum(recent) / max(1, len(recent))
-        rounds = sum(due > step for due in self.settings.round_steps)
-        checks = sum(due > step for due in self.settings.check_steps)
-        left = second * (self.settings.steps - step)
-        return left + rounds * self._mean("round", 60 * second) + checks * self._mean("check", 10 * second)
-
-    def _mean(self, part: str, otherwise: float) -> float:
-        spent = self.spent[part]
-        return sum(spent) / len(spent) if spent else otherwise
+def _seconds_left(settings: SegmentationSettings, step: int, times: PartTimes) -> float:
+    """From the means so far; a round that was not done yet counts as sixty steps, a check as ten."""
+    second = times.mean(STEP, latest=RECENT_STEPS)
+    rounds = sum(due > step for due in settings.round_steps)
+    checks = sum(due > step for due in settings.check_steps)
+    left = second * (settings.steps - step)
+    return left + rounds * times.mean(ROUND, 60 * second) + checks * times.mean(CHECK, 10 * second)
 
 
 def _mean_dice(pairs: Sequence[tuple[Tensor, Tensor]], known: Sequence[Tensor]) -> float:

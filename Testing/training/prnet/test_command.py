@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +17,16 @@ from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.networks.checkpoint import load_prnet
 from OneShotSegLib.phantom import CohortFiles
-from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, in_words, train_weights
+from OneShotSegLib.timer import in_words
+from OneShotSegLib.training.prnet.command import train_weights
 from OneShotSegLib.training.prnet.curves import read_checks
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
+from Testing.helpers.tiny_batch import TinyBatch
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Weights trained for two steps, and what was told meanwhile."""
+    """Weights trained for two steps, and the events meanwhile."""
 
     output: Path
     events: list[tuple[str, dict[str, Any]]]
@@ -56,9 +56,9 @@ def test_the_plan_comes_before_the_first_step_and_says_how_long_it_will_take(
     assert [event for event, _ in trained.events[:3]] == ["started", "planned", "case_started"]
     planned = trained.events[1][1]
     assert planned["seconds"] >= 0
-    assert f"Training on 2 CTs, 1 kept out ({phantoms.queries[-1].name})" in planned["text"]
+    assert f"Training on 2 CTs, 1 held out ({phantoms.queries[-1].name})" in planned["text"]
     assert "This takes at most" in planned["text"]
-    record = json.loads((trained.output / "training.json").read_text())
+    record = json.loads((trained.output / "training.json").read_text(encoding="utf-8"))
     assert record["held_out"] == [str(phantoms.queries[-1])]
 
 
@@ -73,28 +73,32 @@ def test_too_few_volumes_are_refused_in_a_sentence(phantoms: CohortFiles, tmp_pa
         train_weights(PRNetTrainingRequest(volumes=[phantoms.support], output=tmp_path / "own"))
 
 
-def test_a_training_killed_by_the_system_goes_on_where_it_was(phantoms: CohortFiles, tmp_path: Path) -> None:
+def test_a_training_killed_by_the_system_goes_on_where_it_was(tiny: TinyBatch, tmp_path: Path) -> None:
+    files = [tiny.files.support, *tiny.files.queries]
     numbers = {"--steps": 12, "--fine-steps": 1, "--base-channels": 4, "--check-every": 2}
-    options = [str(part) for option in numbers.items() for part in option] + ["--device", "cpu"]
-    files = [str(path) for path in (phantoms.support, *phantoms.queries)]
-
-    def train(name: str) -> subprocess.Popen[bytes]:
-        # One thread each: sums in another order, amplified by Adam, would end in other weights.
-        command = [sys.executable, "-m", "OneShotSegLib", "train-prnet", *options, "--output", str(tmp_path / name)]
-        return subprocess.Popen(
-            [*command, *files], env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
-        )
-
-    process = train("killed")
+    options = [str(part) for option in numbers.items() for part in option]
+    command = [sys.executable, "-m", "OneShotSegLib", "train-prnet", *options, "--device", "cpu", "--events", "json"]
+    with subprocess.Popen(
+        [*command, "--output", str(tmp_path / "killed"), *map(str, files)], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        next(line for line in child.stdout if b"step 4 of 12" in line)
+        child.kill()
     table, state = tmp_path / "killed" / "coarse.curve.csv", tmp_path / "killed" / "coarse.state"
-    deadline = time.monotonic() + 500  # a busy machine takes its time
-    while len(read_checks(table)) < 3 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
     assert state.exists(), "it was done before it could be killed"
     checks_done = len(read_checks(table))
-    assert [running.wait() for running in (train("killed"), train("unbroken"))] == [0, 0]
+    for name in ("killed", "unbroken"):
+        train_weights(
+            PRNetTrainingRequest(
+                volumes=files,
+                output=tmp_path / name,
+                steps=12,
+                fine_steps=1,
+                base_channels=4,
+                check_every=2,
+                device="cpu",
+            )
+        )
     assert 3 <= checks_done < len(read_checks(table)) == 7
     assert not state.exists()
     resumed, unbroken = (load_prnet(tmp_path / name / "coarse.safetensors") for name in ("killed", "unbroken"))
@@ -127,7 +131,7 @@ def test_weights_that_are_done_are_left_as_they_are(trained: Trained, phantoms: 
 
 
 def test_a_person_sees_plan_checks_and_result(tmp_path: Path) -> None:
-    console = Console(record=True, width=200, force_terminal=False, file=(tmp_path / "out").open("w"))
+    console = Console(record=True, width=200, force_terminal=False, file=(tmp_path / "out").open("w", encoding="utf-8"))
     tell = TrainingProgress(console)
     tell("started", cases=["coarse"], study="weights")
     tell("planned", text="This takes at most 3 min.", seconds=180)
@@ -144,5 +148,5 @@ def test_a_person_sees_plan_checks_and_result(tmp_path: Path) -> None:
     assert "Weights: weights" in text
 
 
-def test_durations_are_told_in_the_unit_that_fits() -> None:
+def test_durations_are_given_in_the_unit_that_fits() -> None:
     assert [in_words(s) for s in (0.2, 40, 200, 9000)] == ["1 s", "40 s", "3 min", "2.5 h"]

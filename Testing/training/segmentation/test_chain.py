@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,34 +22,22 @@ from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.review import ReviewLedger
-from OneShotSegLib.training.segmentation.command import SegmentationTrainingRequest, train_segmentation
-from OneShotSegLib.training.segmentation.label_correction import CorrectionName
+from OneShotSegLib.training.segmentation.command import train_segmentation
+from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 from Testing.helpers.noisy_study import STRUCTURES, NoisyStudy, mean_dice, write_noisy_study
+from Testing.helpers.shared import made_once
 
 PATIENTS = (0, 1, 2, 3, 5, 6)  # the scan of number 4 ends in the larynx
-LEARN = (
-    "--spacing",
-    "6,5,5",
-    "--patch",
-    "24,32,32",
-    "--base-channels",
-    "6",
-    "--learning-rate",
-    "3e-3",
-    "--correction",
-    "ensemble",
-)
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> NoisyStudy:
     """Six coarse phantoms with spoilt masks, all pending."""
-    return write_noisy_study(
-        tmp_path_factory.mktemp("noisy"), [phantom.make_patient(n, coarseness=2.0) for n in PATIENTS]
-    )
+    patients = [phantom.make_patient(n, coarseness=2.0) for n in PATIENTS]
+    return made_once(tmp_path_factory, "noisy", lambda folder: write_noisy_study(folder, patients))
 
 
-def request_for(study: NoisyStudy, output: Path, **changes: object) -> SegmentationRequest:
+def request_for(study: NoisyStudy, output: Path, **changes: object) -> SegmentationTrainingRequest:
     settings: dict[str, object] = {
         "base_channels": 6,
         "patch_size": (24, 32, 32),
@@ -87,35 +72,32 @@ def test_the_network_is_better_than_the_masks_that_it_learnt_from(study: NoisySt
     assert np.mean(after) > np.mean(before) + 0.02, (before, after)
     assert [event for event, _ in events].count("planned") == 1
     assert (tmp_path / "model" / "training.png").stat().st_size > 5000
-    assert len(json.loads((tmp_path / "model" / "training.json").read_text())["corrected"]) == 2
+    assert len(json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8"))["corrected"]) == 2
     assert out.report.is_file()
     assert ReviewLedger.load(out.review).counts()["pending"] == len(PATIENTS)
     assert StudyDescription.read(out).labels[0]["name"] == "Larynx"
 
 
-def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_one(
-    study: NoisyStudy, tmp_path: Path
-) -> None:
-    command = [
-        *(sys.executable, "-m", "OneShotSegLib", "train-seg", str(study.paths.root), "--events", "json"),
-        *(*LEARN, "--rounds", "3", "--steps", "40", "--device", "cpu", "--precision", "float32"),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_one(tmp_path: Path) -> None:
+    few = write_noisy_study(tmp_path, [phantom.make_patient(n, coarseness=3.0) for n in PATIENTS[:4]])
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
-    first = subprocess.Popen([*command, "--output", str(broken)], stdout=subprocess.PIPE, text=True, env=environment)
-    assert first.stdout is not None
-    for line in first.stdout:
-        if "training, step 25" in line:
-            break
-    time.sleep(0.5)
-    first.send_signal(signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
+    numbers = {"--base-channels": 6, "--learning-rate": 3e-3, "--rounds": 3, "--steps": 50}
+    words = [str(part) for option in numbers.items() for part in option]
+    words += ["--spacing", "6,5,5", "--patch", "24,32,32", "--correction", "ensemble", "--precision", "float32"]
+    command = [sys.executable, "-m", "OneShotSegLib", "train-seg", str(few.paths.root), "--output", str(broken), *words]
+    with subprocess.Popen([*command, "--device", "cpu", "--events", "json"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        next(line for line in child.stdout if b"training, step 25" in line)
+        child.kill()
     assert not (broken / "model.safetensors").exists()
-    again = subprocess.run(
-        [*command, "--output", str(broken)], capture_output=True, text=True, env=environment, check=True
+    settings: dict[str, object] = {"rounds": 3, "steps": 50, "precision": "float32"}
+    again: list[str] = []
+    train_segmentation(
+        request_for(few, broken, **settings), lambda event, **fields: again.append(str(fields.get("step")))
     )
-    assert '"step": "training, step 25 ' not in again.stdout  # it goes on after it
-    subprocess.run([*command, "--output", str(unbroken)], capture_output=True, env=environment, check=True)
+    assert any("training, step 50 " in step for step in again)
+    assert not any("training, step 25 " in step for step in again)  # it goes on after it
+    train_segmentation(request_for(few, unbroken, **settings))
     resumed, _ = load_segmentation(broken / "model.safetensors")
     whole, _ = load_segmentation(unbroken / "model.safetensors")
     for mine, other in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True):
@@ -150,7 +132,7 @@ def test_settings_that_cannot_be_are_refused(
 
 
 def test_a_folder_with_other_files_is_no_place_for_a_model(study: NoisyStudy, tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("mine")
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="found a folder with other files"):
         train_segmentation(request_for(study, tmp_path))
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-import typer
 from torch import Tensor
 
-from OneShotSegLib.cli.app import app
-from OneShotSegLib.runner.request import SegmentationTrainingRequest
 from OneShotSegLib.training.segmentation.cases import TrainingCase
 from OneShotSegLib.training.segmentation.label_correction import CORRECTIONS, EnsembleCorrection, PaperCorrection
-from OneShotSegLib.training.segmentation.trainer import SegmentationSettings
 
 SHAPE = (4, 4, 4)
 
@@ -119,9 +115,3 @@ def test_outside_the_volume_is_background() -> None:
     case = case_with(torch.full(SHAPE, 2, dtype=torch.uint8))
     targets, _ = CORRECTIONS["none"].targets(case, everywhere() + 4)  # type: ignore[index]
     assert (targets.argmax(dim=0) == 0).all()
-
-
-def test_the_command_line_and_the_trainer_have_the_same_default() -> None:
-    command = typer.main.get_command(app).commands["train-seg"]  # type: ignore[attr-defined]
-    option = next(parameter for parameter in command.params if parameter.name == "correction")
-    assert option.default == SegmentationTrainingRequest.correction == SegmentationSettings().correction

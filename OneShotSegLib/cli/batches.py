@@ -1,0 +1,144 @@
+"""The commands that make a study of a batch of CTs: `demo`, `propagate`, `segment`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from OneShotSegLib.cli.options import Device, Events, EventsOption, print_error
+from OneShotSegLib.exit_status import ExitStatus
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
+
+if TYPE_CHECKING:
+    from OneShotSegLib.events import Emit
+    from OneShotSegLib.runner.batch import BatchResult
+
+
+class MethodName(StrEnum):
+    """The settings of the steps."""
+
+    default = "default"
+    paper = "paper"
+
+
+DEFAULT_METHOD = MethodName(str(PropagationRequest.method))
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Where the phantom cohort, the study and the report go.")] = Path("demo"),
+    patients: Annotated[int, typer.Option(min=2, help="Phantom patients; the first is the support.")] = 7,
+    device: Device = PropagationRequest.device,
+) -> None:
+    """Do the whole main job on an embedded phantom cohort: scribbles to pseudo masks, Dice and an HTML report."""
+    from OneShotSegLib.cli.demo import run_demo
+
+    run_demo(output, patients, device)
+
+
+def propagate(
+    support: Annotated[
+        list[Path],
+        typer.Option(
+            help="The scribbled CT: NIfTI, NRRD, MetaImage or a DICOM folder. Several are fused: give it again."
+        ),
+    ],
+    scribbles: Annotated[
+        list[Path],
+        typer.Option(
+            help="Its scribbles: a label map, a Slicer segmentation, or the RTSTRUCT of a DICOM folder; one for each "
+            "support."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="The study folder; a study that is there goes on.")],
+    query: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    weights: Annotated[
+        str, typer.Option(help="Shipped weights' name, a weights folder, or 'auto' for what fits the scan.")
+    ] = PropagationRequest.weights,
+    device: Device = PropagationRequest.device,
+    background_label: Annotated[
+        int | None, typer.Option(min=1, max=255, help="Value of the background stroke, if no segment is so named.")
+    ] = PropagationRequest.background_label,
+    method: Annotated[MethodName, typer.Option(help="'paper' for the paper's settings.")] = DEFAULT_METHOD,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try each case that fails once more, after all the others.")
+    ] = PropagationRequest.retry_failed,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes on this machine, one per GPU; this process if left out.")
+    ] = PropagationRequest.workers,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, whose workers do the cases; instead of --workers.")
+    ] = PropagationRequest.scheduler,
+    events: EventsOption = Events.text,
+) -> None:
+    """Propagate the scribbles of one CT to others and grow them into pseudo masks."""
+    from OneShotSegLib.runner.propagation import propagate_batch
+
+    request = PropagationRequest(
+        supports=support,
+        scribbles=scribbles,
+        queries=query,
+        output=output,
+        weights=weights,
+        device=device,
+        background_label=background_label,
+        method=method.value,
+        retry_failed=retry_failed,
+        workers=workers,
+        scheduler=scheduler,
+    )
+    _end(propagate_batch(request, _emit_to(events)))
+
+
+def segment(
+    model: Annotated[Path, typer.Option(help="The network: the folder that train-seg wrote, or its file.")],
+    output: Annotated[Path, typer.Option(help="The study folder to write; a run that was cut off goes on.")],
+    volume: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    overlap: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of a window that the next covers again.")
+    ] = SegmentationRequest.overlap,
+    flips: Annotated[
+        bool, typer.Option(help="Average over flips along z and y (4 x the time); never left-right.")
+    ] = SegmentationRequest.flips,
+    largest_component: Annotated[
+        str, typer.Option(help="Structures of which only the largest part is kept: all, none, or names with commas.")
+    ] = SegmentationRequest.largest_component,
+    fill_holes: Annotated[
+        str, typer.Option(help="Structures whose holes are filled: all, none, or names with commas.")
+    ] = SegmentationRequest.fill_holes,
+    device: Device = SegmentationRequest.device,
+    events: EventsOption = Events.text,
+) -> None:
+    """Segment CTs with a network that train-seg trained."""
+    from OneShotSegLib.runner.segmentation import segment_batch
+
+    request = SegmentationRequest(
+        model=model,
+        volumes=volume,
+        output=output,
+        device=device,
+        overlap=overlap,
+        flips=flips,
+        largest_component=largest_component,
+        fill_holes=fill_holes,
+    )
+    _end(segment_batch(request, _emit_to(events)))
+
+
+def _emit_to(events: Events) -> Emit:
+    from OneShotSegLib.cli.batch_progress import BatchProgress
+    from OneShotSegLib.events import JsonEvents
+
+    return JsonEvents() if events is Events.json else BatchProgress()
+
+
+def _end(result: BatchResult) -> None:
+    """Print how a batch ended, and exit with the status that belongs to it."""
+    from OneShotSegLib.study.layout import StudyPaths
+
+    report = StudyPaths(result.study).report
+    print_error(f"{len(result.done)} cases done, {len(result.failed)} failed. Report: {report}")
+    if result.failed:
+        raise typer.Exit(ExitStatus.SOME_FAILED)

@@ -1,0 +1,78 @@
+"""The commands that look at a study that is there: `review`, `suggest`, `evaluate`, `report`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from OneShotSegLib.cli.options import Study
+
+
+class Uncontoured(StrEnum):
+    """How a structure counts that only the prediction has."""
+
+    false_positive = "false-positive"
+    skip = "skip"
+
+
+def review(
+    study: Study,
+    accept: Annotated[list[str] | None, typer.Option(help="A case to accept; may be repeated.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="A case to reject; may be repeated.")] = None,
+    comment: Annotated[str | None, typer.Option(help="A comment on the cases named.")] = None,
+) -> None:
+    """Note decisions in the study's ledger, and show where the review stands, the doubtful cases first."""
+    from OneShotSegLib.cli.review import show_review
+
+    show_review(study, accept or [], reject or [], comment)
+
+
+def suggest(
+    study: Study,
+    count: Annotated[int, typer.Option(help="How many cases.")] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Name the cases whose correction would teach most: doubtful, and unlike what was corrected already."""
+    from OneShotSegLib.cli.suggest import show_suggestions
+
+    show_suggestions(study, count, json)
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A study, or a folder of label maps.")],
+    reference: Annotated[
+        Path, typer.Option(help="Folder of references by case name: label maps, or RTSTRUCTs of a study.")
+    ],
+    csv: Annotated[Path | None, typer.Option(help="Where the table goes; next to the predictions if left out.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
+    edited: Annotated[
+        bool, typer.Option(help="Evaluate the masks that count after the review, corrected ones where there are some.")
+    ] = False,
+    uncontoured: Annotated[
+        Uncontoured,
+        typer.Option(
+            help="A structure that a reference does not have: false-positive counts the prediction's with Dice 0, "
+            "skip leaves it out."
+        ),
+    ] = Uncontoured.false_positive,
+) -> None:
+    """Dice, HD95, ASSD and volume error per case and structure, as a table and CSV."""
+    from rich.console import Console
+
+    from OneShotSegLib.evaluation import evaluate as evaluate_masks
+
+    result = evaluate_masks(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
+    result.to_csv(csv)
+    if plot is not None:
+        result.box_plot(plot)
+    Console().print(result.render())
+
+
+def report(study: Study) -> None:
+    """Write the study's HTML report anew."""
+    from OneShotSegLib.report.html import write_report
+
+    print(write_report(study))
