@@ -66,7 +66,7 @@ class PixelReader:
                 f"{self.name}: {shown.name}: expected one value a pixel, found {image.GetNumberOfComponentsPerPixel()} "
                 "(a colour image)."
             )
-        array: NDArray[Any] = sitk.GetArrayFromImage(image)
+        array = np.asarray(sitk.GetArrayFromImage(image))
         if array.ndim == 3 and len(array) == 1:
             array = array.reshape(array.shape[1:])
         return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ PASSES = (
     "EchoNumbers",
 )
 """What differs between two passes over the same region, or two reconstructions of one."""
+COUNTERS = ("InstanceNumber", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "TriggerTime")
+"""What rises from slice to slice within one pass, or stays."""
+FRAME_COUNTERS = ("FrameAcquisitionDateTime", "FrameReferenceDateTime")
+COUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 FRAME_PASSES = ("FrameAcquisitionNumber", "TemporalPositionIndex", "StackID")
 TAGS = [
     "SOPClassUID",
@@ -42,7 +47,6 @@ TAGS = [
     "PatientID",
     "ImageType",
     "Modality",
-    "InstanceNumber",
     "NumberOfFrames",
     "Rows",
     "Columns",
@@ -54,6 +58,7 @@ TAGS = [
     "RescaleSlope",
     "RescaleIntercept",
     *PASSES,
+    *COUNTERS,
     *GROUPS,
 ]
 
@@ -71,7 +76,7 @@ class Slice:
         image_type: Such as ORIGINAL, PRIMARY, AXIAL.
         patient_id: Patient ID, '' if there is none.
         frame_of_reference: Frame of reference UID, '' if there is none.
-        number: Instance number.
+        counters: What counts the slices, or tells when they were made, by the keyword.
         passes: What tells passes over the same region apart, by the keyword.
         size: Number of rows and of columns.
         stored_bytes: What the pixels of the file take, where they are not compressed, else 0.
@@ -90,7 +95,7 @@ class Slice:
     image_type: tuple[str, ...]
     patient_id: str
     frame_of_reference: str
-    number: int | None
+    counters: dict[str, float]
     passes: dict[str, str]
     size: tuple[int, int] | None
     stored_bytes: int
@@ -164,7 +169,7 @@ def _single(path: Path, data: Dataset) -> Slice:
         **_common(path, data),
         frame=None,
         image_type=texts(data, "ImageType"),
-        number=whole_number(data, "InstanceNumber"),
+        counters=_counters(data, COUNTERS),
         passes={keyword: "\\".join(texts(data, keyword)) for keyword in PASSES if texts(data, keyword)},
         position=numbers(data, "ImagePositionPatient", 3),
         orientation=numbers(data, "ImageOrientationPatient", 6),
@@ -172,6 +177,11 @@ def _single(path: Path, data: Dataset) -> Slice:
         slope=None if slope is None else slope[0],
         intercept=None if intercept is None else intercept[0],
     )
+
+
+def _counters(data: Dataset, keywords: Sequence[str]) -> dict[str, float]:
+    found = {keyword: COUNT.match(text(data, keyword)) for keyword in keywords}
+    return {keyword: float(match[0]) for keyword, match in found.items() if match}
 
 
 def _frames(path: Path, data: Dataset) -> list[Slice]:
@@ -201,7 +211,7 @@ def _frame(path: Path, data: Dataset, number: int, own: Dataset, shared: Dataset
         **_common(path, data),
         frame=number,
         image_type=(texts(kind, "FrameType") if kind is not None else ()) or texts(data, "ImageType"),
-        number=None,
+        counters={} if content is None else _counters(content, FRAME_COUNTERS),
         passes={k: text(content, k) for k in FRAME_PASSES if content is not None and text(content, k)},
         position=values("PlanePositionSequence", "ImagePositionPatient", 3),
         orientation=values("PlaneOrientationSequence", "ImageOrientationPatient", 6),

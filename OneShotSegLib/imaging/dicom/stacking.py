@@ -118,7 +118,10 @@ def stack_slices(slices: Sequence[Slice], name: object) -> Stack:
     _check_alike(kept, refuse)
     _check_rescale(kept, refuse, notes)
     row, column, normal = _axes(kept[0])
-    kept = sorted(kept, key=lambda one: (float(np.dot(_position(one), normal)), one.number or 0, str(one.file)))
+    kept = sorted(
+        kept,
+        key=lambda one: (float(np.dot(_position(one), normal)), one.counters.get("InstanceNumber", 0), str(one.file)),
+    )
     kept = _without_doubles(kept, normal, name, notes)
     if len(kept) < 2:
         raise refuse("expected a DICOM series of several slices, found one slice")
@@ -302,11 +305,12 @@ def _check_one_pass(slices: Sequence[Slice], normal: Vector, refuse: Callable[[s
                 f"expected evenly spaced slices, found {passes} evenly spaced sets between one another (two phases in "
                 "one series, or slices missing in turn)"
             )
-        if _is_numbered_by_pass(slices, passes):
-            raise refuse(
-                f"expected slices numbered in the order of their positions, found {passes} sets between one another, "
-                "each numbered on its own (two phases in one series?)"
-            )
+        for keyword in slices[0].counters:
+            if _is_counted_by_pass([one.counters.get(keyword) for one in slices], passes):
+                raise refuse(
+                    f"expected one pass over each region, found slices of {passes} passes between one another "
+                    f"({keyword}; two phases in one series?)"
+                )
 
 
 def _is_interleaved(along: Vector, passes: int) -> bool:
@@ -317,15 +321,15 @@ def _is_interleaved(along: Vector, passes: int) -> bool:
     return all(_evenness(along[start::passes]) <= EVEN_MM for start in range(passes))
 
 
-def _is_numbered_by_pass(slices: Sequence[Slice], passes: int) -> bool:
-    """Whether every second (third, ...) slice is numbered on, as when one pass follows another."""
-    if any(one.number is None for one in slices):
+def _is_counted_by_pass(counts: Sequence[float | None], passes: int) -> bool:
+    """Whether every second (third, ...) slice is counted on, and those between them apart from them."""
+    numbers = np.array([np.nan if count is None else count for count in counts])
+    parts = [np.diff(numbers[start::passes]) for start in range(passes)]
+    if not (all((part >= 0).all() for part in parts) or all((part <= 0).all() for part in parts)):
         return False
-    numbers = np.array([one.number for one in slices], dtype=np.int64)
-    steps = [np.diff(numbers[start::passes]) for start in range(passes)]
-    whole = np.diff(numbers)
-    one_way = all((part > 0).all() for part in steps) or all((part < 0).all() for part in steps)
-    return bool(one_way and (whole > 0).any() and (whole < 0).any())
+    signs = np.sign(np.diff(numbers))
+    turns = np.lib.stride_tricks.sliding_window_view(signs, passes)
+    return bool(((turns > 0).any(axis=1) & (turns < 0).any(axis=1)).all())
 
 
 def _evenness(along: Vector) -> float:
