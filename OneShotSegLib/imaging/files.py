@@ -6,6 +6,7 @@ import logging
 import math
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
     all_finite,
     can_hold,
+    has_header,
     has_readable_axes,
     inspect_nifti,
     is_whole_meta_image,
@@ -27,7 +29,7 @@ from OneShotSegLib.imaging.integrity import (
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
+from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, reason, unreadable
 from OneShotSegLib.imaging.meta_header import meta_grid
 from OneShotSegLib.imaging.nifti_header import (
     check_scale,
@@ -134,7 +136,7 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     reader = sitk.ImageFileReader()
     with _readable(path) as readable:
         reader.SetFileName(str(readable))
-        execute(reader.ReadImageInformation, path)
+        _read_header(reader, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
             raise unreadable(path)
@@ -145,6 +147,16 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     for note in grid.notes:
         log.warning("%s: %s.", path, note)
     return _on_grid(image, grid)
+
+
+def _read_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Have the reader read the header; where it cannot, for a grid that is none, this is what is said."""
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if has_header(path):
+            _grid(path)
+        raise unreadable(path, reason(error)) from error
 
 
 def _grid(path: Path) -> HeaderGrid:
@@ -195,7 +207,10 @@ def _readable(path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "volume.nii"
-        copy_without_intercept(path, header, copy)
+        try:
+            copy_without_intercept(path, header, copy)
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path) from error
         yield copy
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.nifti_header import LENGTH, NiftiHeader, parse_nifti_header
 
+SIZES = tuple(struct.pack(f"{order}i", size) for order in "<>" for size in (348, 540))
+"""What a NIfTI file begins with."""
 CHUNK = 2**20
 FLOATS = {16: "f4", 64: "f8", 32: "c8", 1792: "c16"}
 """NIfTI's codes of the types that have NaN; ITK reads no other."""
@@ -113,6 +115,13 @@ def is_whole_nrrd(path: Path) -> bool:
         return found > 0
     except (OSError, EOFError, zlib.error):
         return False
+
+
+def has_header(path: Path) -> bool:
+    """Whether a file begins as a NIfTI, NRRD or MetaImage file does, or at least one that is compressed."""
+    with path.open("rb") as file:
+        start = file.read(2**16)
+    return start[:2] == b"\x1f\x8b" or start[:4] in (*SIZES, b"NRRD") or b"NDims" in start
 
 
 def has_readable_axes(path: Path) -> bool:

@@ -77,7 +77,8 @@ class PixelReader:
         assert one.frame is not None
         if self._frames.ndim != 3 or one.frame >= len(self._frames):
             raise self._broken(one.file)
-        return self._frames[one.frame]
+        frame: NDArray[Any] = self._frames[one.frame]
+        return frame
 
     def _all_frames(self, one: Slice) -> NDArray[Any]:
         """The stored values of a multi-frame file, shape (frames, rows, columns)."""
