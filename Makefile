@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps
 TOOLS := .env-tools
+DOCS := .env-docs
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
 WITHOUT_TORCH := --override tools/without-torch.txt --no-emit-package torch
 
-.PHONY: demo test test-slow lint lock audit clean phantom-weights
+.PHONY: demo test test-slow lint lock audit clean phantom-weights docs docs-cli changelog dist
 
 demo: $(READY)
 	$(BIN)/oneshotseg demo --output demo
@@ -24,6 +25,26 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in build/site/; a broken link, a page outside the navigation or a stale page of commands ends it.
+docs: $(DOCS)/.ready
+	$(DOCS)/bin/python tools/cli_reference.py --check
+	NO_MKDOCS_2_WARNING=true $(DOCS)/bin/mkdocs build --strict --quiet
+	@echo "The site: build/site/index.html"
+
+# The page of commands, anew.
+docs-cli: $(DOCS)/.ready
+	$(DOCS)/bin/python tools/cli_reference.py
+
+# What the next release's part of CHANGELOG.md will be, from the fragments in changes/.
+changelog: $(DOCS)/.ready
+	$(DOCS)/bin/towncrier build --draft
+
+# Wheel and sdist in dist/, built with the pinned builder, and checked as a package index checks them.
+dist: $(TOOLS)/.ready
+	rm -rf dist
+	$(TOOLS)/bin/uv build --quiet --build-constraints requirements.lock --require-hashes
+	$(TOOLS)/bin/twine check --strict dist/*
 
 # The weights of the phantom cohort, from nothing, by the project's own trainer.
 phantom-weights: $(READY)
@@ -45,6 +66,11 @@ $(TOOLS)/.ready: requirements-tools.lock
 	$(TOOLS)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-tools.lock
 	touch $@
 
+$(DOCS)/.ready: requirements-docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-docs.lock
+	touch $@
+
 # Pin what pyproject.toml allows, for all systems and Pythons at once; delete a lock first to take newer versions.
 # PyTorch has locks of its own: requirements-torch-cpu.lock is kept by hand, for no registry has its hashes.
 lock: $(TOOLS)/.ready
@@ -53,10 +79,11 @@ lock: $(TOOLS)/.ready
 		--output-file requirements-slicer.lock
 	$(COMPILE) tools/torch.in --constraint requirements.lock --output-file requirements-torch.lock
 	$(COMPILE) tools/tools.in --output-file requirements-tools.lock
+	$(COMPILE) --group pyproject.toml:docs --constraint requirements.lock --output-file requirements-docs.lock
 
 # Known vulnerabilities of what is pinned; needs a registry that tells them.
 audit: $(TOOLS)/.ready
 	$(TOOLS)/bin/python tools/audit.py
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) $(DOCS) demo build dist *.egg-info

@@ -13,7 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("requirements.lock", "requirements-slicer.lock", "requirements-torch.lock", "requirements-tools.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-slicer.lock",
+    "requirements-torch.lock",
+    "requirements-tools.lock",
+    "requirements-docs.lock",
+)
 KNOWN_TO_BE_VULNERABLE = "setuptools==70.0.0"
 
 
