@@ -28,9 +28,9 @@ CONSTANT_SHARE = 0.005
 CONSTANT_FLATNESS = 0.8
 EDGE_SHARE = 0.03
 FILL_VOXELS = 1000
+SCALE = "the rescale slope seems lost"
 OFFSETS = (32768.0, 8192.0, 1024.0, 1000.0)
 FLOORS = (-1000.0, -1024.0)
-EXPECTED = "expected a CT in HU"
 
 
 def as_hounsfield(volume: Volume, name: str) -> Volume:
@@ -173,14 +173,12 @@ def _subtract_offset(array: NDArray, name: str) -> tuple[NDArray, str]:
     if tissue is None:
         check_ct(array, name)
         middle = float(np.median(look.measured))
-        _refuse(name, f"(air near -1000, tissue near 0), found values around {middle:.4g} and no soft tissue near 0")
+        _refuse(name, f"values around {middle:.4g} and no soft tissue near 0")
     if offset is None:
-        _refuse(
-            name, f"(soft tissue near 0), found soft tissue near {tissue:g}: the rescale intercept is missing or wrong"
-        )
+        _refuse(name, f"soft tissue near {tissue:g}, and the offset cannot be told: the rescale intercept is lost")
     mended = _shifted(array, offset)
-    if not _has_tissue_peaks(mended):
-        _refuse(name, f"(soft tissue near 0), found most values near {tissue:g}")
+    if not _has_body(mended):
+        _refuse(name, f"most values near {tissue:g}")
     side = "above" if offset > 0 else "below"
     done = "subtracted" if offset > 0 else "added"
     return mended, f"values lie {abs(offset):g} {side} HU: {abs(offset):g} was {done}."
@@ -193,7 +191,8 @@ def _fill_padding(array: NDArray, name: str) -> tuple[NDArray, str]:
     if look.is_too_simple:
         return array, ""
     _check_tissue(look, name)
-    fills = [v for v in look.fills if v > -500]
+    # Bone cut off at the highest value may reach the border as well.
+    fills = [v for v in look.fills if v > -500 and (v < look.high or v >= 500)]
     if not fills:
         check_ct(array, name)
         _check_air(look, name)
@@ -210,8 +209,8 @@ def _fill_padding(array: NDArray, name: str) -> tuple[NDArray, str]:
     )
 
 
-def _refuse(name: str, found: str) -> NoReturn:
-    raise InputError(f"{name}: {EXPECTED} {found}.")
+def _refuse(name: str, found: str, where: str = "air near -1000, tissue near 0") -> NoReturn:
+    raise InputError(f"{name}: expected a CT in HU ({where}), found {found}.")
 
 
 def _check_simple(look: _Look, array: NDArray, name: str) -> None:
@@ -220,14 +219,16 @@ def _check_simple(look: _Look, array: NDArray, name: str) -> None:
     shares = [float(np.mean(look.voxels == v)) for v in look.constants]
     if shares and max(shares) > 0.9999:
         value = look.constants[int(np.argmax(shares))]
-        _refuse(name, f", found one constant value ({value:g}) in nearly all voxels".lstrip())
+        raise InputError(f"{name}: expected a CT in HU, found one constant value ({value:g}) in nearly all voxels.")
 
 
 def _tissue_offset(look: _Look) -> float | None:
     """Where soft tissue lies: 0 in HU, else one of the usual offsets; None if nowhere."""
     for offset in OFFSETS:
+        # In HU, these would be dense bone: spongy bone outnumbers it, and there is fat or what looks like it.
+        if look.share(-250, -40) >= 0.01:
+            continue
         tissue = look.share(offset - 150, offset + 150)
-        # In HU, these are dense bone, and spongy bone outnumbers it.
         below = look.share(offset - 600, offset - 250)
         if tissue >= 0.05 and tissue > below and look.share(offset - 150, offset + 150, above=offset - 500) >= 0.3:
             return offset
@@ -236,7 +237,7 @@ def _tissue_offset(look: _Look) -> float | None:
         no_lung = look.share(-2100, -1300) >= 0.01 or at_zero < 0.005
         if look.share(offset - 150, offset + 150) >= 0.3 and at_zero < 0.05 and no_lung and look.low < -1500:
             return offset
-    return 0.0 if at_zero >= 0.01 else None
+    return 0.0 if at_zero >= 0.01 and look.share(-150, 150, above=-500) >= 0.15 else None
 
 
 def _exact_offset(look: _Look, tissue: float | None) -> float | None:
@@ -248,7 +249,8 @@ def _exact_offset(look: _Look, tissue: float | None) -> float | None:
     if measured is not None:
         near = [o for o in rivals if abs(measured + 1000 - o) <= 8]
         return near[0] if len(near) == 1 else None
-    flat = [o for o in rivals if any(v - o in FLOORS for v in look.constants)]
+    # Below 0, a constant can as well be padding.
+    flat = [o for o in rivals if tissue > 0 and any(v - o in FLOORS for v in look.constants)]
     return flat[0] if len(flat) == 1 else None
 
 
@@ -281,9 +283,11 @@ def _shifted(array: NDArray, offset: float) -> NDArray:
     return shifted
 
 
-def _has_tissue_peaks(array: NDArray) -> bool:
-    fat, soft = _peaks(_Look.at(array))
-    return (fat is not None and -160 <= fat <= -60) or (soft is not None and -30 <= soft <= 110)
+def _has_body(array: NDArray) -> bool:
+    """Whether fat, soft tissue and bone are all where they belong."""
+    look = _Look.at(array)
+    fat, soft, bone = (look.share(*span, above=-300) for span in ((-200, -30), (10, 150), (150, math.inf)))
+    return fat >= 0.03 and soft >= 0.1 and bone >= 0.01
 
 
 def _peaks(look: _Look) -> tuple[float | None, float | None]:
@@ -303,24 +307,21 @@ def _peaks(look: _Look) -> tuple[float | None, float | None]:
 
 def _check_tissue(look: _Look, name: str) -> None:
     """Refuse what has values near 0, but not those of a body."""
+    span = f"values from {look.low:g} to {look.high:g}"
     if look.share(-200, -20, above=-300) < 0.001:
-        _refuse(
-            name,
-            f"(fat near -100), found no values between -200 and -20 in the body (from {look.low:g} to {look.high:g})",
-        )
-    if len(look.edges) and np.median(look.edges) > 300 and look.share(500, math.inf) > 0.3:
-        _refuse(
-            name, f"(air near -1000), found values near {np.median(look.edges):.4g} around the body: it seems inverted"
-        )
+        _refuse(name, span if look.low > -500 else f"{span}, none of them those of fat (-200 to -20)")
+    around = float(np.median(look.edges)) if len(look.edges) else 0.0
+    if around > 300 and look.share(500, math.inf) > 0.3:
+        _refuse(name, f"values near {around:.4g} around the body: it seems inverted")
     if look.share(500, math.inf, above=-500) > 0.5:
-        _refuse(name, "(tissue near 0), found most of the body over 500: the rescale slope seems lost")
+        _refuse(name, f"most of the body over 500: {SCALE}")
     beyond = look.share(-math.inf, -1100)
     if beyond >= 0.002 and beyond > 0.25 * look.share(-math.inf, -500):
-        _refuse(name, f"(air near -1000), found air down to {look.measured.min():.5g}: the rescale slope seems lost")
+        _refuse(name, f"measured values down to {look.measured.min():.5g}: {SCALE}")
     tissue = look.voxels[look.voxels > -300]
-    top = float(np.mean(tissue == look.high)) if len(tissue) else 0.0
-    if top > 0.3 and look.high < 300 and look.high not in look.fills:
-        _refuse(name, f", found {top:.0%} of the body clipped at {look.high:g}".lstrip())
+    clipped = float(np.mean(tissue == look.high)) if len(tissue) else 0.0
+    if clipped > 0.3 and look.high < 300:
+        _refuse(name, f"{clipped:.0%} of the body clipped at {look.high:g}")
 
 
 def _check_air(look: _Look, name: str) -> None:
@@ -329,24 +330,25 @@ def _check_air(look: _Look, name: str) -> None:
         return
     fat, soft = _peaks(look)
     apart = math.nan if fat is None or soft is None else soft - fat
-    if look.low > -700 and not (fat is not None and fat <= -75 and apart >= 95):
-        _refuse(name, f"(air near -1000, fat near -100), found air near {look.low:g}: the rescale slope seems lost")
-    if look.low < -1100 and fat is not None and (fat < -155 or apart > 260):
-        _refuse(name, f"(air near -1000, fat near -100), found fat near {fat:g}: the rescale slope seems lost")
+    lowest = min([float(np.quantile(look.measured, 0.001)), *(v for v in look.constants if v > -1100)])
+    if lowest > -700 and not (fat is not None and fat <= -75 and apart >= 95):
+        _refuse(name, f"the lowest tissue or air near {lowest:.4g}: {SCALE}")
+    if look.low < -1100 and not (fat is not None and fat >= -155 and apart <= 260):
+        _refuse(name, f"no air near -1000 and no fat near -100: {SCALE}")
+    mode = _mode(look.measured, width=4)
+    if -700 < mode < -20 and np.mean(np.abs(look.measured - mode) <= 3) > 0.3:
+        _refuse(name, f"air near {mode:.4g}: {SCALE}")
 
 
 def _check_fills(look: _Look, fills: list[float], name: str) -> None:
     """Refuse a constant around the body that stands for something else than a missing value."""
     lowest = float(look.measured.min())
+    air = any(-1100 <= v <= -900 for v in look.constants) or look.share(-1100, -900) >= 0.1
     for value in fills:
         if value <= lowest:
-            _refuse(
-                name,
-                f"(air near -1000, tissue near 0), found values from {look.low:g} to {look.high:g}, "
-                f"clipped at {value:g}",
-            )
-        if value >= 500 and not look.has_air():
-            _refuse(name, f"(air near -1000), found {value:g} around the body")
+            _refuse(name, f"values from {look.low:g} to {look.high:g}, clipped at {value:g}")
+        if value >= 500 and not air:
+            _refuse(name, f"{value:g} all around the body")
 
 
 def _large_regions(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

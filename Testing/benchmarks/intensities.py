@@ -78,7 +78,7 @@ def print_damages(cts: dict[str, list[NDArray]], verbose: bool) -> None:
                 counted = Counter(what for what, _ in found)
                 cells.append(", ".join(f"{count} {what}" for what, count in counted.items()))
                 if verbose:
-                    cells[-1] += " / " + found[0][1]
+                    cells[-1] += " / " + " // ".join(sorted({text for _, text in found}))
             print(f"| {kind} | {variant} | {' | '.join(cells)} |", flush=True)
 
 
