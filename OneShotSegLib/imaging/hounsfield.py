@@ -1,7 +1,7 @@
 """Recognises Hounsfield units from the body itself; mends what is certain, refuses the rest.
 
 Padding is set aside first: a value that fills large flat areas is no measurement. What remains must have soft tissue
-near 0, fat below it and air near -1000. A sample of the voxels is enough, so that a large CT takes a fraction of a second.
+near 0, fat below it and air near -1000. A sample of the voxels is enough: a large CT takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class _Look:
 
 
 def _stride(shape: tuple[int, ...], axis: int) -> int:
-    factor = max(1.0, (math.prod(shape) / SAMPLED_VOXELS) ** (1 / 3))
+    factor = math.cbrt(math.prod(shape) / SAMPLED_VOXELS)
     return max(1, min(int(factor + 0.5), shape[axis] // 16))
 
 
@@ -138,7 +138,7 @@ def _can_tell(array: NDArray) -> bool:
 
 
 def _fill_nan(array: NDArray, name: str) -> tuple[NDArray, str]:
-    if np.issubdtype(array.dtype, np.integer) or np.isfinite(array.min()) and np.isfinite(array.max()):
+    if np.issubdtype(array.dtype, np.integer) or (np.isfinite(array.min()) and np.isfinite(array.max())):
         return array, ""
     missing = np.isnan(array)
     if not _can_tell(array) or missing.all() or np.isinf(array).any() or not (_large_regions(missing) == missing).all():
@@ -286,7 +286,8 @@ def _shifted(array: NDArray, offset: float) -> NDArray:
 def _has_body(array: NDArray) -> bool:
     """Whether fat, soft tissue and bone are all where they belong."""
     look = _Look.at(array)
-    fat, soft, bone = (look.share(*span, above=-300) for span in ((-200, -30), (10, 150), (150, math.inf)))
+    spans = ((-200.0, -30.0), (10.0, 150.0), (150.0, math.inf))
+    fat, soft, bone = (look.share(low, high, above=-300) for low, high in spans)
     return fat >= 0.03 and soft >= 0.1 and bone >= 0.01
 
 
@@ -313,8 +314,8 @@ def _check_tissue(look: _Look, name: str) -> None:
     around = float(np.median(look.edges)) if len(look.edges) else 0.0
     if around > 300 and look.share(500, math.inf) > 0.3:
         _refuse(name, f"values near {around:.4g} around the body: it seems inverted")
-    if look.share(500, math.inf, above=-500) > 0.5:
-        _refuse(name, f"most of the body over 500: {SCALE}")
+    if look.share(-200, 200, above=-500) < 0.42:
+        _refuse(name, f"most of the body not within 200 of 0: {SCALE}")
     beyond = look.share(-math.inf, -1100)
     if beyond >= 0.002 and beyond > 0.25 * look.share(-math.inf, -500):
         _refuse(name, f"measured values down to {look.measured.min():.5g}: {SCALE}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.hounsfield import examine_hounsfield
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
@@ -56,10 +57,15 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
+def _read_hounsfield(path: Path) -> Volume:
+    """The CT as the method saw it; what was mended was already logged by the run."""
+    return examine_hounsfield(read_volume(path), str(path))[0]
+
+
 def _case(case: CaseContent) -> CasePictures:
     edited = case.review.state == "edited" and case.paths.edited_mask.is_file()
     assert case.source is not None  # checked before drawing
-    ct = read_volume(case.source)
+    ct = _read_hounsfield(case.source)
     labels = read_label_map(case.paths.edited_mask if edited else case.paths.pseudo_mask).volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)
@@ -73,7 +79,7 @@ def _case(case: CaseContent) -> CasePictures:
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = read_volume(study.support)
+    ct = _read_hounsfield(study.support)
     strokes = read_label_map(study.paths.support_scribbles()).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(
