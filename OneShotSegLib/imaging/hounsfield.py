@@ -100,7 +100,7 @@ class _Look:
             voxels=part.ravel().astype(np.float64),
             measured=part[~np.isin(part, constants)].astype(np.float64),
             constants=tuple(float(v) for v in constants),
-            fills=tuple(float(v) for v in constants if (edges == v).mean() >= EDGE_SHARE),
+            fills=tuple(float(v) for v in constants if np.mean(edges == v) >= EDGE_SHARE),
             edges=edges[~np.isin(edges, constants)].astype(np.float64),
         )
 
@@ -237,7 +237,10 @@ def _tissue_offset(look: _Look) -> float | None:
         no_lung = look.share(-2100, -1300) >= 0.01 or at_zero < 0.005
         if look.share(offset - 150, offset + 150) >= 0.3 and at_zero < 0.05 and no_lung and look.low < -1500:
             return offset
-    return 0.0 if at_zero >= 0.01 and look.share(-150, 150, above=-500) >= 0.15 else None
+    body = at_zero >= 0.01 and look.share(-150, 150, above=-500) >= 0.15
+    # Nothing but lung: hardly any vessels, and no air far below.
+    lung = at_zero >= 0.001 and look.share(-1050, -650) >= 0.5 and look.share(-math.inf, -1200) < 0.001
+    return 0.0 if body or lung else None
 
 
 def _exact_offset(look: _Look, tissue: float | None) -> float | None:

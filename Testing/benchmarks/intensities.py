@@ -3,7 +3,7 @@
     python Testing/benchmarks/intensities.py --headneck COHORT --abdomen COHORT
     python Testing/benchmarks/intensities.py --plain ...                the plain CTs alone
 
-Prints a Markdown table: each damage of ``Testing.helpers.intensity_damage`` on a few CTs of each cohort and of phantoms,
+Prints a Markdown table: each damage of ``Testing.helpers.intensity_damage`` on some CTs of each cohort and phantoms,
 how many were mended (to within 2 HU of the voxels before, padding aside), refused, accepted as they are. Then false
 alarms over all plain CTs, whole and cropped, and the time that a CT of 512 x 512 x 200 takes.
 """
