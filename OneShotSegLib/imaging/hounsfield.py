@@ -113,7 +113,7 @@ class _Look:
         """The share of measured values in [low, high) among those that are higher than ``above``."""
         among = np.count_nonzero(self.measured > above)
         inside = (self.measured >= low) & (self.measured < high) & (self.measured > above)
-        return float(np.count_nonzero(inside) / max(1, among))
+        return float(np.count_nonzero(inside) / max(1, int(among)))
 
     def has_air(self) -> bool:
         """Whether anything but soft tissue, fat, lung and bone shows: air near -1000."""

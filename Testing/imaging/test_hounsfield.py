@@ -43,7 +43,7 @@ def lung() -> np.ndarray:
     rng = np.random.default_rng(0)
     noise = ndimage.gaussian_filter(rng.normal(0, 1, (40, 60, 60)), 1.5)
     density = -860 + 60 * rng.normal(0, 1, noise.shape)
-    vessels = ndimage.gaussian_filter((noise > 0.28).astype(float), 0.5)
+    vessels = ndimage.gaussian_filter((noise > 0.15).astype(float), 0.5)
     return np.round(density * (1 - vessels) + 45 * vessels).astype(np.int16)
 
 
@@ -80,7 +80,7 @@ def test_plain_cts_pass_as_the_same_object_and_without_a_word(make, caplog):
 )
 @pytest.mark.parametrize("plain", [scanner_ct, masked_ct, clipped_ct])
 def test_other_units_scales_and_modalities_are_refused_in_one_sentence(plain, damage, request):
-    if "clipped_ct" in request.node.name and ": 2" in request.node.name:
+    if any(text in request.node.name for text in ("clipped_ct-slope: 2", "clipped_ct-slope, padded circle: 2,")):
         pytest.skip("the phantom has too little fat to show a slope of 2 where no air was measured")
     with pytest.raises(InputError, match=r"^scan: expected a CT in HU.*, found .*\.$"):
         as_hounsfield(Volume.create(damage(plain())), "scan")
