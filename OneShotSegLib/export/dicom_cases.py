@@ -51,7 +51,7 @@ def export_cases(
     """
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
-    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if not r.ct.is_dir()}
+    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if r.ct.is_file()}
     series = [result for result in results if result.case not in passed_over]
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")

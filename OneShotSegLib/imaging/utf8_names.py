@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 DETACHED = (".mhd", ".nhdr")
@@ -46,13 +46,6 @@ def readable(path: Path) -> Iterator[Path]:
         if alias.suffix.lower() in DETACHED:
             _link_neighbours(path, alias.parent)
         yield alias
-
-
-@contextmanager
-def all_readable(paths: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """The same for several files, in their order."""
-    with ExitStack() as stack:
-        yield tuple(str(stack.enter_context(readable(Path(path)))) for path in paths)
 
 
 @contextmanager

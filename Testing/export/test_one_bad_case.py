@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_a_broken_mask_costs_its_own_case_alone(
 def test_so_does_a_series_that_is_gone(
     study: StudyPaths, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "ct" / "bad" / "003.dcm").unlink()
+    shutil.rmtree(tmp_path / "ct" / "bad")
     assert export(monkeypatch, kind, study, tmp_path / "out") == 1
     assert any("good" in path.name for path in (tmp_path / "out").rglob("*"))
 
