@@ -8,8 +8,8 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
+from OneShotSegLib.imaging.label_grids import mask_on_ct
+from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
@@ -46,10 +46,9 @@ def labels_on_ct(result: StudyResult, ct: Volume) -> LabelMap:
     """A result's label map on its CT's own grid, where it is already unless another program moved it.
 
     Raises:
-        InputError: If the mask cannot be read.
+        InputError: If the mask cannot be read, or does not fit the CT.
     """
-    labels = read_label_map(result.mask)
-    return labels if labels.volume.same_grid(ct) else labels.with_volume(resample_labels(labels.volume, ct))
+    return mask_on_ct(result.mask, ct)
 
 
 def read_result(result: StudyResult) -> tuple[Volume, LabelMap]:

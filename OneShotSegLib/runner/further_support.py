@@ -16,7 +16,7 @@ from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
-from OneShotSegLib.imaging.labelmaps import LabelMap, background_segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, background_segment, write_label_map
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
@@ -85,7 +85,7 @@ class FurtherSupport:
         """Write the strokes; to be done before the run.
 
         Raises:
-            InputError: If the mask has nothing in it or lies on another grid than the CT.
+            InputError: If the mask has nothing in it or does not fit the CT.
             OSError: If nothing can be written.
         """
         write_strokes(self.mask, self.ct, self.scribbles)
@@ -150,20 +150,20 @@ def write_strokes(mask: Path, ct: Path, target: Path) -> None:
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
-        mask: A label map on the CT's grid.
+        mask: A label map of the CT, on its grid or one that fits it (`mask_on_ct`).
         ct: The CT, HU.
         target: The file to write, ``.seg.nrrd``.
 
     Raises:
-        InputError: If the mask has nothing in it or lies on another grid than the CT.
+        InputError: If the mask has nothing in it or does not fit the CT.
         OSError: If nothing can be written.
     """
     # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
+    from OneShotSegLib.imaging.label_grids import mask_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
-    volume, labels = read_volume(ct), read_label_map(mask)
-    if not labels.volume.same_grid(volume):
-        raise InputError(f"{mask}: expected a mask on the grid of its CT, found another grid.")
+    volume = read_volume(ct)
+    labels = mask_on_ct(mask, volume)
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
     background = background_segment()
