@@ -25,17 +25,21 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/matching.py
   OneShotSegLib/evaluation/metrics.py
   OneShotSegLib/evaluation/plot.py
+  OneShotSegLib/evaluation/references.py
   OneShotSegLib/evaluation/result.py
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/events.py
   OneShotSegLib/exit_status.py
   OneShotSegLib/export/__init__.py
   OneShotSegLib/export/archive.py
+  OneShotSegLib/export/contours.py
+  OneShotSegLib/export/dicom_cases.py
   OneShotSegLib/export/dicom_codes.py
   OneShotSegLib/export/dicom_seg.py
   OneShotSegLib/export/nifti.py
   OneShotSegLib/export/nnunet.py
   OneShotSegLib/export/request.py
+  OneShotSegLib/export/rtstruct.py
   OneShotSegLib/export/selection.py
   OneShotSegLib/fingerprint.py
   OneShotSegLib/fusion/__init__.py
@@ -54,6 +58,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/boxes.py
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
+  OneShotSegLib/imaging/ct_series.py
   OneShotSegLib/imaging/dicom_series.py
   OneShotSegLib/imaging/files.py
   OneShotSegLib/imaging/integrity.py
@@ -63,10 +68,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
   OneShotSegLib/imaging/labels.py
+  OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
+  OneShotSegLib/imaging/rtstruct.py
   OneShotSegLib/imaging/segment_tags.py
   OneShotSegLib/imaging/soft_labels.py
+  OneShotSegLib/imaging/structure_set.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
@@ -143,6 +151,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
   OneShotSegLib/scoring/propagation.py
+  OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
@@ -189,6 +198,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_state.py
   OneShotSegLib/study/checks.py
+  OneShotSegLib/study/correction.py
   OneShotSegLib/study/csv_table.py
   OneShotSegLib/study/description.py
   OneShotSegLib/study/layout.py
@@ -200,6 +210,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
   OneShotSegLib/study/segmentation.py
+  OneShotSegLib/study/structure_choice.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py

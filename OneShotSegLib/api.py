@@ -17,6 +17,7 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.files import find_volumes, read_volume
 from OneShotSegLib.imaging.itk import from_itk
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
+from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.settings import Method
@@ -284,7 +285,12 @@ def _pairs(supports: Any) -> list[tuple[Any, Any]]:
 
 
 def _support(ct: Any, scribbles: Any, background_label: int | None) -> ScribbledCT:
-    return ScribbledCT(_ct(ct), _label_map(scribbles).with_background(background_label))
+    volume = _ct(ct)
+    if all(isinstance(entry, str | os.PathLike) for entry in (ct, scribbles)):
+        labels = read_labels_of(Path(scribbles), Path(ct), volume)
+    else:
+        labels = _label_map(scribbles)
+    return ScribbledCT(volume, labels.with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:

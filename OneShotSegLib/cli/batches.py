@@ -46,7 +46,11 @@ def propagate(
         ),
     ],
     scribbles: Annotated[
-        list[Path], typer.Option(help="Its scribbles: a label map or a Slicer segmentation; one for each support.")
+        list[Path],
+        typer.Option(
+            help="Its scribbles: a label map, a Slicer segmentation, or the RTSTRUCT of a DICOM folder; one for each "
+            "support."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="The study folder; a study that is there goes on.")],
     query: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],

@@ -70,6 +70,21 @@ def dicom_seg(
     print(f"{len(written)} segmentations in {folder}", file=sys.stderr)
 
 
+@app.command()
+def rtstruct(
+    study: Study,
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    accepted_only: AcceptedOnly = True,
+) -> None:
+    """Write a DICOM RTSTRUCT for each case whose CT is a DICOM series (pip install "OneShotSegLib[dicom]")."""
+    from OneShotSegLib.export.rtstruct import export_rtstruct
+
+    written, passed_over = export_rtstruct(study, folder, accepted_only, _tracked)
+    for case, reason in passed_over.items():
+        print(f"{case}: {reason}", file=sys.stderr)
+    print(f"{len(written)} structure sets in {folder}", file=sys.stderr)
+
+
 @app.command("zip")
 def zip_(
     study: Study,

@@ -43,7 +43,9 @@ def suggest(
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="A study, or a folder of label maps.")],
-    reference: Annotated[Path, typer.Option(help="Folder of reference label maps, by case name.")],
+    reference: Annotated[
+        Path, typer.Option(help="Folder of references by case name: label maps, or RTSTRUCTs of a study.")
+    ],
     csv: Annotated[Path | None, typer.Option(help="Where the table goes; next to the predictions if left out.")] = None,
     plot: Annotated[Path | None, typer.Option(help="A box plot, PNG.")] = None,
     edited: Annotated[

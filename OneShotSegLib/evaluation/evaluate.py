@@ -11,6 +11,7 @@ import numpy as np
 from OneShotSegLib.evaluation.figures import StructureFigures
 from OneShotSegLib.evaluation.matching import Predictions, find_predictions, find_references, pair
 from OneShotSegLib.evaluation.metrics import compare, crop_to_both
+from OneShotSegLib.evaluation.references import check_references, read_reference
 from OneShotSegLib.evaluation.result import Evaluation
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
@@ -26,7 +27,8 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     false negative of every structure. In a folder they are all that occur in any label map that is compared.
 
     Args:
-        reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``.
+        reference: Folder of label maps: ``<case>.nii.gz`` (any suffix) or ``<case>/seg.nii.gz``; for a study of DICOM
+            series, of structure sets too: ``<case>.dcm``, or the one in the folder ``<case>``.
         predictions: A study, or a folder laid out like the references.
         edited: In a study, take the mask that counts after the review.
         skip_uncontoured: Leave out a structure in a case whose reference has no voxel of it: nobody contoured it,
@@ -36,12 +38,13 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
         InputError: If a folder or file is missing or broken, or no case is in both.
     """
     references = find_references(reference)
+    check_references(references.values(), predictions)
     asked = find_predictions(predictions, edited)
     cases, notes = pair(references, asked.masks)
     labels = dict(asked.labels) or _labels_in(_paths(cases, references, asked))
     figures: list[StructureFigures] = []
     for case in cases:
-        figures += _evaluate_case(case, references[case], asked.masks[case], labels, notes)
+        figures += _evaluate_case(case, references[case], asked.masks[case], predictions, labels, notes)
     if skip_uncontoured:
         figures, left_out = _without_uncontoured(figures)
         notes += [f"{left_out} structure(s) that a reference does not have: left out."] if left_out else []
@@ -79,9 +82,9 @@ def _labels_in(paths: Iterable[Path]) -> Names:
 
 
 def _evaluate_case(
-    case: str, reference: Path, mask: Path | None, labels: Names, notes: list[str]
+    case: str, reference: Path, mask: Path | None, study: Path, labels: Names, notes: list[str]
 ) -> list[StructureFigures]:
-    truth = read_label_map(reference)
+    truth = read_reference(case, reference, study, labels, notes)
     predicted = _predicted(case, truth, mask, notes)
     _note_unasked(case, truth, labels, notes)
     a, b = crop_to_both(truth.volume.array, predicted)

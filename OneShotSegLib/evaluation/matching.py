@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.evaluation.references import structure_set_in
 from OneShotSegLib.imaging.files import stem_of, suffix_of
+from OneShotSegLib.imaging.rtstruct import is_structure_set
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
@@ -85,7 +87,8 @@ def _reference(entry: Path) -> tuple[str, Path | None]:
         return "", None
     if entry.is_dir():
         return safe_name(entry.name), _label_map_in(entry)
-    return safe_name(stem_of(entry)), entry if suffix_of(entry) else None
+    name = entry.stem if is_structure_set(entry) else stem_of(entry)
+    return safe_name(name), entry if suffix_of(entry) or is_structure_set(entry) else None
 
 
 def _label_map_in(folder: Path) -> Path | None:
@@ -93,7 +96,7 @@ def _label_map_in(folder: Path) -> Path | None:
     named = [p for stem in LABEL_STEMS for p in images if stem_of(p).lower() == stem]
     if named:
         return named[0]
-    return images[0] if len(images) == 1 else None
+    return images[0] if len(images) == 1 else None if images else structure_set_in(folder)
 
 
 def pair(references: Mapping[str, Path], predictions: Mapping[str, Any]) -> tuple[list[str], list[str]]:

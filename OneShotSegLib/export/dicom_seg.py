@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,21 +10,18 @@ import numpy as np
 
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.dicom_cases import Tracked, export_cases
 from OneShotSegLib.export.dicom_codes import Concept, category_and_type
-from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
-from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.dicom_series import series_files
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.results import StudyResult, study_structures
+from OneShotSegLib.study.results import StudyResult
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 SERIES_NUMBER = 900
 """Well above those that scanners give, so that a viewer lists it last."""
-Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 
 
 def export_dicom_seg(
@@ -45,19 +42,7 @@ def export_dicom_seg(
         InputError: If highdicom is not installed, no case has a DICOM series, or the folder holds something.
     """
     _require_highdicom()
-    check_is_new(folder)
-    results = results_to_export(study, accepted_only)
-    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if not r.ct.is_dir()}
-    series = [result for result in results if result.case not in passed_over]
-    if not series:
-        raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
-    structures = study_structures(StudyPaths(study))
-    with atomic_folder(folder) as temporary:
-        for result in tracked(series):
-            reason = _write(result, structures, temporary / f"{result.case}.dcm")
-            if reason:
-                passed_over[result.case] = reason
-    return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over
+    return export_cases(study, folder, _write, accepted_only, tracked)
 
 
 def _require_highdicom() -> None:
@@ -69,21 +54,8 @@ def _require_highdicom() -> None:
         ) from error
 
 
-def _write(result: StudyResult, structures: Sequence[Segment], path: Path) -> str:
-    """Write one case; why not, if it has nothing to write."""
-    ct, labels = read_result(result)
-    named = _with_tags(structures, labels)
-    there = [segment for segment in named if (labels.volume.array == segment.value).any()]
-    if not there:
-        return "it has no structure, passed over."
-    segmentation(result, ct, consecutive(labels.volume, there), there).save_as(path)
-    return ""
-
-
-def _with_tags(structures: Sequence[Segment], labels: LabelMap) -> list[Segment]:
-    """The study's structures, each as the mask's own file describes it where it does (with its terminology)."""
-    described = {segment.value: segment for segment in labels.segments if segment.tags}
-    return [described.get(structure.value, structure) for structure in structures]
+def _write(result: StudyResult, ct: Volume, labels: LabelMap, path: Path) -> None:
+    segmentation(result, ct, consecutive(labels.volume, labels.segments), labels.segments).save_as(path)
 
 
 def segmentation(result: StudyResult, ct: Volume, numbered: Volume, segments: Sequence[Segment]) -> Dataset:

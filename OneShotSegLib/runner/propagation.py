@@ -47,10 +47,10 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
     method = method_named(request.method)
     with study_reserved(request.output) as paths:
         cases = find_cases(request.queries)
-        supports = read_supports(request)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
+            supports = read_supports(request)
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
         description = open_study(paths, describe(request, engine), cases)

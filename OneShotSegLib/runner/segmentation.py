@@ -7,7 +7,6 @@ from dataclasses import asdict
 
 import torch
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import remove_left_behind
@@ -24,6 +23,7 @@ from OneShotSegLib.study.description import StudyCase, StudyDescription, label_t
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.opening import open_study
 from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import OnStep
 
 NO_BACKGROUND = 0
@@ -85,21 +85,18 @@ def _options(request: SegmentationRequest, structures: tuple[Segment, ...]) -> S
     )
 
 
-def chosen_values(words: str, structures: Sequence[Segment]) -> tuple[int, ...]:
-    """The values of the structures that are named: "all", "none", or names (any case) or values with commas.
+def chosen_values(names: str, structures: Sequence[Segment]) -> tuple[int, ...]:
+    """The values of the structures that an option names: "all", "none", or names or values with commas.
 
     Raises:
         InputError: If there is no such structure.
     """
-    if words.strip().casefold() in (ALL, NONE, ""):
-        return tuple(s.value for s in structures) if words.strip().casefold() == ALL else ()
-    known = {s.name.strip().casefold(): s.value for s in structures} | {str(s.value): s.value for s in structures}
-    wanted = [word.strip() for word in words.split(",") if word.strip()]
-    for word in wanted:
-        if word.casefold() not in known:
-            names = ", ".join(f"{s.name} ({s.value})" for s in structures)
-            raise InputError(f"Expected structures of {names}, or all or none; found {word!r}.")
-    return tuple(sorted({known[word.casefold()] for word in wanted}))
+    if names.strip().casefold() == ALL:
+        return tuple(s.value for s in structures)
+    if names.strip().casefold() == NONE:
+        return ()
+    chosen = chosen_structures(structures, names.split(","), ", or all or none")
+    return tuple(sorted(s.value for s in chosen))
 
 
 def _describe(segmenter: Segmenter, options: SegmentOptions, device: torch.device) -> StudyDescription:

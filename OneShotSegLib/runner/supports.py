@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import write_label_map
+from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import describe_device
@@ -32,9 +34,14 @@ def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
             f"found {len(request.supports)} and {len(request.scribbles)}."
         )
     return [
-        ScribbledCT(read_volume(ct), read_label_map(scribbles).with_background(request.background_label))
+        _support(ct, scribbles, request.background_label)
         for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
     ]
+
+
+def _support(path: Path, scribbles: Path, background_label: int | None) -> ScribbledCT:
+    ct = read_volume(path)
+    return ScribbledCT(ct, read_labels_of(scribbles, path, ct).with_background(background_label))
 
 
 def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:

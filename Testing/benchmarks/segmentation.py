@@ -24,7 +24,8 @@ from cohort import BACKGROUND, cases_of
 from OneShotSegLib.cli.batch_progress import BatchProgress
 from OneShotSegLib.evaluation import Evaluation, evaluate
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
-from OneShotSegLib.runner.segmentation import SegmentationRequest, segment_batch
+from OneShotSegLib.runner.request import SegmentationRequest
+from OneShotSegLib.runner.segmentation import segment_batch
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality

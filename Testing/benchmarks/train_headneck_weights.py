@@ -26,7 +26,8 @@ from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.networks.checkpoint import load_prnet
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, train_weights
+from OneShotSegLib.training.prnet.command import train_weights
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.prnet.trainer import PRNetTrainer
 from OneShotSegLib.training.prnet.volumes import load_training_volumes
 

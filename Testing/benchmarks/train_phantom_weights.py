@@ -15,7 +15,8 @@ from shipping import ship
 from OneShotSegLib import phantom
 from OneShotSegLib.cli.prnet_progress import TrainingProgress
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-from OneShotSegLib.training.prnet.command import PRNetTrainingRequest, train_weights
+from OneShotSegLib.training.prnet.command import train_weights
+from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 
 PATIENTS = 44
 SEED = 71

@@ -17,6 +17,7 @@ from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
 from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.layout import write_json
+from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import in_words
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation.cases import (
@@ -84,7 +85,8 @@ def _trainer(
     request: SegmentationTrainingRequest, file: Path, device: torch.device, ranks: Ranks, emit: Emit
 ) -> SegmentationTrainer:
     sources, structures = study_sources(request.study)
-    info = _info(request, sources, _chosen(structures, request.structures))
+    chosen = chosen_structures(structures, request.structures) if request.structures else structures
+    info = _info(request, sources, chosen)
     emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
     learnt, held_out = split(sources, request.hold_out, request.seed)
     cases = load_cases([*learnt, *held_out], info, device)
@@ -122,19 +124,6 @@ def _info(
         )
     except ValueError as error:
         raise InputError(f"The network cannot be built: {error}.") from error
-
-
-def _chosen(structures: tuple[Segment, ...], wanted: Sequence[str]) -> tuple[Segment, ...]:
-    """The structures that are asked for by name (any case) or value."""
-    if not wanted:
-        return structures
-    known = {s.name.casefold(): s for s in structures} | {str(s.value): s for s in structures}
-    missing = [name for name in wanted if name.strip().casefold() not in known]
-    if missing:
-        names = ", ".join(f"{s.name} ({s.value})" for s in structures)
-        raise InputError(f"Expected structures of {names}; found {missing[0]!r}.")
-    found = {known[name.strip().casefold()].value for name in wanted}
-    return tuple(s for s in structures if s.value in found)
 
 
 def split(sources: Sequence[CaseSource], share: float, seed: int) -> tuple[list[CaseSource], list[CaseSource]]:

@@ -1,0 +1,60 @@
+"""References that are structure sets of radiotherapy (RTSTRUCT): their structures are those of the study by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map
+from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import StudyPaths
+
+
+def structure_set_in(folder: Path) -> Path | None:
+    """The structure set in a case's folder: the only file that ends in .dcm, else the only such named RS or RTSTRUCT.
+
+    None if there is none, or if it cannot be told which it is.
+    """
+    files = sorted(p for p in folder.iterdir() if p.is_file() and is_structure_set(p) and not p.name.startswith("."))
+    named = [path for path in files if path.name.upper().startswith(("RS", "RTSTRUCT"))]
+    return next((found[0] for found in (files, named) if len(found) == 1), None)
+
+
+def check_references(references: Iterable[Path], predictions: Path) -> None:
+    """Refuse structure sets where nothing tells which CT they were drawn on.
+
+    Raises:
+        InputError: If there is one, and the predictions are no study.
+    """
+    found = next((path for path in references if is_structure_set(path)), None)
+    if found is not None and not StudyPaths(predictions).description.is_file():
+        raise InputError(
+            f"{predictions}: expected a study, whose CTs the structure sets ({found.name} ...) were drawn on, found a "
+            "folder without study.json."
+        )
+
+
+def read_reference(case: str, path: Path, predictions: Path, labels: Mapping[int, str], notes: list[str]) -> LabelMap:
+    """A case's reference; a structure set is read onto the grid of the case's CT in the study.
+
+    Args:
+        case: The case's name.
+        path: A label map or a structure set.
+        predictions: The study, for a structure set.
+        labels: Value and name of the structures asked for.
+        notes: Gets a sentence for each thing of a structure set that was not used as it was drawn.
+
+    Raises:
+        InputError: If it cannot be read, or is a structure set of another CT.
+    """
+    if not is_structure_set(path):
+        return read_label_map(path)
+    cases = {entry.case: Path(entry.source) for entry in StudyDescription.read(StudyPaths(predictions)).cases}
+    structures = [
+        Segment(value=value, name=name, color=Segment.numbered(value).color) for value, name in labels.items()
+    ]
+    found = read_structures(path, cases[case], structures)
+    notes += [f"{case}: {note}" for note in found.notes]
+    return found.labels
