@@ -1,4 +1,8 @@
-"""The engine: segments queries with networks and supports that are loaded once per process, on the GPU or the CPU."""
+"""The engine: segments queries with networks and supports that are loaded once per process, on the GPU or the CPU.
+
+When GPU memory runs out, there is CPU fallback: for everything if the support does not fit, else for the case at hand;
+networks and supports are then loaded on the CPU once, and the next case is tried on the GPU again.
+"""
 
 from __future__ import annotations
 
