@@ -326,6 +326,15 @@ def test_files_and_dicom_folders_are_found_where_they_lie(tmp_path: Path) -> Non
     assert find_volumes(tmp_path / "batch") == [tmp_path / "batch" / "one.nii.gz"]
 
 
+def test_masks_next_to_a_ct_are_no_volumes_and_are_said(tmp_path, caplog):
+    for name in ("ct.nii.gz", "seg.nii.gz", "cord.seg.nrrd"):
+        write_volume(volume(), tmp_path / "batch" / "p1" / name)
+    write_volume(volume(), tmp_path / "batch" / "p2" / "seg.nii.gz")
+    found = find_volumes(tmp_path / "batch")
+    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["batch/p1/ct.nii.gz", "batch/p2/seg.nii.gz"]
+    assert "2 mask(s) next to the CTs are no cases, left out: p1/cord.seg.nrrd, p1/seg.nii.gz." in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "suffix", "stem"),
     [

@@ -262,8 +262,13 @@ def test_the_background_stroke_goes_by_its_name_in_any_case(name: str) -> None:
 
 
 def test_a_value_can_be_named_as_the_background() -> None:
-    named = label_map().with_background(2)
-    assert [s.name for s in named.segments] == ["Brainstem", "Background", "Background", "not painted"]
-    assert label_map().with_background(None).segments == SEGMENTS
-    assert label_map().with_background(9).segments[-1].is_background_stroke
-    assert label_map().with_background(9).segments[-1].value == 9
+    without = LabelMap(label_map().volume, tuple(one for one in SEGMENTS if not one.is_background_stroke))
+    assert [s.name for s in without.with_background(2).segments] == ["Brainstem", "Background", "not painted"]
+    assert without.with_background(None).segments == without.segments
+    assert without.with_background(9).segments[-1].is_background_stroke
+    assert without.with_background(9).segments[-1].value == 9
+
+
+def test_a_segment_named_as_the_background_needs_no_value_for_it() -> None:
+    assert label_map().with_background(2).segments == SEGMENTS
+    assert label_map().with_background(200).segments == SEGMENTS
