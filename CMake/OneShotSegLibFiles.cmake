@@ -59,8 +59,19 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/ct_series.py
+  OneShotSegLib/imaging/dicom/__init__.py
+  OneShotSegLib/imaging/dicom/headers.py
+  OneShotSegLib/imaging/dicom/pixels.py
+  OneShotSegLib/imaging/dicom/regular.py
+  OneShotSegLib/imaging/dicom/search.py
+  OneShotSegLib/imaging/dicom/series.py
+  OneShotSegLib/imaging/dicom/slices.py
+  OneShotSegLib/imaging/dicom/stacking.py
   OneShotSegLib/imaging/dicom_series.py
   OneShotSegLib/imaging/files.py
+  OneShotSegLib/imaging/grids.py
+  OneShotSegLib/imaging/headers.py
+  OneShotSegLib/imaging/hounsfield.py
   OneShotSegLib/imaging/integrity.py
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
@@ -68,6 +79,9 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
   OneShotSegLib/imaging/labels.py
+  OneShotSegLib/imaging/meta_header.py
+  OneShotSegLib/imaging/nifti_header.py
+  OneShotSegLib/imaging/nrrd_header.py
   OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
@@ -151,6 +165,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
   OneShotSegLib/scoring/propagation.py
+  OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
