@@ -7,6 +7,7 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.selection import (
+    Notes,
     OnFailure,
     check_is_new,
     export_each,
@@ -56,12 +57,13 @@ def export_cases(
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
+    notes: Notes = {}
 
     with atomic_folder(folder) as temporary:
 
         def write_one(result: StudyResult) -> None:
-            ct, labels = read_result(result)
-            there = _that_occur(structures, labels)
+            ct, labels = read_result(result, structures, notes)
+            there = _that_occur(labels)
             if not there:
                 passed_over[result.case] = "it has no structure, passed over."
                 return
@@ -76,8 +78,6 @@ def export_cases(
     return [folder / f"{r.case}.dcm" for r in done if r.case not in passed_over], passed_over
 
 
-def _that_occur(structures: Sequence[Segment], labels: LabelMap) -> tuple[Segment, ...]:
-    """The structures that this mask has, each as its own file describes it where it does (with terminology)."""
-    described = {segment.value: segment for segment in labels.segments if segment.tags}
-    named = [described.get(structure.value, structure) for structure in structures]
-    return tuple(segment for segment in named if (labels.volume.array == segment.value).any())
+def _that_occur(labels: LabelMap) -> tuple[Segment, ...]:
+    """The structures that this mask has."""
+    return tuple(segment for segment in labels.segments if (labels.volume.array == segment.value).any())

@@ -10,6 +10,7 @@ from typing import Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.request import NNUNetRequest, plain
 from OneShotSegLib.export.selection import (
+    Notes,
     OnFailure,
     check_is_new,
     export_each,
@@ -53,13 +54,14 @@ def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter, on_failure: O
     structures = study_structures(StudyPaths(request.study))
     names = unique_names(plain(result.case) for result in results)
     identifiers = {result.case: name for result, name in zip(results, names, strict=True)}
+    notes: Notes = {}
     with atomic_folder(request.folder) as folder:
 
         def write_one(result: StudyResult) -> None:
-            _write_case(folder, identifiers[result.case], result, structures)
+            _write_case(folder, identifiers[result.case], result, structures, notes)
 
         done = export_each(tracked(results), write_one, on_failure)
-        write_case_table(folder / "cases.csv", {identifiers[result.case]: result for result in done})
+        write_case_table(folder / "cases.csv", {identifiers[result.case]: result for result in done}, notes)
         write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(done)))
     return request.folder
 
@@ -76,8 +78,10 @@ def _check(request: NNUNetRequest) -> None:
         raise InputError(f"--dataset-id: expected a number that is free in {request.raw}, found {others[0]} there.")
 
 
-def _write_case(folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment]) -> None:
-    ct, labels = read_result(result)
+def _write_case(
+    folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment], notes: Notes
+) -> None:
+    ct, labels = read_result(result, structures, notes)
     write_volume(ct, folder / "imagesTr" / f"{identifier}_0000{ENDING}")
     # On the CT's own grid to the last digit: nnU-Net compares the headers.
     numbered = ct.with_array(consecutive(labels.volume, structures).array)

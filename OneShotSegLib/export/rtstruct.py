@@ -126,7 +126,7 @@ def structure_set(series: CTSeries, labels: LabelMap, name: str = "") -> FileDat
     data.StructureSetROISequence = [_region(number, text, frame) for number, text in enumerate(names, 1)]
     slices = [_image(header, uid) for uid in series.instances]
     data.ROIContourSequence = [
-        _contours(number, segment, labels.volume, boxes[segment.value], slices)
+        _contours(number, segment, labels.volume, boxes[segment.value], list(zip(series.planes, slices, strict=True)))
         for number, segment in enumerate(segments, 1)
     ]
     data.RTROIObservationsSequence = [_observation(number, segment) for number, segment in enumerate(segments, 1)]
@@ -142,7 +142,7 @@ def _check(series: CTSeries, header: Dataset) -> None:
             f"{series.folder}: expected a series with what a structure set has to refer to, found none of its "
             f"{', '.join(missing)}."
         )
-    if len(series.instances) != series.grid.shape[0]:
+    if len(series.instances) != len(series.planes):
         raise InputError(f"{series.folder}: expected a series of one file per slice, found a multi-frame file.")
 
 
@@ -212,18 +212,23 @@ def _region(number: int, name: str, frame: str) -> Dataset:
     return region
 
 
-def _contours(number: int, segment: Segment, labels: Volume, box: Box, slices: Sequence[Dataset]) -> Dataset:
-    """A structure's colour and its contours, slice by slice."""
+def _contours(
+    number: int, segment: Segment, labels: Volume, box: Box, slices: Sequence[tuple[float, Dataset]]
+) -> Dataset:
+    """A structure's colour and its contours, on the slices with their planes; each is read from the nearest plane."""
     from pydicom.dataset import Dataset
 
     region = Dataset()
     region.ReferencedROINumber = number
     region.ROIDisplayColor = [round(255 * part) for part in segment.color]
     items: list[Dataset] = []
-    for plane in range(box[0].start, box[0].stop):
+    for place, image in slices:
+        plane = round(place)
+        if not box[0].start <= plane < box[0].stop:
+            continue
         for polygon in closed_contours(labels.array[plane, box[1], box[2]] == segment.value):
-            index = np.insert(polygon, 0, 0, axis=1) + np.array([plane, box[1].start, box[2].start])
-            items.append(_contour(len(items) + 1, labels.to_world(index), slices[plane]))
+            index = np.insert(polygon, 0, 0, axis=1) + np.array([place, box[1].start, box[2].start])
+            items.append(_contour(len(items) + 1, labels.to_world(index), image))
     region.ContourSequence = items
     return region
 
