@@ -7,7 +7,7 @@ from dataclasses import replace
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.naming import unique_names
+from OneShotSegLib.study.naming import check_lengths, unique_names
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -50,5 +50,6 @@ def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCa
         wanted = replace(there, cases=(*there.cases, *named))
     else:
         wanted = replace(wanted, cases=cases)
+    check_lengths(paths.root, (case.case for case in wanted.cases))
     wanted.write(paths)
     return wanted
