@@ -22,6 +22,7 @@ from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_m
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
@@ -299,7 +300,7 @@ def _support(ct: Any, scribbles: Any, background_label: int | None) -> Scribbled
         labels = read_labels_of(Path(scribbles), Path(ct), volume)
     else:
         labels = _label_map(scribbles)
-    return ScribbledCT(volume, labels.with_background(background_label))
+    return ScribbledCT(volume, on_support(labels, volume).with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:
