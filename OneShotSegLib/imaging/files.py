@@ -1,4 +1,4 @@
-"""Files of volumes: finding them, reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
+"""Files of volumes: reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.dicom_series import read_series, series_ids
+from OneShotSegLib.imaging.dicom_series import read_series
 from OneShotSegLib.imaging.integrity import (
     can_hold,
     has_readable_axes,
@@ -45,33 +46,6 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
-def find_volumes(path: Path) -> list[Path]:
-    """The volumes that a path names: a file, a DICOM folder, or a folder of files and DICOM folders.
-
-    Raises:
-        InputError: If there is nothing there that can be read.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder.")
-    if path.is_file():
-        return [path]
-    files = _volume_files(path)
-    if files:
-        return files
-    if series_ids(path):
-        return [path]
-    nested = [p for p in sorted(path.iterdir()) if p.is_dir() and (series_ids(p) or _volume_files(p))]
-    found = [volume for folder in nested for volume in (_volume_files(folder) or [folder])]
-    if not found:
-        raise InputError(f"{path}: expected NIfTI, NRRD, MetaImage files or DICOM series in this folder, found none.")
-    return found
-
-
-def _volume_files(folder: Path) -> list[Path]:
-    """The visible NIfTI, NRRD and MetaImage files in a folder, not below it."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
-
-
 def read_volume(path: Path | str) -> Volume:
     """Read a scalar 3D image on its own grid.
 
@@ -82,6 +56,53 @@ def read_volume(path: Path | str) -> Volume:
         InputError: With one sentence, if the file is missing, broken, or no scalar 3D image.
     """
     return from_itk(read_itk(Path(path)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """What the header of a volume file says of its voxels.
+
+    Attributes:
+        size: Number of voxels along each axis of the file, x first.
+        spacing: Voxel size in mm in the same order.
+        components: Values per voxel.
+        is_8_bit: Whether each value is one byte.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    components: int
+    is_8_bit: bool
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.size)
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """Read the header of a NIfTI, NRRD or MetaImage file, not its voxels.
+
+    Raises:
+        InputError: With one sentence, if it cannot be read.
+        OSError: If the file cannot be opened.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
+    path.open("rb").close()  # a plain error for a file that may not be read
+    if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
+        raise unreadable(path)
+    reader = sitk.ImageFileReader()
+    with quiet_itk(), _unambiguous_name(path) as name:
+        reader.SetFileName(str(name))
+        execute(reader.ReadImageInformation, path)
+    kinds = {sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkVectorUInt8, sitk.sitkVectorInt8}
+    return ImageHeader(
+        size=tuple(reader.GetSize()),
+        spacing=tuple(reader.GetSpacing()),
+        components=reader.GetNumberOfComponents(),
+        is_8_bit=reader.GetPixelIDValue() in kinds,
+    )
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:

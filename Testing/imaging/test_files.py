@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, write_volume
+from OneShotSegLib.imaging.files import read_volume, stem_of, suffix_of, write_volume
 from OneShotSegLib.imaging.integrity import is_whole_nrrd
 from OneShotSegLib.imaging.volume import Volume
 
@@ -305,23 +305,9 @@ def test_a_series_of_one_slice_is_refused(tmp_path):
 def test_folders_without_images_are_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     assert "found 0" in sentence_of(tmp_path)
-    with pytest.raises(InputError, match="found none"):
-        find_volumes(tmp_path)
 
 
-# Finding and naming
-
-
-def test_files_and_dicom_folders_are_found_where_they_lie(tmp_path):
-    write_volume(volume(), tmp_path / "batch" / "b" / "two.nrrd")
-    write_series(tmp_path / "batch" / "a", slices())
-    (tmp_path / "batch" / "empty").mkdir()
-    found = find_volumes(tmp_path / "batch")
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["batch/a", "batch/b/two.nrrd"]
-    assert find_volumes(tmp_path / "batch" / "a") == [tmp_path / "batch" / "a"]
-    write_volume(volume(), tmp_path / "batch" / "one.nii.gz")
-    (tmp_path / "batch" / ".hidden.nii.gz").write_bytes(b"")
-    assert find_volumes(tmp_path / "batch") == [tmp_path / "batch" / "one.nii.gz"]
+# Naming
 
 
 @pytest.mark.parametrize(
