@@ -27,6 +27,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/plot.py
   OneShotSegLib/evaluation/references.py
   OneShotSegLib/evaluation/result.py
+  OneShotSegLib/evaluation/shared_labels.py
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/events.py
   OneShotSegLib/exit_status.py
@@ -59,15 +60,30 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/ct_series.py
+  OneShotSegLib/imaging/dicom/__init__.py
+  OneShotSegLib/imaging/dicom/headers.py
+  OneShotSegLib/imaging/dicom/pixels.py
+  OneShotSegLib/imaging/dicom/regular.py
+  OneShotSegLib/imaging/dicom/search.py
+  OneShotSegLib/imaging/dicom/series.py
+  OneShotSegLib/imaging/dicom/slices.py
+  OneShotSegLib/imaging/dicom/stacking.py
   OneShotSegLib/imaging/dicom_series.py
   OneShotSegLib/imaging/files.py
+  OneShotSegLib/imaging/grids.py
+  OneShotSegLib/imaging/headers.py
+  OneShotSegLib/imaging/hounsfield.py
   OneShotSegLib/imaging/integrity.py
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/itk_reading.py
+  OneShotSegLib/imaging/label_matching.py
   OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
   OneShotSegLib/imaging/labels.py
+  OneShotSegLib/imaging/meta_header.py
+  OneShotSegLib/imaging/nifti_header.py
+  OneShotSegLib/imaging/nrrd_header.py
   OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
@@ -151,6 +167,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
   OneShotSegLib/scoring/propagation.py
+  OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
   OneShotSegLib/slicer/background.py
@@ -199,6 +216,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/checks.py
   OneShotSegLib/study/correction.py
   OneShotSegLib/study/csv_table.py
+  OneShotSegLib/study/decisions.py
   OneShotSegLib/study/description.py
   OneShotSegLib/study/layout.py
   OneShotSegLib/study/locking.py
@@ -210,6 +228,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/review.py
   OneShotSegLib/study/segmentation.py
   OneShotSegLib/study/structure_choice.py
+  OneShotSegLib/study/structure_table.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py

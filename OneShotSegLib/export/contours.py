@@ -55,7 +55,7 @@ def closed_contours(mask: NDArray[np.bool_]) -> list[Polygon]:
 
 def _smooth(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """A smoothed share of each pixel that is over one half where the mask is, and nowhere else."""
-    share = ndimage.gaussian_filter(mask.astype(np.float64), SMOOTHING_PIXELS)
+    share: NDArray[np.float64] = ndimage.gaussian_filter(mask.astype(np.float64), SMOOTHING_PIXELS)
     return np.where(mask, np.maximum(share, 0.5 + NEAREST), np.minimum(share, 0.5 - NEAREST))
 
 
@@ -87,7 +87,9 @@ def _distances(points: Polygon) -> NDArray[np.float64]:
     along = points[-1] - points[0]
     offset = points - points[0]
     length = float(np.hypot(*along))
-    return np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length if length else np.hypot(*offset.T)
+    if not length:
+        return np.asarray(np.hypot(*offset.T), dtype=np.float64)
+    return np.asarray(np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length, dtype=np.float64)
 
 
 def with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:

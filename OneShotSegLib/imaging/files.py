@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,21 +17,36 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.dicom_series import read_series
+from OneShotSegLib.imaging.dicom_series import read_folder
+from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
+    all_finite,
     can_hold,
+    has_header,
     has_readable_axes,
+    inspect_nifti,
     is_whole_meta_image,
     is_whole_nifti,
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
+from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, reason, unreadable
+from OneShotSegLib.imaging.meta_header import meta_grid
+from OneShotSegLib.imaging.nifti_header import (
+    check_scale,
+    copy_without_intercept,
+    has_stray_intercept,
+    nifti_grid,
+    read_nifti_header,
+)
+from OneShotSegLib.imaging.nrrd_header import nrrd_grid
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
     import SimpleITK as sitk  # noqa: N813
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
@@ -46,16 +63,24 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
-def read_volume(path: Path | str) -> Volume:
+def read_volume(path: Path | str, series: str = "") -> Volume:
     """Read a scalar 3D image on its own grid.
 
+    The grid must be whole in the file, regular and plausible (`imaging.grids`); sizes in other units than mm are
+    converted, which is logged as a warning. Voxels that are no numbers (NaN or infinite) are refused in every format.
+
     Args:
-        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series of a CT (`read_series`); other series
+            there, such as structure sets, doses and localizers, do not matter.
+        series: Series instance UID, for a folder that holds several CT series.
 
     Raises:
         InputError: With one sentence, if the file is missing, broken, or no scalar 3D image.
     """
-    return from_itk(read_itk(Path(path)))
+    path = Path(path)
+    if path.is_dir():
+        return read_folder(path, series)
+    return from_itk(read_itk(path))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +142,10 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
+    if path.is_dir():
+        return to_itk(read_folder(path))
     with quiet_itk():
-        image = read_series(path) if path.is_dir() else _read_file(path, layers)
-    _check_axes(path, image)
-    return image
+        return _read_file(path, layers)
 
 
 def _read_file(path: Path, layers: bool) -> sitk.Image:
@@ -131,17 +156,84 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with _unambiguous_name(path) as name:
-        reader.SetFileName(str(name))
-        execute(reader.ReadImageInformation, path)
+    with _readable(path) as readable:
+        reader.SetFileName(str(readable))
+        _read_header(reader, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
             raise unreadable(path)
+        grid = _grid(path)
         image = execute(reader.Execute, path)
-    if not _is_whole(path):
+    _check_voxels(path, image)
+    image = image[:, :, :, 0] if image.GetDimension() == 4 else image
+    for note in grid.notes:
+        log.warning("%s: %s.", path, note)
+    return _on_grid(image, grid)
+
+
+def _read_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Have the reader read the header; where it cannot, for a grid that is none, this is what is said."""
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if has_header(path):
+            _grid(path)
+        raise unreadable(path, reason(error)) from error
+
+
+def _grid(path: Path) -> HeaderGrid:
+    """The grid that the file's own header describes."""
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        header = read_nifti_header(path)
+        if header is None:
+            raise unreadable(path)
+        check_scale(path, header)
+        return nifti_grid(path, header)
+    return meta_grid(path) if suffix in (".mha", ".mhd") else nrrd_grid(path)
+
+
+def _on_grid(image: sitk.Image, grid: HeaderGrid) -> sitk.Image:
+    """The image on the grid of its header, where its reader made another one of it."""
+    found = (np.asarray(image.GetSpacing()), np.asarray(image.GetOrigin()), np.reshape(image.GetDirection(), (3, 3)))
+    if not grid.agrees_with(*found):
+        image.SetSpacing([float(value) for value in grid.spacing])
+        image.SetOrigin([float(value) for value in grid.origin])
+        image.SetDirection([float(value) for value in grid.direction.ravel()])
+    return image
+
+
+def _check_voxels(path: Path, image: sitk.Image) -> None:
+    """Refuse a file that lacks voxels, or has some that are no numbers."""
+    import SimpleITK as sitk  # noqa: N813
+
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        finite = inspect_nifti(path)
+    else:
+        whole = suffix != ".mha" or is_whole_meta_image(path)
+        finite = all_finite(sitk.GetArrayViewFromImage(image)) if whole else None
+    if finite is None:
         raise unreadable(path)
-    found: sitk.Image = image[:, :, :, 0] if image.GetDimension() == 4 else image
-    return found
+    if not finite:
+        raise InputError(f"{path}: expected voxels that are numbers, found some that are none (NaN or infinite).")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """The file as its reader reads it rightly: without an intercept that does not count, under an unambiguous name."""
+    header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
+    if header is None or not has_stray_intercept(header):
+        with _unambiguous_name(path) as name:
+            yield name
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "volume.nii"
+        try:
+            copy_without_intercept(path, header, copy)
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path) from error
+        yield copy
 
 
 @contextmanager
@@ -164,12 +256,6 @@ def _is_whole(path: Path) -> bool:
     if suffix.startswith(".nii"):
         return is_whole_nifti(path)
     return suffix != ".mha" or is_whole_meta_image(path)
-
-
-def _check_axes(path: Path, image: sitk.Image) -> None:
-    direction = np.asarray(image.GetDirection()).reshape(3, 3)
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
-        raise InputError(f"{path}: expected a grid with axes at right angles, found a sheared one.")
 
 
 def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str, str]] = ()) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.dicom_scan import SeriesInfo, instances_of, is_dicom, scan_files
+from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, looks_like_dicom, read_header
+from OneShotSegLib.imaging.dicom.headers import text as element_text
+from OneShotSegLib.imaging.dicom.search import SeriesInfo, scan_files
 from OneShotSegLib.imaging.file_kinds import file_kind
 from OneShotSegLib.imaging.files import stem_of, suffix_of
 from OneShotSegLib.imaging.inputs import Found, FoundCT, Kind, LeftOut, absolute, lines
@@ -77,7 +80,7 @@ def may_hold_cts(folder: Path) -> bool:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files = (Path(place, name) for name in names if not name.startswith("."))
-        if any(suffix_of(path) or is_dicom(path) for path in files):
+        if any(suffix_of(path) or looks_like_dicom(path) for path in files):
             return True
     return False
 
@@ -110,7 +113,7 @@ class _Search:
         self.root, self.others, self.hidden = absolute(path), Counter(), []
         if self.root.is_dir():
             self._folder(self.root, ())
-        elif not suffix_of(self.root) and is_dicom(self.root):
+        elif not suffix_of(self.root) and looks_like_dicom(self.root):
             self._slice(self.root)
         else:
             self._files([self.root], explicit=True)
@@ -168,9 +171,7 @@ class _Search:
                 self._volume(path, explicit)
             else:
                 rest.append(path)
-        dicom = [path for path in rest if is_dicom(path)]
-        if dicom and not explicit:
-            self._dicom(dicom[0].parent)
+        dicom = self._dicom(rest[0].parent) if rest and not explicit else ()
         stems = {stem_of(path) for path in files if suffix_of(path) in (".mhd", ".nhdr")}
         for path in rest:
             if path in dicom or (path.name.endswith(VOXELS_OF_OTHERS) and path.name.split(".")[0] in stems):
@@ -195,7 +196,8 @@ class _Search:
             self.seen[os.path.realpath(path.parent)] = path.parent
             self._dicom(path.parent)
 
-    def _dicom(self, folder: Path) -> None:
+    def _dicom(self, folder: Path) -> set[Path]:
+        """The DICOM series of one folder; its DICOM files come back."""
         series, broken = scan_files(folder)
         for path in broken:
             self._leave(path, Kind.UNREADABLE, "a damaged DICOM file")
@@ -209,6 +211,7 @@ class _Search:
             self._series(folder, cts[0], "")
         elif cts:
             self._choose(folder, cts)
+        return {*broken, *(path for one in series for path in one.files)}
 
     def _series(self, folder: Path, one: SeriesInfo, uid: str) -> None:
         size = (one.slices,)
@@ -244,7 +247,7 @@ class _Search:
         for parts in self.uids.values():
             if len(parts) < 2:
                 continue
-            instances = [instances_of(one.files) for _, one in parts]
+            instances = [_instances(one.files) for _, one in parts]
             if len(set().union(*instances)) == sum(map(len, instances)):
                 for ct, _ in parts:
                     self.cts.remove(ct)
@@ -263,6 +266,16 @@ class _Search:
             shown = ", ".join(sorted(set(self.hidden))[:3]) + (", ..." if len(set(self.hidden)) > 3 else "")
             reason = f"{Kind.HIDDEN.counted(len(self.hidden))} ({shown})"
             self._leave(self.root, Kind.HIDDEN, reason, len(self.hidden))
+
+
+def _instances(files: Iterable[Path]) -> set[str]:
+    """The SOP instance UIDs of DICOM files, those of damaged ones left out."""
+    found = set()
+    for path in files:
+        with suppress(BrokenHeaderError):
+            data = read_header(path, ["SOPInstanceUID", "SeriesInstanceUID"])
+            found.add("" if data is None else element_text(data, "SOPInstanceUID"))
+    return found - {""}
 
 
 def _kind_of(one: SeriesInfo) -> tuple[Kind, str]:

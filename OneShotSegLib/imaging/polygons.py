@@ -105,5 +105,6 @@ def _signed_distance(mask: NDArray[np.bool_], spacing: tuple[float, float]) -> N
     """Distance to the border in mm, positive inside."""
     if not mask.any():
         return np.full(mask.shape, -np.inf)
-    inside = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1]
-    return inside - ndimage.distance_transform_edt(~mask, sampling=spacing)
+    inside: NDArray[np.float64] = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)[1:-1, 1:-1]
+    outside: NDArray[np.float64] = ndimage.distance_transform_edt(~mask, sampling=spacing)
+    return inside - outside

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
@@ -20,6 +21,7 @@ from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
 from OneShotSegLib.networks.batches import release_gpu_memory
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
+from OneShotSegLib.scoring.region import shows_region_of_support
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
 
@@ -113,7 +115,26 @@ class Engine:
         for support in models.supports if query is None else self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
             candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
-        return fuse(candidates, models.structures, self.method.smooth_mm)
+        return fuse(self._of_this_region(candidates), models.structures, self.method.smooth_mm)
+
+    def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
+        """The candidates whose supports show the query's part of the body.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if not self.method.check_region:
+            return candidates
+        kept = [one for one in candidates if shows_region_of_support(one.candidate, one.quality)]
+        if not kept:
+            raise InputError(
+                "Expected a scan of the support's part of the body, found other tissue where the scribbles arrived: it "
+                "shows another region, or too little of this one."
+            )
+        if len(kept) < len(candidates):
+            left_out = len(candidates) - len(kept)
+            log.warning("%d of %d supports show another part of the body: not used.", left_out, len(candidates))
+        return kept
 
     def _select_supports(self, models: LoadedModels, query: PreparedCT) -> list[Support]:
         """The supports that are most similar to the query."""

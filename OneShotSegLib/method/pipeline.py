@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
@@ -85,8 +85,7 @@ def prepare_query(ct: Volume, weights: Weights, device: torch.device | str = "cp
     Raises:
         InputError: If it cannot be a CT.
     """
-    check_ct(ct.array, "The query")
-    return PreparedCT.prepare(ct, weights, device)
+    return PreparedCT.prepare(as_hounsfield(ct, "The query"), weights, device)
 
 
 def segment_query(
@@ -121,7 +120,7 @@ def segment_query(
         propagation, displacement = _align(support, query, propagation, method)
     with timer("denoise"):
         features = features_at(weights.fine, query.fine, propagation.points.positions[support.described])
-        denoised = _denoise(support, features, propagation, ct, method)
+        denoised = _denoise(support, features, propagation, query.ct, method)
     kept = propagation.points.select(denoised.keep)
     with timer("expand"):
         if not len(kept):

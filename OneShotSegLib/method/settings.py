@@ -24,6 +24,7 @@ class Method:
         denoising: Section III-C.
         expansion: Section III-D, first half.
         refinement: Section III-D, second half.
+        check_region: Whether a query that shows another part of the body than the support fails; not in the paper.
         smooth_mm: Width of the smoothing of a mask's borders on the query's own grid, mm; 0 for none.
         seed: Seed of everything random.
     """
@@ -35,6 +36,7 @@ class Method:
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
     refinement: RefinementSettings = field(default_factory=lambda: RefinementSettings(enabled=False))
+    check_region: bool = True
     smooth_mm: float = 2.0
     seed: int = 0
 
@@ -57,6 +59,7 @@ PAPER = Method(
         exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, limit_extent=False, between_voxels=False
     ),
     refinement=RefinementSettings(),
+    check_region=False,
     smooth_mm=0.0,
 )
 DEFAULT = Method()

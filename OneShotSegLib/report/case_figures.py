@@ -10,6 +10,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.hounsfield import examine_hounsfield
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
@@ -58,9 +59,14 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
+def _read_hounsfield(path: Path) -> Volume:
+    """The CT as the method saw it; what was mended was already logged by the run."""
+    return examine_hounsfield(read_volume(path), str(path))[0]
+
+
 def _case(case: CaseContent) -> CasePictures:
     mask = counting_mask(case.paths, case.review.state)
-    ct = read_volume(case.source)
+    ct = _read_hounsfield(case.source)
     labels = read_label_map(mask).volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)
@@ -74,7 +80,7 @@ def _case(case: CaseContent) -> CasePictures:
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = read_volume(study.support)
+    ct = _read_hounsfield(study.support)
     strokes = read_label_map(study.paths.support_scribbles()).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(

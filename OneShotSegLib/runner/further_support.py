@@ -14,6 +14,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import LabelMap, background_segment, read_label_map, write_label_map
 from OneShotSegLib.runner.request import PropagationRequest
@@ -166,7 +167,7 @@ def write_strokes(mask: Path, ct: Path, target: Path) -> None:
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
     background = background_segment()
-    body = volume.array > BODY_HU
+    body = as_hounsfield(volume, str(ct)).array > BODY_HU
     strokes = strokes_from_mask(labels.volume.array, volume.spacing, background.value, body)
     structures = tuple(segment for segment in labels.segments if not segment.is_background_stroke)
     write_label_map(LabelMap(labels.volume.with_array(strokes), (*structures, background)), target)

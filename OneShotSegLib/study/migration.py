@@ -24,7 +24,10 @@ def migrated_description(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a study.json of any known version, in the present format."""
     if content.get("version") != 1 or not isinstance(content.get("settings"), dict):
         return dict(content)
-    return {**content, "settings": _renamed(content["settings"], SETTINGS_OF_VERSION_1)}
+    settings = _renamed(content["settings"], SETTINGS_OF_VERSION_1)
+    # What came later is as it would be chosen today, so that a run on the study continues.
+    settings.setdefault("check_region", settings.get("name") != "paper")
+    return {**content, "settings": settings}
 
 
 def migrated_measures(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ QUICK = Method(
     alignment=AlignmentSettings(enabled=False),
     denoising=DenoisingSettings(points_per_label=2),
     expansion=replace(DEFAULT.expansion, spacing=(6.0, 6.0, 6.0)),
+    check_region=False,  # its networks have learnt nothing
 )
 
 

@@ -116,8 +116,8 @@ def test_values_without_a_segment_are_kept_and_numbered(tmp_path):
     ("values", "found"),
     [
         ((0, 0.5), "fractions"),
-        ((0, float("nan")), "fractions"),
-        ((0, float("inf")), "fractions"),
+        ((0, float("nan")), "that are numbers"),
+        ((0, float("inf")), "that are numbers"),
         ((-1, 1), "found -1 to 1"),
         ((0, 256), "found 0 to 256"),
         ((-1000, 1000), "found -1000 to 1000"),

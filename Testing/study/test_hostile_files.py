@@ -60,7 +60,7 @@ def check_one_sentence(error: InputError) -> None:
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
 @given(
     kind=st.sampled_from([np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.float32, np.float64]),
-    spacing=st.tuples(*[st.floats(1e-3, 50)] * 3),
+    spacing=st.tuples(*[st.floats(0.05, 50)] * 3),
     origin=st.tuples(*[st.floats(-1e5, 1e5)] * 3),
     axes=st.sampled_from(["LPS", "RAS", "SAL", "PIR", "IPL", "ASR"]),
     shape=st.tuples(*[st.integers(2, 6)] * 3),

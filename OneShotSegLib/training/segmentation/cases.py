@@ -16,7 +16,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
@@ -158,8 +158,7 @@ def _best_scores(sources: Sequence[CaseSource]) -> dict[int, float]:
 def _load_case(
     source: CaseSource, info: SegmentationInfo, best: Mapping[int, float], device: torch.device
 ) -> TrainingCase:
-    ct = read_volume(source.ct)
-    check_ct(ct.array, str(source.ct))
+    ct = as_hounsfield(read_volume(source.ct), str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
     channels = consecutive(read_label_map(source.labels).volume, info.structures)
     labels = resample_labels(channels, prepared).array
