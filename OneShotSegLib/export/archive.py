@@ -6,7 +6,7 @@ import html
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import suffix_of
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, CasePaths, StudyPaths, read_json
+from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.naming import safe_name
 
 TEXTS = (".json", ".html", ".csv")
@@ -101,7 +101,7 @@ def _description(description: StudyDescription, hidden: Mapping[str, str]) -> by
         cases=tuple(replace(case, source=hidden[case.source]) for case in description.cases),
         supports=tuple({**s, "ct": hidden[s["ct"]]} if s.get("ct") else s for s in description.supports),
     )
-    return _json({"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(shared)})
+    return _json(shared.as_json())
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

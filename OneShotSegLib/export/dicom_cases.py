@@ -58,7 +58,6 @@ def export_cases(
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
     notes: Notes = {}
-
     with atomic_folder(folder) as temporary:
 
         def write_one(result: StudyResult) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.label_grids import mask_on_ct
+from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
@@ -19,7 +19,6 @@ from OneShotSegLib.study.results import StudyResult, study_results
 CASE_COLUMNS = ("file", "case", "state", "score", "notes")
 Notes = dict[str, tuple[str, ...]]
 """By case, the sentences on what of its mask was not matched with the study's structures."""
-
 OnFailure = Callable[[str, str], None]
 """Told of a case that could not be exported, and why, in one sentence."""
 
@@ -70,7 +69,7 @@ def labels_on_ct(result: StudyResult, ct: Volume, structures: Sequence[Segment],
     Raises:
         InputError: If the mask cannot be read or matched, or does not fit the CT.
     """
-    return mask_on_ct(read_labels(result, structures, notes), ct, result.mask)
+    return map_on_ct(read_labels(result, structures, notes), ct, result.mask)
 
 
 def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> tuple[Volume, LabelMap]:

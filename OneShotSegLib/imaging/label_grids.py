@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import corners, whole_box
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.labels import paint_points
 from OneShotSegLib.imaging.volume import GEOMETRY_TOLERANCE_MM, Vector, Volume
 
@@ -155,25 +155,31 @@ def _painted(labels: Volume, grid: Volume) -> Volume:
     return grid.with_array(paint_points(grid, inner, values).astype(labels.array.dtype))
 
 
-def mask_on_ct(labels: LabelMap, ct: Volume, path: Path) -> LabelMap:
-    """A whole mask of a CT, such as a correction, on the CT's own grid; see `onto_grid`.
+def mask_on_ct(path: Path, ct: Volume) -> LabelMap:
+    """Read a whole mask of a CT, such as a correction, onto the CT's own grid; see `onto_grid`.
 
     What was done beyond a new order of the voxels is logged as a warning.
 
-    Args:
-        labels: The mask.
-        ct: The CT.
-        path: The mask's file, for messages.
-
     Raises:
-        InputError: If it does not fit the CT.
+        InputError: If it cannot be read, or does not fit the CT.
+    """
+    return map_on_ct(read_label_map(path), ct, path)
+
+
+def map_on_ct(labels: LabelMap, ct: Volume, source: Path) -> LabelMap:
+    """A whole mask of a CT on the CT's own grid; see `mask_on_ct`.
+
+    Args:
+        labels: The mask as it was read.
+        ct: The CT.
+        source: Where it was read, for messages.
     """
     found = onto_grid(labels.volume, ct)
     if found is None:
         raise InputError(
-            f"{path}: expected a mask on the grid of its CT ({ct.describe_grid()}), found another grid "
+            f"{source}: expected a mask on the grid of its CT ({ct.describe_grid()}), found another grid "
             f"({labels.volume.describe_grid()})."
         )
     if found.note:
-        log.warning("%s: %s.", path, found.note)
+        log.warning("%s: %s.", source, found.note)
     return labels.with_volume(found.labels)

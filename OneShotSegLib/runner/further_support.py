@@ -156,7 +156,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
-        mask: A label map of the CT, on its grid or one that fits it (`mask_on_ct`).
+        mask: A label map of the CT, on its grid or one that fits it (`map_on_ct`).
         ct: The CT, HU.
         target: The file to write, ``.seg.nrrd``.
         structures: Those of the study, with which the mask is matched by name; the mask's own if left out.
@@ -166,7 +166,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
         OSError: If nothing can be written.
     """
     # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
-    from OneShotSegLib.imaging.label_grids import mask_on_ct
+    from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
     volume, labels = read_volume(ct), read_label_map(mask)
@@ -175,7 +175,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
         labels = matched.labels
         for note in matched.notes:
             log.warning("%s", note)
-    labels = mask_on_ct(labels, volume, mask)
+    labels = map_on_ct(labels, volume, mask)
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
     background = background_segment()

@@ -11,7 +11,7 @@ import pytest
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import bounding_box, cropped
 from OneShotSegLib.imaging.label_grids import mask_on_ct, onto_grid
-from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.small_study import small_ct, small_mask
 
@@ -132,6 +132,6 @@ def test_a_mask_file_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "mask.seg.nrrd"
     write_label_map(mask.with_volume(moved(mask.volume, 3)), path)
     with pytest.raises(InputError, match="expected a mask on the grid of its CT"):
-        mask_on_ct(read_label_map(path), CT, path)
+        mask_on_ct(path, CT)
     write_label_map(mask.with_volume(painted_part(mask.volume)), path)
-    np.testing.assert_array_equal(mask_on_ct(read_label_map(path), CT, path).volume.array, mask.volume.array)
+    np.testing.assert_array_equal(mask_on_ct(path, CT).volume.array, mask.volume.array)

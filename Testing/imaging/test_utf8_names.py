@@ -13,7 +13,8 @@ import SimpleITK as sitk  # noqa: N813
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import utf8_names
 from OneShotSegLib.imaging.dicom_series import series_files
-from OneShotSegLib.imaging.files import find_volumes, read_volume, write_volume
+from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.input_search import find_volumes
 from Testing.helpers.dicom_series import write_series
 from Testing.helpers.small_study import small_ct
 
