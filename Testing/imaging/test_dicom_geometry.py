@@ -386,6 +386,46 @@ def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path, caplog):
     assert read_series(ct.files[::-1], "ct").same_grid(read_volume(tmp_path / "ct"))
 
 
+def test_screens_that_were_captured_are_no_second_ct(tmp_path):
+    def screen(data: Dataset, number: int) -> None:
+        data.ImageType = ["DERIVED", "SECONDARY", "REF_SURVIEW"]
+        if number % 2:
+            del data.ImagePositionPatient, data.ImageOrientationPatient
+
+    write_scan(tmp_path / "ct", STRAIGHT)
+    write_scan(tmp_path / "ct", STRAIGHT.without(*range(6, 21)), screen)
+    assert read_volume(tmp_path / "ct").shape == (21, 48, 48)
+
+
+def test_a_folder_with_a_localizer_alone_is_refused(tmp_path):
+    write_scan(tmp_path / "ct", OTHER_VIEW, field("ImageType", lambda _: ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    assert "found 'series 3' (CT, 1 slice, a localizer)" in sentence_of(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5"])
+def test_compressed_slices_are_read_like_plain_ones(tmp_path, syntax):
+    write_scan(tmp_path / "plain", TILTED)
+    (tmp_path / "packed").mkdir()
+    for file in (tmp_path / "plain").iterdir():
+        data = pydicom.dcmread(file)
+        data.compress(syntax)
+        data.save_as(tmp_path / "packed" / file.name)
+    plain, packed = read_volume(tmp_path / "plain"), read_volume(tmp_path / "packed")
+    np.testing.assert_array_equal(plain.array, packed.array)
+
+
+def test_a_legacy_converted_multi_frame_ct_is_read_like_its_slices(tmp_path):
+    legacy = pytest.importorskip("highdicom.legacy")
+    write_scan(tmp_path / "ct", STRAIGHT)
+    slices = [pydicom.dcmread(file) for file in sorted((tmp_path / "ct").iterdir())]
+    converted = legacy.LegacyConvertedEnhancedCTImage(slices, generate_uid(), 5, generate_uid(), 1)
+    (tmp_path / "legacy").mkdir()
+    converted.save_as(tmp_path / "legacy" / "a.dcm")
+    plain, one = read_volume(tmp_path / "ct"), read_volume(tmp_path / "legacy")
+    assert one.same_grid(plain)
+    np.testing.assert_array_equal(one.array, plain.array)
+
+
 def test_several_ct_series_are_listed(tmp_path):
     write_scan(tmp_path / "ct", STRAIGHT, field("SeriesDescription", lambda _: "Neck 3.0 B30"))
     write_scan(tmp_path / "ct", STRAIGHT.without(0), field("SeriesDescription", lambda _: "Neck 3.0 B70"))
