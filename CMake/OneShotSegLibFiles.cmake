@@ -27,6 +27,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/evaluation/plot.py
   OneShotSegLib/evaluation/references.py
   OneShotSegLib/evaluation/result.py
+  OneShotSegLib/evaluation/shared_labels.py
   OneShotSegLib/evaluation/table.py
   OneShotSegLib/events.py
   OneShotSegLib/exit_status.py
@@ -76,6 +77,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/itk_reading.py
+  OneShotSegLib/imaging/label_matching.py
   OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
   OneShotSegLib/imaging/labels.py
@@ -214,6 +216,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/checks.py
   OneShotSegLib/study/correction.py
   OneShotSegLib/study/csv_table.py
+  OneShotSegLib/study/decisions.py
   OneShotSegLib/study/description.py
   OneShotSegLib/study/layout.py
   OneShotSegLib/study/locking.py
@@ -225,6 +228,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/review.py
   OneShotSegLib/study/segmentation.py
   OneShotSegLib/study/structure_choice.py
+  OneShotSegLib/study/structure_table.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py

@@ -5,6 +5,7 @@ Everything else in the package is private: it may change without notice.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.files import find_volumes, read_volume
 from OneShotSegLib.imaging.grids import check_grid
 from OneShotSegLib.imaging.itk import from_itk
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
@@ -35,6 +37,8 @@ from OneShotSegLib.study.results import StudyResult, study_results
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
+
+log = logging.getLogger(__name__)
 
 AnyPath = str | os.PathLike[str]
 
@@ -250,13 +254,18 @@ class Study:
     def mask(self, case: str) -> LabelMap:
         """The mask that counts for a case: the corrected one where there is one, else the pseudo mask.
 
+        Its segments are the study's structures, matched by name; what was not matched is logged as a warning.
+
         Raises:
-            InputError: If there is no such case, or it has no mask.
+            InputError: If there is no such case, it has no mask, or its names are none of the study's.
         """
         results = self.results()
         if case not in results:
             raise InputError(f"{case}: expected a case with a mask ({', '.join(results) or 'none'}), found none.")
-        return read_label_map(results[case].mask)
+        found = read_matched(results[case].mask, self._description.structures)
+        for note in found.notes:
+            log.warning("%s: %s", case, note)
+        return found.labels
 
     def review(self) -> ReviewLedger:
         """The decisions; `ReviewLedger.decide` and `ReviewLedger.save` make new ones.

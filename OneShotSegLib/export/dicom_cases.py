@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export
+from OneShotSegLib.export.selection import Notes, check_is_new, read_result, results_to_export
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
@@ -34,7 +34,7 @@ def export_cases(
         The files, and for each case that was passed over, the reason.
 
     Raises:
-        InputError: If no case has a DICOM series, or the folder holds something.
+        InputError: If no case has a DICOM series, a mask cannot be matched, or the folder holds something.
     """
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
@@ -43,10 +43,11 @@ def export_cases(
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
+    notes: Notes = {}
     with atomic_folder(folder) as temporary:
         for result in tracked(series):
-            ct, labels = read_result(result)
-            there = _that_occur(structures, labels)
+            ct, labels = read_result(result, structures, notes)
+            there = _that_occur(labels)
             if there:
                 write(result, ct, LabelMap(labels.volume, there), temporary / f"{result.case}.dcm")
             else:
@@ -54,8 +55,6 @@ def export_cases(
     return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over
 
 
-def _that_occur(structures: Sequence[Segment], labels: LabelMap) -> tuple[Segment, ...]:
-    """The structures that this mask has, each as its own file describes it where it does (with terminology)."""
-    described = {segment.value: segment for segment in labels.segments if segment.tags}
-    named = [described.get(structure.value, structure) for structure in structures]
-    return tuple(segment for segment in named if (labels.volume.array == segment.value).any())
+def _that_occur(labels: LabelMap) -> tuple[Segment, ...]:
+    """The structures that this mask has."""
+    return tuple(segment for segment in labels.segments if (labels.volume.array == segment.value).any())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from OneShotSegLib.export.selection import check_is_new, results_to_export, write_case_table
+from OneShotSegLib.export.selection import Notes, check_is_new, read_labels, results_to_export, write_case_table
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_structures
@@ -22,7 +21,8 @@ def export_nifti(
 ) -> Path:
     """Write ``<case>.nii.gz`` for each case with the study's own label values, whole or not at all.
 
-    ``structures.csv`` names the values; ``cases.csv`` says what the reviewer decided of each case.
+    ``structures.csv`` names the values; ``cases.csv`` says what the reviewer decided of each case, and
+    what of a mask was not matched with the study's structures by name.
 
     Args:
         study: The study folder.
@@ -31,15 +31,16 @@ def export_nifti(
         tracked: Wraps the cases to show progress.
 
     Raises:
-        InputError: If the study has nothing to export, or the folder holds something.
+        InputError: If the study has nothing to export, a mask cannot be matched, or the folder holds something.
     """
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
     structures = study_structures(StudyPaths(study))
+    notes: Notes = {}
     with atomic_folder(folder) as temporary:
         for result in tracked(results):
-            write_volume(read_label_map(result.mask).volume, temporary / f"{result.case}.nii.gz")
-        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in results})
+            write_volume(read_labels(result, structures, notes).volume, temporary / f"{result.case}.nii.gz")
+        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in results}, notes)
         rows = [{"value": s.value, "name": s.name, "color": " ".join(map(str, s.color))} for s in structures]
         write_table(temporary / "structures.csv", ("value", "name", "color"), rows)
     return folder

@@ -9,7 +9,7 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.request import NNUNetRequest, plain
-from OneShotSegLib.export.selection import check_is_new, read_result, results_to_export, write_case_table
+from OneShotSegLib.export.selection import Notes, check_is_new, read_result, results_to_export, write_case_table
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
@@ -44,10 +44,11 @@ def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
     structures = study_structures(StudyPaths(request.study))
     named = dict(zip(unique_names(plain(result.case) for result in results), results, strict=True))
     identifiers = {result.case: identifier for identifier, result in named.items()}
+    notes: Notes = {}
     with atomic_folder(request.folder) as folder:
         for result in tracked(results):
-            _write_case(folder, identifiers[result.case], result, structures)
-        write_case_table(folder / "cases.csv", named)
+            _write_case(folder, identifiers[result.case], result, structures, notes)
+        write_case_table(folder / "cases.csv", named, notes)
         write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(results)))
     return request.folder
 
@@ -64,8 +65,10 @@ def _check(request: NNUNetRequest) -> None:
         raise InputError(f"--dataset-id: expected a number that is free in {request.raw}, found {others[0]} there.")
 
 
-def _write_case(folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment]) -> None:
-    ct, labels = read_result(result)
+def _write_case(
+    folder: Path, identifier: str, result: StudyResult, structures: Sequence[Segment], notes: Notes
+) -> None:
+    ct, labels = read_result(result, structures, notes)
     write_volume(ct, folder / "imagesTr" / f"{identifier}_0000{ENDING}")
     # On the CT's own grid to the last digit: nnU-Net compares the headers.
     numbered = ct.with_array(consecutive(labels.volume, structures).array)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_results
 
-CASE_COLUMNS = ("file", "case", "state", "score")
+CASE_COLUMNS = ("file", "case", "state", "score", "notes")
+Notes = dict[str, tuple[str, ...]]
+"""By case, the sentences on what of its mask was not matched with the study's structures."""
+
+log = logging.getLogger(__name__)
 
 
 def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
@@ -35,24 +41,43 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     raise InputError(f"{study}: expected cases that are done and not rejected, found none.")
 
 
-def labels_on_ct(result: StudyResult, ct: Volume) -> LabelMap:
-    """A result's label map on its CT's own grid, where it is already unless another program moved it.
+def read_labels(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> LabelMap:
+    """A result's mask with the study's structures and values, matched by name.
+
+    Args:
+        result: The case.
+        structures: The study's structures.
+        notes: Gets the sentences on what was not matched; they are logged as warnings too.
 
     Raises:
-        InputError: If the mask cannot be read.
+        InputError: If the mask cannot be read or matched.
     """
-    labels = read_label_map(result.mask)
+    found = read_matched(result.mask, structures)
+    if found.notes:
+        notes[result.case] = found.notes
+    for note in found.notes:
+        log.warning("%s: %s", result.case, note)
+    return found.labels
+
+
+def labels_on_ct(result: StudyResult, ct: Volume, structures: Sequence[Segment], notes: Notes) -> LabelMap:
+    """The same on the CT's own grid, where it is already unless another program moved it.
+
+    Raises:
+        InputError: If the mask cannot be read or matched.
+    """
+    labels = read_labels(result, structures, notes)
     return labels if labels.volume.same_grid(ct) else labels.with_volume(resample_labels(labels.volume, ct))
 
 
-def read_result(result: StudyResult) -> tuple[Volume, LabelMap]:
-    """A result's CT and its label map on the same grid.
+def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> tuple[Volume, LabelMap]:
+    """A result's CT and, on the same grid, its mask with the study's structures; see `read_labels`.
 
     Raises:
-        InputError: If one of them cannot be read.
+        InputError: If one of them cannot be read, or the mask cannot be matched.
     """
     ct = read_volume(result.ct)
-    return ct, labels_on_ct(result, ct)
+    return ct, labels_on_ct(result, ct, structures, notes)
 
 
 def check_is_new(folder: Path) -> None:
@@ -65,12 +90,13 @@ def check_is_new(folder: Path) -> None:
         raise InputError(f"{folder}: expected a new or an empty folder to export to, found one with content.")
 
 
-def write_case_table(path: Path, files: Mapping[str, StudyResult]) -> None:
-    """Write which file came from which case, and what the reviewer decided."""
-    write_table(path, CASE_COLUMNS, _rows(files))
+def write_case_table(path: Path, files: Mapping[str, StudyResult], notes: Notes) -> None:
+    """Write which file came from which case, what the reviewer decided, and what was not matched."""
+    write_table(path, CASE_COLUMNS, _rows(files, notes))
 
 
-def _rows(files: Mapping[str, StudyResult]) -> Iterable[dict[str, object]]:
+def _rows(files: Mapping[str, StudyResult], notes: Notes) -> Iterable[dict[str, object]]:
     for name, result in files.items():
         score = None if result.quality is None else result.quality.score
-        yield {"file": name, "case": result.case, "state": result.state, "score": score}
+        said = " ".join(notes.get(result.case, ()))
+        yield {"file": name, "case": result.case, "state": result.state, "score": score, "notes": said}

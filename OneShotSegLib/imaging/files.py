@@ -48,6 +48,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+GENERIC_STEMS = ("ct", "image", "img", "scan", "volume", "data")
+"""Names of files that say nothing of whose CT it is: the folder's name does."""
+LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
+"""Names of label maps in a case's folder."""
+SEGMENTATION = ".seg.nrrd"
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
 
@@ -65,6 +70,9 @@ def stem_of(path: Path) -> str:
 def find_volumes(path: Path) -> list[Path]:
     """The volumes that a path names: a file, a DICOM folder, or a folder of files and DICOM folders.
 
+    Masks that lie next to a CT are left out, which is logged as a warning: Slicer segmentations, and files named seg,
+    label and the like beside one named ct and the like.
+
     Raises:
         InputError: If there is nothing there that can be read.
     """
@@ -74,6 +82,7 @@ def find_volumes(path: Path) -> list[Path]:
         return [path]
     files = _volume_files(path)
     if files:
+        _say_left_out([path], files)
         return files
     if series_ids(path):
         return [path]
@@ -81,12 +90,34 @@ def find_volumes(path: Path) -> list[Path]:
     found = [volume for folder in nested for volume in (_volume_files(folder) or [folder])]
     if not found:
         raise InputError(f"{path}: expected NIfTI, NRRD, MetaImage files or DICOM series in this folder, found none.")
+    _say_left_out(nested, found)
     return found
 
 
-def _volume_files(folder: Path) -> list[Path]:
+def _say_left_out(folders: Iterable[Path], volumes: Iterable[Path]) -> None:
+    """Log which masks lie next to the volumes and are none of them."""
+    taken = set(volumes)
+    masks = [f"{p.parent.name}/{p.name}" for folder in folders for p in _image_files(folder) if p not in taken]
+    if masks:
+        some = ", ".join(masks[:3]) + (" ..." if len(masks) > 3 else "")
+        log.warning("%d mask(s) next to the CTs are no cases, left out: %s.", len(masks), some)
+
+
+def _image_files(folder: Path) -> list[Path]:
     """The visible NIfTI, NRRD and MetaImage files in a folder, not below it."""
     return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
+
+
+def _volume_files(folder: Path) -> list[Path]:
+    """The same without masks that lie next to a CT."""
+    found = _image_files(folder)
+    is_case = any(stem_of(path).casefold() in GENERIC_STEMS for path in found)
+    masks = [
+        path
+        for path in found
+        if suffix_of(path) == SEGMENTATION or (is_case and stem_of(path).casefold() in LABEL_STEMS)
+    ]
+    return [path for path in found if path not in masks] or found
 
 
 def read_volume(path: Path | str) -> Volume:

@@ -55,7 +55,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
             engine = Engine(supports, weights, method, device)
         description = open_study(paths, describe(request, engine), cases)
         remove_left_behind(paths.root)
-        write_supports(paths, request, supports)
+        write_supports(paths, request, engine.supports)
         with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
             return run_batch(
                 paths, description.cases, executor, emit_and_log, retry_failed=request.retry_failed, warnings=warnings

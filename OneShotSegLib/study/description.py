@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,15 +13,13 @@ from typing import Any
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.imaging.files import stem_of
+from OneShotSegLib.imaging.files import GENERIC_STEMS, stem_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.checks import check_description
 from OneShotSegLib.study.layout import OLDER_VERSIONS, STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, write_json
 from OneShotSegLib.study.migration import migrated_description
 from OneShotSegLib.study.naming import unique_names
-
-GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
 
 
 @dataclass(frozen=True)
@@ -146,9 +145,19 @@ def fingerprint_of_support(ct: Volume, scribbles: LabelMap) -> str:
 
 
 def name_cases(paths: Iterable[Path]) -> tuple[StudyCase, ...]:
-    """A unique, safe name for each path: the file's own, or its folder's where the file's is generic ("ct.nii.gz")."""
+    """A unique, safe name for each path: the file's own, or its folder's where the file's is generic ("ct.nii.gz").
+
+    Where several have one name, and there alone, the name of the folder above goes before it.
+    """
     sources = list(dict.fromkeys(path.resolve() for path in paths))
-    stems = [path.parent.name if stem_of(path).casefold() in GENERIC_STEMS else stem_of(path) for path in sources]
-    if len({stem.casefold() for stem in stems}) < len(stems):
-        stems = [f"{path.parent.name}_{stem}" for path, stem in zip(sources, stems, strict=True)]
-    return tuple(StudyCase(name, str(path)) for name, path in zip(unique_names(stems), sources, strict=True))
+    named = [_stem_and_folder(path) for path in sources]
+    count = Counter(stem.casefold() for stem, _ in named)
+    names = [f"{folder}_{stem}" if count[stem.casefold()] > 1 else stem for stem, folder in named]
+    return tuple(StudyCase(name, str(path)) for name, path in zip(unique_names(names), sources, strict=True))
+
+
+def _stem_and_folder(path: Path) -> tuple[str, str]:
+    """What a CT is named after, and the folder above that."""
+    if stem_of(path).casefold() in GENERIC_STEMS:
+        return path.parent.name, path.parent.parent.name
+    return stem_of(path), path.parent.name

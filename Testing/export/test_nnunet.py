@@ -1,7 +1,10 @@
 """The raw dataset of nnU-Net v2: what is in it, on which grid, and that nothing is written over."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,7 +119,7 @@ def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) 
     ],
 )
 def test_a_number_or_name_that_does_not_fit_is_refused(
-    study: StudyPaths, tmp_path: Path, settings: dict, sentence: str
+    study: StudyPaths, tmp_path: Path, settings: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", **settings))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
 from OneShotSegLib.imaging.ct_series import CTSeries
 from OneShotSegLib.imaging.volume import Volume
@@ -74,7 +74,7 @@ def write_structure_set(path: Path, drawn: Sequence[Drawn], header: Header) -> P
 def content(drawn: Sequence[Drawn], header: Header) -> FileDataset:
     """What is written, to be changed before."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTSTRUCT, generate_uid()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(RTSTRUCT), generate_uid()
     meta.TransferSyntaxUID = ImplicitVRLittleEndian
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SpecificCharacterSet = "ISO_IR 192"

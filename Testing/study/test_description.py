@@ -50,6 +50,8 @@ def test_a_folder_without_a_study_is_distinguished_from_a_broken_one(tmp_path: P
         (["/x/a/1.nii", "/x/b/1.nii"], ["a_1", "b_1"]),
         (["/x/a.nii", "/x/a.nii"], ["a"]),
         (["/x/a.nii", "/x/A.nrrd"], ["x_a", "x_A-2"]),
+        (["/x/a.nii", "/x/a.nrrd", "/x/b.nii"], ["x_a", "x_a-2", "b"]),
+        (["/x/p/ct.nii", "/y/p/ct.nii", "/y/q/ct.nii"], ["x_p", "y_p", "q"]),
         (["/x/con.nii"], ["_con"]),
         (["/x/..nii"], ["case"]),
     ],
