@@ -8,22 +8,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, RTDoseStorage, RTStructureSetStorage, generate_uid
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.rtstruct import structure_set
+from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.dicom.search import scan_series
 from OneShotSegLib.imaging.dicom.series import read_series
 from OneShotSegLib.imaging.dicom_series import series_files, series_slices
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.synthetic_scans import (
     CENTRE,
@@ -188,6 +192,31 @@ def test_what_can_be_read_rightly_is_read_and_said(
     assert found > 0.95
     assert said in text
     check_segmentation(tmp_path / "ct", scan, ball_labels(read_volume(tmp_path / "ct")))
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.2])
+@pytest.mark.parametrize("along", [np.r_[-30:-10:2.5, -10:31:5.0], np.delete(STRAIGHT.along, 9)])
+def test_contours_of_a_structure_set_lie_on_the_slices_that_they_refer_to(
+    tmp_path: Path, along: NDArray[Any], drift: float
+) -> None:
+    scan = replace(STRAIGHT, along=along, drift=(drift, 0.0))
+    write_scan(tmp_path / "ct", scan)
+    series = read_ct_series(tmp_path / "ct")
+    labels = LabelMap(ball_labels(read_volume(tmp_path / "ct")), (Segment.numbered(1),))
+    (region,) = structure_set(series, labels).ROIContourSequence
+    places = {
+        data.SOPInstanceUID: np.array(data.ImagePositionPatient, dtype=float)
+        for data in (pydicom.dcmread(file, stop_before_pixels=True) for file in (tmp_path / "ct").iterdir())
+    }
+    referred = set()
+    for contour in region.ContourSequence:
+        points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+        uid = contour.ContourImageSequence[0].ReferencedSOPInstanceUID
+        np.testing.assert_allclose(points[:, 2], places[uid][2], atol=1e-2)
+        distance = np.linalg.norm(points - CENTRE, axis=1)
+        assert (distance < RADIUS + 4).all()
+        referred.add(uid)
+    assert len(referred) == int((np.abs(along) < RADIUS - 0.5).sum())
 
 
 def test_a_slice_with_a_small_step_sideways_is_put_in_its_place(
