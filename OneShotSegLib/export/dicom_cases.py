@@ -10,6 +10,7 @@ from OneShotSegLib.export.selection import check_is_new, read_result, results_to
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.case_ct import OTHER_CT, OtherCTError
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_structures
 
@@ -45,7 +46,11 @@ def export_cases(
     structures = study_structures(StudyPaths(study))
     with atomic_folder(folder) as temporary:
         for result in tracked(series):
-            ct, labels = read_result(result)
+            try:
+                ct, labels = read_result(result)
+            except OtherCTError:
+                passed_over[result.case] = f"{OTHER_CT}, passed over."
+                continue
             there = _that_occur(structures, labels)
             if there:
                 write(result, ct, LabelMap(labels.volume, there), temporary / f"{result.case}.dcm")

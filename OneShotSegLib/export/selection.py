@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.case_ct import check_ct, has_own_ct, read_case_ct
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_results
@@ -20,13 +20,18 @@ CASE_COLUMNS = ("file", "case", "state", "score")
 def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     """The results to export: those that the reviewer accepted or corrected, or all that they did not reject.
 
+    A case whose CT is another one by now is passed over, which a warning says.
+
     Raises:
         InputError: If the folder is no study, or nothing is left.
     """
     left = [result for result in study_results(StudyPaths(study)) if result.state != "rejected"]
     chosen = [result for result in left if result.trusted] if accepted_only else left
+    own = [result for result in chosen if has_own_ct(result)]
+    if own:
+        return own
     if chosen:
-        return chosen
+        raise InputError(f"{study}: expected cases whose CT is the one that they were made of, found none.")
     if left:
         raise InputError(
             f"{study}: expected accepted cases, found none among {len(left)} that wait for review; "
@@ -49,9 +54,11 @@ def read_result(result: StudyResult) -> tuple[Volume, LabelMap]:
     """A result's CT and its label map on the same grid.
 
     Raises:
+        OtherCTError: If the CT is another one than the case was made of.
         InputError: If one of them cannot be read.
     """
-    ct = read_volume(result.ct)
+    ct = read_case_ct(result.ct, result.series)
+    check_ct(result.files, ct, result.ct)
     return ct, labels_on_ct(result, ct)
 
 

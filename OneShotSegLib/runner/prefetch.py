@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.case_ct import read_case_ct
 from OneShotSegLib.study.description import StudyCase
 
 
@@ -17,7 +16,7 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Vol
     try:
         previous: tuple[StudyCase, Future[Volume]] | None = None
         for case in cases:
-            current = (case, reader.submit(read_volume, Path(case.source)))
+            current = (case, reader.submit(read_case_ct, case.source, case.series))
             if previous is not None:
                 yield previous
             previous = current

@@ -8,6 +8,7 @@ from pathlib import Path
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.imaging.rtstruct import read_structures
+from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
@@ -32,6 +33,8 @@ def correction_of(study: StudyPaths, case: str, structure_set: Path) -> LabelMap
     sources = {entry.case: Path(entry.source) for entry in description.cases}
     if case not in sources:
         raise InputError(f"{case}: expected a case of the study in {study.root}, found none of that name.")
+    if is_other_ct(study.case(case), sources[case]):
+        raise InputError(f"{sources[case]}: expected the CT that the case was made of, found another one.")
     found = read_structures(structure_set, sources[case], description.structures)
     for note in found.notes:
         log.warning("%s: %s", case, note)

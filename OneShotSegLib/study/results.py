@@ -23,6 +23,7 @@ class StudyResult:
         mask: The one that counts; see `counting_mask`.
         state: What was decided; "pending" if nothing was.
         quality: Its measures; None where there are none.
+        series: Series instance UID of the CT, where its folder holds several CT series; else ''.
     """
 
     case: str
@@ -30,6 +31,12 @@ class StudyResult:
     mask: Path
     state: ReviewState
     quality: CaseQuality | None
+    series: str = ""
+
+    @property
+    def files(self) -> CasePaths:
+        """The case's files."""
+        return CasePaths(self.mask.parent)
 
     @property
     def trusted(self) -> bool:
@@ -49,7 +56,9 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
         mask = counting_mask(files, state)
         if mask.is_file():
             quality = read_quality(files.quality) if files.is_done else None
-            yield StudyResult(case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality)
+            yield StudyResult(
+                case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality, series=case.series
+            )
 
 
 def counting_mask(files: CasePaths, state: ReviewState) -> Path:
