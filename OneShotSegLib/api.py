@@ -18,10 +18,12 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import from_itk
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
@@ -255,13 +257,18 @@ class Study:
     def mask(self, case: str) -> LabelMap:
         """The mask that counts for a case: the corrected one where there is one, else the pseudo mask.
 
+        Its segments are the study's structures, matched by name; what was not matched is logged as a warning.
+
         Raises:
-            InputError: If there is no such case, or it has no mask.
+            InputError: If there is no such case, it has no mask, or its names are none of the study's.
         """
         results = self.results()
         if case not in results:
             raise InputError(f"{case}: expected a case with a mask ({', '.join(results) or 'none'}), found none.")
-        return read_label_map(results[case].mask)
+        found = read_matched(results[case].mask, self._description.structures)
+        for note in found.notes:
+            log.warning("%s: %s", case, note)
+        return found.labels
 
     def review(self) -> ReviewLedger:
         """The decisions; `ReviewLedger.decide` and `ReviewLedger.save` make new ones.
@@ -296,7 +303,7 @@ def _support(ct: Any, scribbles: Any, background_label: int | None) -> Scribbled
         labels = read_labels_of(Path(scribbles), Path(ct), volume)
     else:
         labels = _label_map(scribbles)
-    return ScribbledCT(volume, labels.with_background(background_label))
+    return ScribbledCT(volume, on_support(labels, volume).with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:

@@ -44,9 +44,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    usual = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
-    settings.register_profile("usual", max_examples=20, **usual)
-    settings.register_profile("thorough", max_examples=2000, **usual)
+    usual = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+    settings.register_profile("usual", usual, max_examples=20)
+    settings.register_profile("thorough", usual, max_examples=2000)
     settings.load_profile("thorough" if config.getoption("--run-slow") else "usual")
 
 

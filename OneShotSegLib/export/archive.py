@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import suffix_of
 from OneShotSegLib.study.description import StudyDescription
@@ -22,12 +23,19 @@ CT_FOLDER = "ct"
 """The folder of the unpacked study in which the receiver puts the CTs."""
 
 
-def export_zip(study: Path, file: Path, report: bool = True) -> Path:
+def export_zip(study: Path, file: Path, report: bool = True, on_failure: OnFailure = log_failure) -> Path:
     """Write the zip, whole or not at all.
 
     It holds the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
     pictures show slices of the CTs. It holds no CT, link or log, and no path of this machine: each is replaced by
-    ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review.
+    ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review. A file that cannot
+    be read is left out.
+
+    Args:
+        study: The study folder.
+        file: The zip file.
+        report: Put the report in too.
+        on_failure: Told of each file that could not be read; by default that is logged as a warning.
 
     Raises:
         InputError: If the folder is no study, or the file exists.
@@ -41,8 +49,13 @@ def export_zip(study: Path, file: Path, report: bool = True) -> Path:
     hidden = private_paths(paths, description)
     with atomic_file(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in _members(paths, description, report):
-            name = f"{safe_name(paths.root.resolve().name)}/{path.relative_to(paths.root).as_posix()}"
-            _add(archive, name, _content(path, paths, description, hidden))
+            inner = path.relative_to(paths.root).as_posix()
+            try:
+                content = _content(path, paths, description, hidden)
+            except (InputError, OSError) as error:
+                on_failure(inner, str(error))
+            else:
+                _add(archive, f"{safe_name(paths.root.resolve().name)}/{inner}", content)
     return file
 
 

@@ -40,6 +40,7 @@ from OneShotSegLib.imaging.nifti_header import (
     read_nifti_header,
 )
 from OneShotSegLib.imaging.nrrd_header import nrrd_grid
+from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
+"""Names of label maps in a case's folder."""
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
 
@@ -156,8 +159,8 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with _readable(path) as readable:
-        reader.SetFileName(str(readable))
+    with _rightly_read(path) as unambiguous, readable(unambiguous) as name:
+        reader.SetFileName(str(name))
         _read_header(reader, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
@@ -220,7 +223,7 @@ def _check_voxels(path: Path, image: sitk.Image) -> None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Path]:
+def _rightly_read(path: Path) -> Iterator[Path]:
     """The file as its reader reads it rightly: without an intercept that does not count, under an unambiguous name."""
     header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
     if header is None or not has_stray_intercept(header):
@@ -280,7 +283,8 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         image.SetMetaData(key, value)
     with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            with writable(temporary) as name:
+                sitk.WriteImage(image, str(name), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
         if not (is_whole_nrrd(temporary) if suffix_of(path).endswith(".nrrd") else _is_whole(temporary)):

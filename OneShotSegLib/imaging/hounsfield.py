@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class _Look:
     edges: NDArray[np.float64]
 
     @classmethod
-    def at(cls, array: NDArray) -> _Look:
+    def at(cls, array: NDArray[Any]) -> _Look:
         step = tuple(_stride(array.shape, axis) for axis in range(3))
         part = array[:: step[0], :: step[1], : -1 : step[2]]
         beside = array[:: step[0], :: step[1], 1 :: step[2]]
@@ -125,19 +125,19 @@ def _stride(shape: tuple[int, ...], axis: int) -> int:
     return max(1, min(int(factor + 0.5), shape[axis] // 16))
 
 
-def _edges(array: NDArray) -> NDArray:
+def _edges(array: NDArray[Any]) -> NDArray[Any]:
     ends = ((0, 0), (0, -1), (-1, 0), (-1, -1))
     return np.concatenate([np.moveaxis(array, axis, 2)[i, j] for axis in range(3) for i, j in ends])
 
 
-def _can_tell(array: NDArray) -> bool:
+def _can_tell(array: NDArray[Any]) -> bool:
     return array.size >= FEWEST_VOXELS and min(array.shape) >= 2
 
 
 # Steps: each takes the array, and returns it (mended) and what it did.
 
 
-def _fill_nan(array: NDArray, name: str) -> tuple[NDArray, str]:
+def _fill_nan(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     if np.issubdtype(array.dtype, np.integer) or (np.isfinite(array.min()) and np.isfinite(array.max())):
         return array, ""
     missing = np.isnan(array)
@@ -147,7 +147,7 @@ def _fill_nan(array: NDArray, name: str) -> tuple[NDArray, str]:
     return filled, f"{missing.mean():.0%} of the voxels are not numbers (NaN): they were set to air (-1000 HU)."
 
 
-def _unwrap(array: NDArray, name: str) -> tuple[NDArray, str]:
+def _unwrap(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     """Negative values that were read without their sign lie 65536 too high."""
     if not _can_tell(array) or array.min() < 0 or not 64000 < array.max() < 65536:
         return array, ""
@@ -158,7 +158,7 @@ def _unwrap(array: NDArray, name: str) -> tuple[NDArray, str]:
     return mended, "negative values lie 65536 above HU, as if read without their sign: 65536 was subtracted."
 
 
-def _subtract_offset(array: NDArray, name: str) -> tuple[NDArray, str]:
+def _subtract_offset(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     if not _can_tell(array):
         check_ct(array, name)
         return array, ""
@@ -184,7 +184,7 @@ def _subtract_offset(array: NDArray, name: str) -> tuple[NDArray, str]:
     return mended, f"values lie {abs(offset):g} {side} HU: {abs(offset):g} was {done}."
 
 
-def _fill_padding(array: NDArray, name: str) -> tuple[NDArray, str]:
+def _fill_padding(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     if not _can_tell(array):
         return array, ""
     look = _Look.at(array)
@@ -213,7 +213,7 @@ def _refuse(name: str, found: str, where: str = "air near -1000, tissue near 0")
     raise InputError(f"{name}: expected a CT in HU ({where}), found {found}.")
 
 
-def _check_simple(look: _Look, array: NDArray, name: str) -> None:
+def _check_simple(look: _Look, array: NDArray[Any], name: str) -> None:
     """A drawing of boxes passes; an image that is one value nearly everywhere does not."""
     check_ct(array, name)
     shares = [float(np.mean(look.voxels == v)) for v in look.constants]
@@ -277,7 +277,7 @@ def _mode(values: NDArray[np.float64], width: float) -> float:
     return float(np.median(values[np.abs(values - middle) <= 4 * width]))
 
 
-def _shifted(array: NDArray, offset: float) -> NDArray:
+def _shifted(array: NDArray[Any], offset: float) -> NDArray[Any]:
     """The array less the offset; padding below all air becomes air."""
     wide = array if np.issubdtype(array.dtype, np.floating) else array.astype(np.int32)
     shifted = np.where(wide < offset - 1200, wide.dtype.type(AIR_HU), wide - wide.dtype.type(offset))
@@ -286,7 +286,7 @@ def _shifted(array: NDArray, offset: float) -> NDArray:
     return shifted
 
 
-def _has_body(array: NDArray) -> bool:
+def _has_body(array: NDArray[Any]) -> bool:
     """Whether fat, soft tissue and bone are all where they belong."""
     look = _Look.at(array)
     spans = ((-200.0, -30.0), (10.0, 150.0), (150.0, math.inf))
@@ -361,9 +361,10 @@ def _large_regions(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     regions, count = ndimage.label(mask)
-    keep = np.bincount(regions.ravel(), minlength=count + 1) >= FILL_VOXELS
+    keep: NDArray[np.bool_] = np.bincount(regions.ravel(), minlength=count + 1) >= FILL_VOXELS
     for axis in range(3):
         for end in (0, -1):
             keep[np.unique(np.take(regions, end, axis=axis))] = True
     keep[0] = False
-    return keep[regions]
+    large: NDArray[np.bool_] = keep[regions]
+    return large

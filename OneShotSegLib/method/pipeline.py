@@ -1,4 +1,9 @@
-"""The method as a whole: all steps on one support and one query (Lei et al., section III)."""
+"""The method as a whole: all steps on one support and one query (Lei et al., section III).
+
+A new step needs: its name in ``STEPS``, in order, and a call within ``timer(name)`` in ``segment_query``, because the
+progress of a case is counted by ``STEPS``; a field of ``Candidate`` for what scoring or fusion read of it; a field of
+``Method`` with its settings, and their value in ``PAPER``. What it does with the support alone goes into ``support``.
+"""
 
 from __future__ import annotations
 

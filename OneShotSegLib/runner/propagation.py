@@ -61,7 +61,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         description = open_study(paths, describe(request, engine), found.cts, known.cases)
         discard_results(paths, known.redo)
         remove_left_behind(paths.root)
-        write_supports(paths, request, supports)
+        write_supports(paths, request, engine.supports)
         write_inputs(paths, request.queries, found.left_out)
         with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
             return run_batch(

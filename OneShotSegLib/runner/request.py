@@ -1,6 +1,8 @@
 """What a run is asked to do: described once, with the defaults, for the command line, Python, Dask and Slicer alike.
 
-Nothing here computes or imports what does: Slicer's own process makes requests too.
+These have the runs' defaults; those of the method's steps are with the steps (`OneShotSegLib.method.settings`).
+Requests of a training are in `training/prnet/request.py` and `training/segmentation/request.py`, that of an export for
+nnU-Net in `export/request.py`. Nothing here computes or imports what does: Slicer's own process makes requests too.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class PropagationRequest:
 
     Attributes:
         supports: The scribbled CTs, one or more.
-        scribbles: The scribbles of each.
+        scribbles: The scribbles of each: a label map, a segmentation, or the RTSTRUCT of a DICOM series.
         queries: CTs, or folders of them.
         output: The study folder.
         weights: Shipped name or folder; "auto" for the shipped weights that know the support's anatomy best.

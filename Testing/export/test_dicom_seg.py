@@ -1,6 +1,9 @@
 """DICOM segmentations: read again with pydicom and highdicom, they lie where the masks lie."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +32,7 @@ def turned(degrees: float) -> np.ndarray:
 DIRECTIONS = {"axial": None, "oblique": turned(14.0), "prone": np.diag([1.0, -1.0, -1.0])}
 
 
-def segments_at(segmentation: object, world: np.ndarray) -> list[set[int]]:
+def segments_at(segmentation: Any, world: np.ndarray) -> list[set[int]]:
     """The segments at positions (N, 3) in LPS mm x, y, z, found from the frames' own headers alone."""
     pixels = segmentation.pixel_array.reshape(-1, segmentation.Rows, segmentation.Columns)
     shared = segmentation.SharedFunctionalGroupsSequence[0]

@@ -1,7 +1,10 @@
 """The raw dataset of nnU-Net v2: what is in it, on which grid, and that nothing is written over."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +104,8 @@ def test_nothing_is_written_over_and_a_number_is_given_once(study: StudyPaths, t
 
 
 def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) -> None:
-    (tmp_path / "ct" / "pt 2.nii.gz").unlink()
+    for name in NAMES:
+        (tmp_path / "ct" / f"{name}.nii.gz").unlink()
     with pytest.raises(InputError, match="no such file"):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     assert not files(tmp_path / "raw")
@@ -116,7 +120,7 @@ def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) 
     ],
 )
 def test_a_number_or_name_that_does_not_fit_is_refused(
-    study: StudyPaths, tmp_path: Path, settings: dict, sentence: str
+    study: StudyPaths, tmp_path: Path, settings: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", **settings))

@@ -15,7 +15,8 @@ from OneShotSegLib.cli.app import app
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import evaluate
 from OneShotSegLib.export.contours import closed_contours
-from OneShotSegLib.export.rtstruct import export_rtstruct, roi_names, structure_set
+from OneShotSegLib.export.dicom_codes import roi_names
+from OneShotSegLib.export.rtstruct import export_rtstruct, structure_set
 from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels
@@ -64,7 +65,7 @@ def independently_read(path: Path, scan: Path) -> dict[str, set[tuple[str, int, 
             assert np.abs(offset @ np.cross(across, down)).max() < 2e-3
             spacing = [float(value) for value in image.PixelSpacing]
             outline = np.stack([offset @ down / spacing[0], offset @ across / spacing[1]], axis=1)
-            centres = np.stack(np.indices((image.Rows, image.Columns)), axis=-1).reshape(-1, 2)
+            centres = np.moveaxis(np.indices((image.Rows, image.Columns)), 0, -1).reshape(-1, 2)
             inside = Outline(np.vstack([outline, outline[:1]]), closed=True).contains_points(centres)
             pixels = {(image.SOPInstanceUID, int(r), int(c)) for r, c in centres[inside]}
             found[names[roi.ReferencedROINumber]] ^= pixels

@@ -13,7 +13,7 @@ def block(start: int, stop: int, value: int = 1) -> Volume:
     return GRID.with_array(array)
 
 
-def test_a_single_candidate_is_the_label_map_itself():
+def test_a_single_candidate_is_the_label_map_itself() -> None:
     labels = block(4, 12)
     np.testing.assert_array_equal(fuse_labels([WeightedLabels(labels, {1: 0.3})], GRID).array, labels.array)
     finer = Volume.create(np.zeros((12, 40, 40), np.uint8), (1, 0.5, 0.5))
@@ -23,12 +23,12 @@ def test_a_single_candidate_is_the_label_map_itself():
     )
 
 
-def test_two_of_three_make_the_majority():
+def test_two_of_three_make_the_majority() -> None:
     candidates = [WeightedLabels(labels, {1: 1.0}) for labels in (block(4, 12), block(4, 12), block(9, 17))]
     np.testing.assert_array_equal(fuse_labels(candidates, GRID).array, block(4, 12).array)
 
 
-def test_who_counts_more_wins_alone():
+def test_who_counts_more_wins_alone() -> None:
     candidates = [
         WeightedLabels(block(4, 12), {1: 0.9}),
         WeightedLabels(block(9, 17), {1: 0.2}),
@@ -37,17 +37,17 @@ def test_who_counts_more_wins_alone():
     np.testing.assert_array_equal(fuse_labels(candidates, GRID).array, block(4, 12).array)
 
 
-def test_who_does_not_know_a_label_has_no_vote_on_it():
+def test_who_does_not_know_a_label_has_no_vote_on_it() -> None:
     array = block(4, 8).array + block(10, 14, value=2).array
     candidates = [WeightedLabels(GRID.with_array(array), {1: 1.0, 2: 0.5}), WeightedLabels(block(4, 8), {1: 1.0})]
     np.testing.assert_array_equal(fuse_labels(candidates, GRID).array, array)
 
 
-def test_a_label_without_any_say_is_left_out():
+def test_a_label_without_any_say_is_left_out() -> None:
     assert not fuse_labels([WeightedLabels(block(4, 8), {})], GRID).array.any()
 
 
-def test_candidates_may_lie_on_grids_of_their_own():
+def test_candidates_may_lie_on_grids_of_their_own() -> None:
     shifted = Volume(
         array=block(4, 12).array,
         spacing=GRID.spacing,

@@ -22,7 +22,7 @@ def prepared(patient: int, weights: Weights) -> tuple[PreparedCT, EncodedScribbl
     return ct, encode_scribbles(ct, points_of(strokes.volume), weights, DEFAULT.propagation)
 
 
-def test_a_support_is_more_similar_to_itself_than_to_another_patient(weights: Weights):
+def test_a_support_is_more_similar_to_itself_than_to_another_patient(weights: Weights) -> None:
     own_ct, own = prepared(0, weights)
     other_ct, other = prepared(2, weights)
     pairs = [(other_ct, other), (own_ct, own)]
@@ -31,6 +31,6 @@ def test_a_support_is_more_similar_to_itself_than_to_another_patient(weights: We
     assert most_similar(similarities, 1) == [1]
 
 
-def test_the_most_similar_come_in_the_order_given():
+def test_the_most_similar_come_in_the_order_given() -> None:
     assert most_similar([0.3, 0.9, 0.1, 0.5], 3) == [0, 1, 3]
     assert most_similar([1.0], 3) == [0]

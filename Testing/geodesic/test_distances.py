@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from OneShotSegLib.geodesic import (
 
 SPACING = (3.0, 0.8, 1.1)
 SHAPE = (5, 21, 18)
-COSTS = [
+COSTS: list[StepCost] = [
     IntensityCost(),
     IntensityCost(intensity_weight=2.0, spatial_weight=0.05),
     GeodisTKCost(),
@@ -37,7 +39,7 @@ COSTS = [
 STEPS = [np.array(s) for s in itertools.product((-1, 0, 1), repeat=3) if s != (0, 0, 0)]
 
 
-def step_price(cost: StepCost, mm: float, difference: NDArray) -> NDArray:
+def step_price(cost: StepCost, mm: float, difference: NDArray[Any]) -> NDArray[Any]:
     """The published formulas, written independently of the coefficients that the kernels use."""
     channels = np.atleast_2d(difference)
     norm = np.sqrt((channels**2).sum(axis=0))
@@ -50,8 +52,13 @@ def step_price(cost: StepCost, mm: float, difference: NDArray) -> NDArray:
 
 
 def dijkstra_per_class(
-    image: NDArray, seeds: NDArray, spacing, cost: StepCost, region=None, start_costs=None
-) -> tuple[NDArray, NDArray]:
+    image: NDArray[Any],
+    seeds: NDArray[Any],
+    spacing: Sequence[float],
+    cost: StepCost,
+    region: NDArray[np.bool_] | None = None,
+    start_costs: Mapping[int, float] | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Distance of each class: labels (N,) and distances (N, D, H, W)."""
     channels = np.asarray(image, np.float64).reshape(-1, *seeds.shape)
     inside = np.ones(seeds.shape, bool) if region is None else region
@@ -79,7 +86,9 @@ def dijkstra_per_class(
     return labels, found.reshape(-1, *seeds.shape)
 
 
-def slow_raster_scan(image: NDArray, mask: NDArray, spacing, lamb: float, iterations: int) -> NDArray:
+def slow_raster_scan(
+    image: NDArray[Any], mask: NDArray[Any], spacing: Sequence[float], lamb: float, iterations: int
+) -> NDArray[Any]:
     """GeodisTK 0.1.7's geodesic3d_raster_scan, statement by statement, in float32 where it uses float."""
     f = np.float32
     dd = [-1, -1, -1, -1, -1, 0, 0, 0, 0, 1, 1, 1, 1]
@@ -90,7 +99,7 @@ def slow_raster_scan(image: NDArray, mask: NDArray, spacing, lamb: float, iterat
     channels = image.reshape(-1, *mask.shape).astype(f)
     distance = np.where(mask > 0, f(0), f(1e10)).astype(f)
     voxels = list(np.ndindex(mask.shape))
-    squares = [f(s) * f(s) for s in spacing]
+    squares: list[Any] = [f(s) * f(s) for s in spacing]
     for _ in range(iterations):
         for order, half in ((voxels, forward), (voxels[::-1], backward)):
             for p in order:
@@ -101,7 +110,7 @@ def slow_raster_scan(image: NDArray, mask: NDArray, spacing, lamb: float, iterat
                     gap = np.sqrt(((channels[(slice(None), *p)] - channels[(slice(None), *q)]) ** 2).sum(dtype=f))
                     length = np.sqrt(sum((sq for sq, s in zip(squares, step, strict=True) if s), start=f(0)))
                     speed = f((1.0 - float(f(lamb))) + float(f(lamb)) / (float(gap) + 1e-5))
-                    distance[p] = min(distance[p], f(distance[q] + f(length / speed)))
+                    distance[p] = np.minimum(distance[p], f(distance[q] + f(length / speed)))
     return distance
 
 
@@ -118,13 +127,13 @@ def scattered(seed: int = 0, classes: int = 3, each: int = 4, shape: tuple[int, 
     return labels
 
 
-def assert_same_distance(found: NDArray, expected: NDArray) -> None:
+def assert_same_distance(found: NDArray[Any], expected: NDArray[Any]) -> None:
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     finite = np.isfinite(expected)
     np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-5, atol=1e-5)
 
 
-def assert_nearest(label: NDArray, labels: NDArray, expected: NDArray) -> None:
+def assert_nearest(label: NDArray[Any], labels: NDArray[Any], expected: NDArray[Any]) -> None:
     """The label is one of those that are nearest to within rounding."""
     nearest = expected.min(axis=0)
     for value, distance in zip(labels, expected, strict=True):
@@ -249,7 +258,7 @@ def test_a_class_with_1_or_33_voxels_takes_part(count: int) -> None:
 
 
 @pytest.mark.parametrize("region", [None, np.zeros(SHAPE, bool)], ids=["no seeds", "empty region"])
-def test_without_seeds_nothing_is_reached(region: NDArray | None) -> None:
+def test_without_seeds_nothing_is_reached(region: NDArray[Any] | None) -> None:
     seeds = np.zeros(SHAPE, np.uint8) if region is None else scattered()
     found = geodesic_distances(noisy(), seeds, SPACING, region=region)
     assert np.isinf(found.distance).all()
@@ -306,7 +315,7 @@ def test_a_path_that_winds_through_many_blocks_is_followed_to_its_end() -> None:
 def test_any_small_volume_equals_dijkstra(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(st.integers(1, 20), min_size=3, max_size=3), label="shape"))
     spacing = data.draw(st.lists(st.floats(0.3, 6), min_size=3, max_size=3), label="spacing")
-    cost = data.draw(st.sampled_from(COSTS), label="cost")
+    cost: StepCost = data.draw(st.sampled_from(COSTS), label="cost")
     rng = np.random.default_rng(data.draw(st.integers(0, 999), label="seed"))
     levels = data.draw(st.sampled_from([1, 2, 5, 1000]), label="levels")
     image = (rng.integers(0, levels, shape) / levels).astype(np.float32)
@@ -365,8 +374,8 @@ def test_the_raster_scan_without_seeds_is_far_everywhere() -> None:
         ({"start_costs": {1: -0.5}}, "start_costs must be"),
     ],
 )
-def test_a_wrong_argument_is_named(change: dict, message: str) -> None:
-    arguments = {"image": noisy(), "seeds": scattered(), "spacing": SPACING} | change
+def test_a_wrong_argument_is_named(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"image": noisy(), "seeds": scattered(), "spacing": SPACING} | change
     with pytest.raises(ValueError, match=message):
         geodesic_distances(**arguments)
 

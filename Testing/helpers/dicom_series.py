@@ -26,7 +26,7 @@ def write_series(folder: Path, ct: Volume, patient: str, backwards: bool = False
     count = ct.shape[0]
     for number in range(count):
         plane = count - 1 - number if backwards else number
-        data = FileDataset(None, dict(common), file_meta=_meta(), preamble=b"\0" * 128)
+        data = FileDataset(str(folder), dict(common), file_meta=_meta(), preamble=b"\0" * 128)
         data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
         data.ImagePositionPatient = _decimal(ct.to_world((plane, 0, 0))[::-1])
         data.InstanceNumber = number + 1

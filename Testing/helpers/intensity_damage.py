@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Damage = Callable[[NDArray], NDArray]
+Damage = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def outside_circle(hu: NDArray) -> NDArray[np.bool_]:
+def outside_circle(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """The voxels outside the round field of view."""
     rows, columns = np.indices(hu.shape[1:])
     middle = (hu.shape[1] - 1) / 2, (hu.shape[2] - 1) / 2
@@ -19,7 +20,7 @@ def outside_circle(hu: NDArray) -> NDArray[np.bool_]:
     return np.broadcast_to(far, hu.shape)
 
 
-def outside_body(hu: NDArray) -> NDArray[np.bool_]:
+def outside_body(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """All but the body, its cavities included."""
     tissue = ndimage.binary_opening(hu > -400)
     regions, _ = ndimage.label(tissue)
@@ -30,7 +31,7 @@ def outside_body(hu: NDArray) -> NDArray[np.bool_]:
 
 
 def _offset(by: int, padding: float | None = None, where: Damage | None = None) -> Damage:
-    def damage(hu: NDArray) -> NDArray:
+    def damage(hu: NDArray[Any]) -> NDArray[Any]:
         shifted = hu.astype(np.int32) + by
         if padding is not None and where is not None:
             shifted[where(hu)] = padding
@@ -44,33 +45,33 @@ def _filled(value: float, where: Damage, kind: type = np.float32) -> Damage:
 
 
 def _scaled(slope: float, padding: float | None = None) -> Damage:
-    def damage(hu: NDArray) -> NDArray:
+    def damage(hu: NDArray[Any]) -> NDArray[Any]:
         return np.where(outside_circle(hu) & (padding is not None), padding or 0, hu * slope).astype(np.float32)
 
     return damage
 
 
 def _window(low: float, high: float, to: float = 255, padding: float | None = None) -> Damage:
-    def damage(hu: NDArray) -> NDArray:
+    def damage(hu: NDArray[Any]) -> NDArray[Any]:
         mapped = np.round((np.clip(hu, low, high) - low) / (high - low) * to)
         return mapped.astype(np.int16) if padding is None else np.where(outside_circle(hu), padding, mapped)
 
     return damage
 
 
-def _like_mr(hu: NDArray) -> NDArray:
+def _like_mr(hu: NDArray[Any]) -> NDArray[Any]:
     """Fat bright, soft tissue medium, bone and air dark, with the noise of a magnitude image."""
     signal = np.interp(hu, (-900, -150, -100, 0, 60, 200, 700), (0, 800, 1000, 450, 650, 500, 60))
     noise = np.random.default_rng(0).normal(0, 20, (2, *hu.shape))
     return np.round(np.hypot(signal + noise[0], noise[1])).astype(np.int16)
 
 
-def _like_pet(hu: NDArray) -> NDArray:
+def _like_pet(hu: NDArray[Any]) -> NDArray[Any]:
     uptake = np.random.default_rng(0).gamma(2.0, 1500.0, hu.shape) * ~outside_body(hu)
     return ndimage.gaussian_filter(uptake, 2.0).astype(np.float32)
 
 
-def _like_dose(hu: NDArray) -> NDArray:
+def _like_dose(hu: NDArray[Any]) -> NDArray[Any]:
     centre = np.asarray(hu.shape) / 2
     far = np.linalg.norm((np.moveaxis(np.indices(hu.shape), 0, -1) - centre) / hu.shape, axis=-1)
     return (7000 * np.exp(-((far / 0.25) ** 2))).astype(np.float32)
@@ -80,12 +81,12 @@ def _padded(damage: Damage, padding: float) -> Damage:
     return lambda hu: np.where(outside_circle(hu), padding, damage(hu)).astype(np.float32)
 
 
-def _some_planes(hu: NDArray) -> NDArray[np.bool_]:
+def _some_planes(hu: NDArray[Any]) -> NDArray[np.bool_]:
     at = np.arange(len(hu))
     return np.broadcast_to(((at < len(hu) // 8) | (at >= len(hu) - len(hu) // 8))[:, None, None], hu.shape)
 
 
-def _wedge(hu: NDArray) -> NDArray[np.bool_]:
+def _wedge(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """What a rotated image leaves empty."""
     ones = np.ones(hu.shape[1:], dtype=np.float32)
     plane = ndimage.rotate(ones, 12, reshape=False, order=0, cval=0) == 0

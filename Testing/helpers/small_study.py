@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _describe(paths: StudyPaths, sources: dict[str, Path]) -> None:
     ).write(paths)
 
 
-def middling_quality(case: str, score: float = 0.5, **measures: float) -> CaseQuality:
+def middling_quality(case: str, score: float = 0.5, **measures: Any) -> CaseQuality:
     """Measures of a case that all its structures have in common."""
     usual = StructureQuality(
         value=0,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ImplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 
 from OneShotSegLib.imaging.ct_series import CTSeries
 from OneShotSegLib.imaging.volume import Volume
@@ -54,6 +54,7 @@ def series_of(grid: Volume, folder: Path = Path("scan")) -> CTSeries:
         grid=grid,
         files=(),
         instances=tuple(generate_uid() for _ in range(grid.shape[0])),
+        planes=tuple(range(grid.shape[0])),
         patient_id="ID-1",
         frame_of_reference=generate_uid(),
     )
@@ -73,7 +74,7 @@ def write_structure_set(path: Path, drawn: Sequence[Drawn], header: Header) -> P
 def content(drawn: Sequence[Drawn], header: Header) -> FileDataset:
     """What is written, to be changed before."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = RTSTRUCT, generate_uid()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = UID(RTSTRUCT), generate_uid()
     meta.TransferSyntaxUID = ImplicitVRLittleEndian
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SpecificCharacterSet = "ISO_IR 192"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from OneShotSegLib.imaging.volume import Volume
 
@@ -159,7 +159,7 @@ def _uids() -> Dataset:
     return uids
 
 
-def _file(sop_class: str, uids: Dataset) -> FileDataset:
+def _file(sop_class: UID, uids: Dataset) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = sop_class, ExplicitVRLittleEndian
     meta.MediaStorageSOPInstanceUID = generate_uid()

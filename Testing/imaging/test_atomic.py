@@ -43,7 +43,7 @@ def test_a_disk_that_could_not_take_the_file_is_an_error_and_a_share_that_cannot
     def fail(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(atomic.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     path = tmp_path / "a.txt"
     path.write_text("old", encoding="utf-8")
     try:

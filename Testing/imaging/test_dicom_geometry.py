@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
-from pydicom.uid import RTDoseStorage, RTStructureSetStorage, generate_uid
+from pydicom.uid import UID, RTDoseStorage, RTStructureSetStorage, generate_uid
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
@@ -24,9 +24,11 @@ from OneShotSegLib.imaging.dicom.series import read_series
 from OneShotSegLib.imaging.dicom_series import series_files, series_slices
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.synthetic_scans import (
     CENTRE,
     RADIUS,
+    Edit,
     Scan,
     ball_dice,
     ball_labels,
@@ -118,7 +120,7 @@ def test_the_ball_is_where_it_is_in_the_ct_and_in_the_segmentation(
     check_segmentation(folder, scan, labels)
 
 
-def check_segmentation(folder: Path, scan: Scan, labels) -> None:
+def check_segmentation(folder: Path, scan: Scan, labels: Volume) -> None:
     """The frames of the segmentation lie on the slices, refer to them, and have the ball where it is."""
     pytest.importorskip("highdicom")
     from OneShotSegLib.export.dicom_seg import segmentation
@@ -148,7 +150,7 @@ def check_segmentation(folder: Path, scan: Scan, labels) -> None:
     assert dice(found, np.linalg.norm(pixels - CENTRE, axis=-1) < RADIUS) > 0.93
 
 
-def test_evenly_spaced_straight_slices_are_not_touched(tmp_path, caplog):
+def test_evenly_spaced_straight_slices_are_not_touched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_scan(tmp_path / "ct", STRAIGHT, order=range(20, -1, -1))
     with caplog.at_level(logging.WARNING, "OneShotSegLib"):
         ct = read_volume(tmp_path / "ct")
@@ -178,7 +180,9 @@ def test_evenly_spaced_straight_slices_are_not_touched(tmp_path, caplog):
     ],
 )
 @pytest.mark.parametrize("kind", ["files", "frames"])
-def test_what_can_be_read_rightly_is_read_and_said(tmp_path, caplog, scan, said, kind):
+def test_what_can_be_read_rightly_is_read_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, scan: Scan, said: str, kind: str
+) -> None:
     (write_scan if kind == "files" else write_enhanced)(tmp_path / "ct", scan)
     found, text = read_with_warnings(tmp_path / "ct", caplog)
     assert found > 0.95
@@ -186,13 +190,15 @@ def test_what_can_be_read_rightly_is_read_and_said(tmp_path, caplog, scan, said,
     check_segmentation(tmp_path / "ct", scan, ball_labels(read_volume(tmp_path / "ct")))
 
 
-def test_a_slice_with_a_small_step_sideways_is_put_in_its_place(tmp_path, caplog):
+def test_a_slice_with_a_small_step_sideways_is_put_in_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     positions = STRAIGHT.positions + np.array([[0, 1.2 if k % 2 else 0, 0] for k in range(21)])
     write_scan(tmp_path / "ct", STRAIGHT, field("ImagePositionPatient", lambda k: [f"{v:.6f}" for v in positions[k]]))
     assert "sideways of the first: read onto a regular grid" in read_with_warnings(tmp_path / "ct", caplog)[1]
 
 
-def test_a_slice_that_is_there_twice_is_used_once(tmp_path, caplog):
+def test_a_slice_that_is_there_twice_is_used_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_scan(tmp_path / "ct", STRAIGHT)
     shutil.copy(tmp_path / "ct" / "IM0010.dcm", tmp_path / "ct" / "IM0010 (1).dcm")
     write_scan(tmp_path / "plain", STRAIGHT)
@@ -204,7 +210,9 @@ def test_a_slice_that_is_there_twice_is_used_once(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["LOCALIZER", "by its direction"])
-def test_a_localizer_among_the_slices_is_left_out(tmp_path, caplog, named):
+def test_a_localizer_among_the_slices_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, named: bool
+) -> None:
     uids = write_scan(tmp_path / "ct", STRAIGHT)
     view = field("ImageType", lambda _: ["ORIGINAL", "PRIMARY", "LOCALIZER"]) if named else None
     write_scan(tmp_path / "ct", OTHER_VIEW, view, uids=uids)
@@ -262,17 +270,17 @@ def test_a_localizer_among_the_slices_is_left_out(tmp_path, caplog, named):
         (field("ImagePositionPatient", lambda k: ["0", "0", str(60 * k)]), "expected voxels of 0.05 to 50 mm"),
     ],
 )
-def test_what_is_no_one_volume_is_refused(tmp_path, edit, said):
+def test_what_is_no_one_volume_is_refused(tmp_path: Path, edit: Edit, said: str) -> None:
     write_scan(tmp_path / "ct", STRAIGHT, edit)
     assert said in sentence_of(tmp_path / "ct")
 
 
-def test_two_slices_missing_in_a_row_are_refused_with_where(tmp_path):
+def test_two_slices_missing_in_a_row_are_refused_with_where(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct", STRAIGHT.without(7, 8))
     assert "3 mm from slice to slice and a gap of up to 9 mm (from 719 to 728 mm" in sentence_of(tmp_path / "ct")
 
 
-def test_two_phases_at_one_position_are_refused(tmp_path):
+def test_two_phases_at_one_position_are_refused(tmp_path: Path) -> None:
     uids = write_scan(tmp_path / "ct", STRAIGHT)
     write_scan(tmp_path / "ct", replace(STRAIGHT, scales=((1.0, -1000.0),)), uids=uids)
     shifted = field("RescaleIntercept", lambda _: "-900")
@@ -282,20 +290,20 @@ def test_two_phases_at_one_position_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("offset", [0.1, 1.0, 1.5])
-def test_two_phases_between_one_another_are_refused(tmp_path, offset):
+def test_two_phases_between_one_another_are_refused(tmp_path: Path, offset: float) -> None:
     uids = write_scan(tmp_path / "ct", STRAIGHT)
     write_scan(tmp_path / "ct", replace(STRAIGHT, along=STRAIGHT.along + offset), uids=uids)
     text = sentence_of(tmp_path / "ct")
     assert "two phases in one series" in text
 
 
-def test_slices_of_another_matrix_are_refused(tmp_path):
+def test_slices_of_another_matrix_are_refused(tmp_path: Path) -> None:
     uids = write_scan(tmp_path / "ct", STRAIGHT.without(*range(10, 21)))
     write_scan(tmp_path / "ct", replace(STRAIGHT, size=(40, 48)).without(*range(10)), uids=uids)
     assert "found 40 x 48 and 48 x 48" in sentence_of(tmp_path / "ct")
 
 
-def test_a_truncated_slice_is_named(tmp_path):
+def test_a_truncated_slice_is_named(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct", STRAIGHT)
     third = tmp_path / "ct" / "IM0003.dcm"
     whole = third.read_bytes()
@@ -319,12 +327,12 @@ def without_position(frame: Dataset, number: int) -> None:
         (lambda frame, _: delattr(frame, "PlanePositionSequence"), "found none in 21 of 21"),
     ],
 )
-def test_frames_without_a_place_are_refused(tmp_path, edit, said):
+def test_frames_without_a_place_are_refused(tmp_path: Path, edit: Edit, said: str) -> None:
     write_enhanced(tmp_path / "ct", STRAIGHT, edit=edit)
     assert said in sentence_of(tmp_path / "ct")
 
 
-def test_a_multi_frame_file_without_the_frames_positions_is_refused(tmp_path):
+def test_a_multi_frame_file_without_the_frames_positions_is_refused(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "ct", STRAIGHT)
     data = pydicom.dcmread(path)
     del data.PerFrameFunctionalGroupsSequence
@@ -333,13 +341,13 @@ def test_a_multi_frame_file_without_the_frames_positions_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
-def test_a_truncated_multi_frame_file_is_refused(tmp_path, share):
+def test_a_truncated_multi_frame_file_is_refused(tmp_path: Path, share: float) -> None:
     path = write_enhanced(tmp_path / "ct", STRAIGHT)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     assert "found" in sentence_of(tmp_path / "ct")
 
 
-def test_a_compressed_multi_frame_file_is_read_like_a_plain_one(tmp_path):
+def test_a_compressed_multi_frame_file_is_read_like_a_plain_one(tmp_path: Path) -> None:
     path = write_enhanced(tmp_path / "plain", STRAIGHT, order=[*range(0, 21, 2), *range(1, 21, 2)])
     data = pydicom.dcmread(path)
     data.compress("1.2.840.10008.1.2.5")
@@ -353,7 +361,7 @@ def test_a_compressed_multi_frame_file_is_read_like_a_plain_one(tmp_path):
 # Folders
 
 
-def add_other_object(folder: Path, sop_class: str, modality: str) -> None:
+def add_other_object(folder: Path, sop_class: UID, modality: str) -> None:
     write_scan(folder / "tmp", STRAIGHT.without(*range(1, 21)))
     data = pydicom.dcmread(folder / "tmp" / "IM0000.dcm")
     shutil.rmtree(folder / "tmp")
@@ -365,7 +373,7 @@ def add_other_object(folder: Path, sop_class: str, modality: str) -> None:
     data.save_as(folder / f"{modality}.dcm", enforce_file_format=True)
 
 
-def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path, caplog):
+def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_scan(tmp_path / "ct", STRAIGHT)
     add_other_object(tmp_path / "ct", RTDoseStorage, "RTDOSE")
     add_other_object(tmp_path / "ct", RTStructureSetStorage, "RTSTRUCT")
@@ -386,14 +394,14 @@ def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path, caplog):
     assert read_series(ct.files[::-1], "ct").same_grid(read_volume(tmp_path / "ct"))
 
 
-def test_several_ct_series_are_listed(tmp_path):
+def test_several_ct_series_are_listed(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct", STRAIGHT, field("SeriesDescription", lambda _: "Neck 3.0 B30"))
     write_scan(tmp_path / "ct", STRAIGHT.without(0), field("SeriesDescription", lambda _: "Neck 3.0 B70"))
     text = sentence_of(tmp_path / "ct")
     assert "found 2: 'Neck 3.0 B30' (CT, 21 slices), 'Neck 3.0 B70' (CT, 20 slices)" in text
 
 
-def test_files_of_two_series_are_not_read_as_one(tmp_path):
+def test_files_of_two_series_are_not_read_as_one(tmp_path: Path) -> None:
     write_scan(tmp_path / "a", STRAIGHT)
     write_scan(tmp_path / "b", STRAIGHT)
     files = [*(tmp_path / "a").iterdir(), *(tmp_path / "b").iterdir()]
@@ -404,7 +412,7 @@ def test_files_of_two_series_are_not_read_as_one(tmp_path):
         read_series(list((tmp_path / "a").iterdir()), "Neck")
 
 
-def test_a_damaged_file_is_named_when_a_folder_is_searched(tmp_path, caplog):
+def test_a_damaged_file_is_named_when_a_folder_is_searched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_scan(tmp_path, STRAIGHT)
     (tmp_path / "IM0002.dcm").write_bytes((tmp_path / "IM0002.dcm").read_bytes()[:300])
     (tmp_path / "empty").write_bytes(b"")
@@ -412,7 +420,7 @@ def test_a_damaged_file_is_named_when_a_folder_is_searched(tmp_path, caplog):
     assert "IM0002.dcm: damaged DICOM files, left out" in caplog.text
 
 
-def test_the_slices_of_a_series_are_known_without_their_pixels(tmp_path):
+def test_the_slices_of_a_series_are_known_without_their_pixels(tmp_path: Path) -> None:
     write_scan(tmp_path / "ct", TILTED)
     stack = series_slices(tmp_path / "ct")
     assert not stack.is_straight

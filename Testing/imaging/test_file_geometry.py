@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import logging
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
@@ -51,7 +54,7 @@ DIRECTIONS = st.sampled_from(
 )
 
 
-def nifti(path: Path, array: np.ndarray, *changes: tuple, **geometry) -> Path:
+def nifti(path: Path, array: np.ndarray, *changes: tuple[Any, ...], **geometry: Any) -> Path:
     """A NIfTI-1 file; changes are (format, offset, values...), geometry what `header_of` takes."""
     header = bytearray(header_of(**geometry))
     kinds = {"i2": 4, "f4": 16, "f8": 64, "u1": 2}
@@ -67,7 +70,7 @@ def nifti(path: Path, array: np.ndarray, *changes: tuple, **geometry) -> Path:
 def header_of(
     direction: np.ndarray | None = None,
     spacing: np.ndarray = SPACING,
-    codes=(1, 1),
+    codes: tuple[int, int] = (1, 1),
     factor: float = 1.0,
     units: int = 2,
 ) -> bytes:
@@ -154,7 +157,11 @@ def with_warnings(path: Path, caplog: pytest.LogCaptureFixture) -> tuple[Volume,
     mask=st.sampled_from([".nii.gz", ".seg.nrrd", ".mha"]),
 )
 def test_the_ball_is_where_it_is_in_the_ct_and_in_the_mask(
-    tmp_path_factory: pytest.TempPathFactory, suffix: str, direction: np.ndarray, spacing: tuple, mask: str
+    tmp_path_factory: pytest.TempPathFactory,
+    suffix: str,
+    direction: np.ndarray,
+    spacing: tuple[float, float, float],
+    mask: str,
 ) -> None:
     folder, steps = tmp_path_factory.mktemp("files"), np.array(spacing)
     array, origin = ball_ct(direction, steps), origin_of(direction, steps)
@@ -173,7 +180,9 @@ def test_the_ball_is_where_it_is_in_the_ct_and_in_the_mask(
 
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1), (2, 4), (0, 2)])
 @pytest.mark.parametrize("turn", [(0, 0, 0), (8, -5, 12), (180, 0, 0), (3, 1, 179)])
-def test_a_nifti_lies_where_its_quaternion_or_its_matrix_says(tmp_path, codes, turn):
+def test_a_nifti_lies_where_its_quaternion_or_its_matrix_says(
+    tmp_path: Path, codes: tuple[int, int], turn: tuple[int, int, int]
+) -> None:
     direction = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
     ct = read_volume(nifti(tmp_path / "a.nii", ball_ct(direction), direction=direction, codes=codes))
     assert ball_dice(ball_labels(ct)) > 0.93
@@ -182,7 +191,15 @@ def test_a_nifti_lies_where_its_quaternion_or_its_matrix_says(tmp_path, codes, t
 @pytest.mark.parametrize(("units", "factor", "said"), [(1, 1000.0, "metres"), (3, 1e-3, "micrometres")])
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (1, 1)])
-def test_a_nifti_in_another_unit_is_converted_and_said(tmp_path, caplog, units, factor, said, suffix, codes):
+def test_a_nifti_in_another_unit_is_converted_and_said(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    units: int,
+    factor: float,
+    said: str,
+    suffix: str,
+    codes: tuple[int, int],
+) -> None:
     path = nifti(tmp_path / f"a{suffix}", ball_ct(np.eye(3)), units=units | 8, factor=factor, codes=codes)
     ct, text = with_warnings(path, caplog)
     assert f"sizes and positions are in {said}: converted to mm" in text
@@ -191,7 +208,7 @@ def test_a_nifti_in_another_unit_is_converted_and_said(tmp_path, caplog, units, 
 
 
 @pytest.mark.parametrize("space", ["RAS", "LAS", "LPS", "right-anterior-superior", "Left-Posterior-Superior"])
-def test_an_nrrd_of_any_space_lies_where_it_says(tmp_path, caplog, space):
+def test_an_nrrd_of_any_space_lies_where_it_says(tmp_path: Path, caplog: pytest.LogCaptureFixture, space: str) -> None:
     short = {"right-anterior-superior": "RAS", "Left-Posterior-Superior": "LPS"}.get(space, space)
     path = nrrd(tmp_path / "a.nrrd", ball_ct(np.eye(3)), space=short)
     path.write_bytes(path.read_bytes().replace(f"space: {short}\n".encode(), f"space: {space}\n".encode()))
@@ -200,7 +217,7 @@ def test_an_nrrd_of_any_space_lies_where_it_says(tmp_path, caplog, space):
     assert ball_dice(ball_labels(ct)) > 0.93
 
 
-def test_units_of_nrrd_and_meta_image_are_converted(tmp_path, caplog):
+def test_units_of_nrrd_and_meta_image_are_converted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     array, origin = ball_ct(np.eye(3)), origin_of(np.eye(3))
     steps = "(0.2,0,0) (0,0.25,0) (0,0,0.3)"
     fields = {"space_directions": steps, "space_origin": "({:g},{:g},{:g})".format(*origin / 10)}
@@ -218,7 +235,7 @@ def test_units_of_nrrd_and_meta_image_are_converted(tmp_path, caplog):
         assert ball_dice(ball_labels(ct)) > 0.93
 
 
-def test_an_image_without_a_position_is_taken_at_0_and_said(tmp_path, caplog):
+def test_an_image_without_a_position_is_taken_at_0_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     array = ball_ct(np.eye(3))
     for path in (nrrd(tmp_path / "a.nrrd", array, space_origin=None), meta(tmp_path / "a.mha", array, Offset=None)):
         ct, text = with_warnings(path, caplog)
@@ -239,13 +256,18 @@ def test_an_image_without_a_position_is_taken_at_0_and_said(tmp_path, caplog):
     ],
 )
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_nifti_scale_counts_unless_its_slope_is_0(tmp_path, scale, expected, suffix):
+def test_a_nifti_scale_counts_unless_its_slope_is_0(
+    tmp_path: Path,
+    scale: tuple[float, float],
+    expected: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    suffix: str,
+) -> None:
     array = ball_ct(np.eye(3))
     path = nifti(tmp_path / f"a{suffix}", array, ("<2f", 112, *scale))
     np.testing.assert_array_equal(read_volume(path).array, expected(array.astype(np.float32)))
 
 
-def test_the_scale_of_a_label_map_must_give_whole_numbers(tmp_path):
+def test_the_scale_of_a_label_map_must_give_whole_numbers(tmp_path: Path) -> None:
     array = (ball_ct(np.eye(3)) > 200).astype("u1")
     good = nifti(tmp_path / "good.nii", array, ("<2f", 112, 3, 0))
     assert set(np.unique(read_label_map(good).volume.array)) == {0, 3}
@@ -286,7 +308,9 @@ def test_the_scale_of_a_label_map_must_give_whole_numbers(tmp_path):
     ],
 )
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_nifti_grid_that_is_not_whole_is_refused(tmp_path, changes, said, suffix):
+def test_a_nifti_grid_that_is_not_whole_is_refused(
+    tmp_path: Path, changes: list[tuple[Any, ...]], said: str, suffix: str
+) -> None:
     assert said in sentence_of(nifti(tmp_path / f"a{suffix}", ball_ct(np.eye(3)), *changes))
 
 
@@ -307,7 +331,7 @@ def test_a_nifti_grid_that_is_not_whole_is_refused(tmp_path, changes, said, suff
         ({"space_origin": "(1e9,0,0)"}, "a position of the image in mm"),
     ],
 )
-def test_an_nrrd_grid_that_is_not_whole_is_refused(tmp_path, fields, said):
+def test_an_nrrd_grid_that_is_not_whole_is_refused(tmp_path: Path, fields: dict[str, str | None], said: str) -> None:
     assert said in sentence_of(nrrd(tmp_path / "a.nrrd", ball_ct(np.eye(3)), **fields))
 
 
@@ -329,7 +353,9 @@ def test_an_nrrd_grid_that_is_not_whole_is_refused(tmp_path, fields, said):
         ({"ElementToIntensityFunctionSlope": "2"}, "values without a scale"),
     ],
 )
-def test_a_meta_image_grid_that_is_not_whole_is_refused(tmp_path, fields, said):
+def test_a_meta_image_grid_that_is_not_whole_is_refused(
+    tmp_path: Path, fields: dict[str, str | None], said: str
+) -> None:
     assert said in sentence_of(meta(tmp_path / "a.mha", ball_ct(np.eye(3)), **fields))
 
 
@@ -337,7 +363,9 @@ def test_a_meta_image_grid_that_is_not_whole_is_refused(tmp_path, fields, said):
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [0, -1, 5_000])
-def test_voxels_that_are_no_numbers_are_refused_in_every_format(tmp_path, suffix, kind, value, place):
+def test_voxels_that_are_no_numbers_are_refused_in_every_format(
+    tmp_path: Path, suffix: str, kind: type[np.floating[Any]], value: float, place: int
+) -> None:
     array = ball_ct(np.eye(3)).astype(kind)
     array.reshape(-1)[place] = value
     path = tmp_path / f"a{suffix}"
@@ -347,7 +375,7 @@ def test_voxels_that_are_no_numbers_are_refused_in_every_format(tmp_path, suffix
             read(path)
 
 
-def test_four_axes_with_one_volume_are_read_where_they_lie(tmp_path):
+def test_four_axes_with_one_volume_are_read_where_they_lie(tmp_path: Path) -> None:
     array = ball_ct(np.eye(3))
     ct = read_volume(nifti(tmp_path / "a.nii", array, ("<8h", 40, 4, *array.shape[::-1], 1, 1, 1, 1)))
     assert ct.shape == SHAPE
@@ -355,7 +383,7 @@ def test_four_axes_with_one_volume_are_read_where_they_lie(tmp_path):
     assert "4 axes" in sentence_of(nifti(tmp_path / "b.nii", array, ("<8h", 40, 4, 32, 26, 11, 2, 1, 1, 1)))
 
 
-def test_an_array_s_grid_is_held_to_the_same_rules():
+def test_an_array_s_grid_is_held_to_the_same_rules() -> None:
     array = np.zeros((3, 4, 5))
     for geometry in (
         {"spacing": (0.001, 1, 1)},

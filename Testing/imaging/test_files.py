@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ PERMUTED = [np.eye(3)[[1, 2, 0]], np.eye(3)[[2, 1, 0]], -np.eye(3)[[0, 2, 1]]]
 OBLIQUE = [Rotation.from_euler("xyz", a, degrees=True).as_matrix() for a in ((5, 0, 0), (20, -30, 40), (-170, 60, 89))]
 
 
-def volume(direction=None, kind=np.int16, spacing=(3.0, 0.9, 1.1), shape=(4, 5, 6)) -> Volume:
+def volume(
+    direction: Any = None, kind: Any = np.int16, spacing: Any = (3.0, 0.9, 1.1), shape: Any = (4, 5, 6)
+) -> Volume:
     array = np.random.default_rng(0).integers(0, 100, shape).astype(kind)
     return Volume.create(array, spacing, (-120.5, 33.25, 7.75), direction)
 
@@ -50,7 +53,9 @@ def sentence_of(path: Path) -> str:
     st.sampled_from(TYPES),
     st.tuples(*[st.floats(0.05, 12)] * 3),
 )
-def test_any_grid_and_type_comes_back_as_it_was(tmp_path, suffix, direction, kind, spacing):
+def test_any_grid_and_type_comes_back_as_it_was(
+    tmp_path: Path, suffix: str, direction: Any, kind: Any, spacing: Any
+) -> None:
     written = volume(direction, kind, spacing)
     write_volume(written, tmp_path / f"a{suffix}")
     read = read_volume(tmp_path / f"a{suffix}")
@@ -61,7 +66,9 @@ def test_any_grid_and_type_comes_back_as_it_was(tmp_path, suffix, direction, kin
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(("kind", "becomes"), [(bool, np.uint8), (np.float16, np.float32), (">i2", np.int16)])
-def test_types_that_files_lack_become_the_next_that_holds_them(tmp_path, suffix, kind, becomes):
+def test_types_that_files_lack_become_the_next_that_holds_them(
+    tmp_path: Path, suffix: str, kind: Any, becomes: type[np.generic]
+) -> None:
     written = volume(kind=kind)
     write_volume(written, tmp_path / f"a{suffix}")
     read = read_volume(tmp_path / f"a{suffix}")
@@ -69,7 +76,7 @@ def test_types_that_files_lack_become_the_next_that_holds_them(tmp_path, suffix,
     np.testing.assert_array_equal(read.array, written.array.astype(becomes))
 
 
-def test_a_rescaled_nifti_is_read_in_its_values_not_its_stored_numbers(tmp_path):
+def test_a_rescaled_nifti_is_read_in_its_values_not_its_stored_numbers(tmp_path: Path) -> None:
     path = tmp_path / "a.nii"
     write_volume(volume(), path)
     data = bytearray(path.read_bytes())
@@ -78,7 +85,7 @@ def test_a_rescaled_nifti_is_read_in_its_values_not_its_stored_numbers(tmp_path)
     np.testing.assert_allclose(read_volume(path).array, volume().array * 2.0 - 1024)
 
 
-def test_a_compressed_and_a_plain_nifti_of_one_name_are_not_mixed_up(tmp_path):
+def test_a_compressed_and_a_plain_nifti_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     first, second = volume(), volume().with_array(volume().array + 1000)
     write_volume(first, tmp_path / "a.nii")
     write_volume(second, tmp_path / "a.nii.gz")
@@ -86,13 +93,13 @@ def test_a_compressed_and_a_plain_nifti_of_one_name_are_not_mixed_up(tmp_path):
     np.testing.assert_array_equal(read_volume(tmp_path / "a.nii.gz").array, second.array)
 
 
-def test_a_fourth_axis_of_one_is_left_out(tmp_path):
+def test_a_fourth_axis_of_one_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.nii.gz"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((1, 3, 4, 5), np.int16), isVector=False), str(path))
     assert read_volume(path).shape == (3, 4, 5)
 
 
-def test_headers_that_point_to_a_file_of_voxels_are_read(tmp_path):
+def test_headers_that_point_to_a_file_of_voxels_are_read(tmp_path: Path) -> None:
     big = sitk.Image(40, 40, 40, sitk.sitkInt16)
     for suffix in (".mhd", ".nhdr"):
         sitk.WriteImage(big, str(tmp_path / f"a{suffix}"), useCompression=False)
@@ -102,7 +109,7 @@ def test_headers_that_point_to_a_file_of_voxels_are_read(tmp_path):
 # Bad input
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
     assert "no such file or folder" in sentence_of(tmp_path / "none.nii.gz")
 
 
@@ -117,7 +124,9 @@ def test_a_missing_file_is_said(tmp_path):
     ],
     ids=["2D", "one slice", "RGB", "4D"],
 )
-def test_images_that_are_no_scalar_volume_are_refused(tmp_path, suffix, shape, vector, found):
+def test_images_that_are_no_scalar_volume_are_refused(
+    tmp_path: Path, suffix: str, shape: Any, vector: bool, found: str
+) -> None:
     path = tmp_path / f"a{suffix}"
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros(shape, np.uint8), isVector=vector), str(path))
     assert found in sentence_of(path)
@@ -125,7 +134,7 @@ def test_images_that_are_no_scalar_volume_are_refused(tmp_path, suffix, shape, v
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("share", [0.2, 0.6, 0.97])
-def test_truncated_files_are_refused(tmp_path, suffix, share):
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str, share: float) -> None:
     path = tmp_path / f"a{suffix}"
     write_volume(volume(shape=(10, 20, 30)), path)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -133,7 +142,7 @@ def test_truncated_files_are_refused(tmp_path, suffix, share):
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
-def test_damaged_compressed_files_are_refused(tmp_path, suffix):
+def test_damaged_compressed_files_are_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     write_volume(volume(shape=(10, 20, 30)), path)
     data = bytearray(path.read_bytes())
@@ -145,7 +154,7 @@ def test_damaged_compressed_files_are_refused(tmp_path, suffix):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FORMATS), st.floats(0, 1), st.binary(min_size=1, max_size=12))
-def test_any_damage_gives_a_volume_or_a_sentence(tmp_path, suffix, at, noise):
+def test_any_damage_gives_a_volume_or_a_sentence(tmp_path: Path, suffix: str, at: Any, noise: Any) -> None:
     whole, damaged = tmp_path / f"whole{suffix}", tmp_path / f"damaged{suffix}"
     if not whole.exists():
         write_volume(volume(), whole)
@@ -167,7 +176,7 @@ def test_any_damage_gives_a_volume_or_a_sentence(tmp_path, suffix, at, noise):
     [("a.nii.gz", "unknown format"), ("a.nrrd", "unknown format"), ("a.mha", "unknown format"), ("a.txt", "another")],
 )
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 400])
-def test_files_that_are_no_image_are_refused(tmp_path, name, found, data):
+def test_files_that_are_no_image_are_refused(tmp_path: Path, name: str, found: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     text = sentence_of(tmp_path / name)
     assert found in text or "broken" in text
@@ -193,7 +202,7 @@ def huge_nifti(path: Path, extent: int) -> None:
 
 
 @pytest.mark.parametrize("extent", [100_000, 1200])
-def test_headers_of_huge_images_are_refused_without_allocating(tmp_path, extent):
+def test_headers_of_huge_images_are_refused_without_allocating(tmp_path: Path, extent: Any) -> None:
     size = f"{extent} {extent} {extent}"
     (tmp_path / "a.nrrd").write_bytes(NRRD.format(size=size, axes=AXES).encode() + b"1234")
     (tmp_path / "a.mha").write_bytes(META.format(size=size).encode() + b"1234")
@@ -219,7 +228,7 @@ def test_headers_of_huge_images_are_refused_without_allocating(tmp_path, extent)
     assert len(done.stdout.splitlines()) == 3, done.stdout + done.stderr
 
 
-def test_sheared_grids_are_refused(tmp_path):
+def test_sheared_grids_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.nrrd"
     path.write_bytes(NRRD.format(size="2 2 2", axes="(1,1,0) (0,1,0) (0,0,1)").encode() + bytes(16))
     assert "right angles" in sentence_of(path)
@@ -228,7 +237,7 @@ def test_sheared_grids_are_refused(tmp_path):
 # DICOM
 
 
-def write_series(folder: Path, array: np.ndarray, uid: str = "1.2.3", cosines=(1, 0, 0, 0, 1, 0)) -> None:
+def write_series(folder: Path, array: np.ndarray, uid: str = "1.2.3", cosines: Any = (1, 0, 0, 0, 1, 0)) -> None:
     """A CT series of one slice a file, 2.5 mm apart, its file names against its order in space."""
     folder.mkdir(parents=True, exist_ok=True)
     writer = sitk.ImageFileWriter()
@@ -260,7 +269,7 @@ def slices(count: int = 5) -> np.ndarray:
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.3, np.pi])
-def test_a_dicom_series_is_read_in_hu_in_its_place_whatever_its_file_names(tmp_path, angle):
+def test_a_dicom_series_is_read_in_hu_in_its_place_whatever_its_file_names(tmp_path: Path, angle: float) -> None:
     c, s = np.cos(angle), np.sin(angle)
     write_series(tmp_path / "ct", slices(), cosines=(c, s, 0, -s, c, 0))
     read = read_volume(tmp_path / "ct")
@@ -270,32 +279,32 @@ def test_a_dicom_series_is_read_in_hu_in_its_place_whatever_its_file_names(tmp_p
     np.testing.assert_allclose(read.direction, [[1, 0, 0], [0, c, s], [0, -s, c]], atol=1e-6)
 
 
-def test_other_files_in_a_dicom_folder_do_not_matter(tmp_path):
+def test_other_files_in_a_dicom_folder_do_not_matter(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", slices())
     (tmp_path / "ct" / "readme.txt").write_text("notes", encoding="utf-8")
     (tmp_path / "ct" / "DICOMDIR").write_bytes(b"junk")
     assert read_volume(tmp_path / "ct").shape == (5, 8, 9)
 
 
-def test_a_folder_with_two_series_is_refused(tmp_path):
+def test_a_folder_with_two_series_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", slices(), "1.2.3")
     write_series(tmp_path / "ct", slices(), "1.2.4")
     assert "found 2" in sentence_of(tmp_path / "ct")
 
 
-def test_a_series_with_a_truncated_slice_is_refused(tmp_path):
+def test_a_series_with_a_truncated_slice_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", slices())
     third = sorted((tmp_path / "ct").iterdir())[2]
     third.write_bytes(third.read_bytes()[:300])
     sentence_of(tmp_path / "ct")
 
 
-def test_a_series_of_one_slice_is_refused(tmp_path):
+def test_a_series_of_one_slice_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "ct", slices(1))
     assert "one slice" in sentence_of(tmp_path / "ct")
 
 
-def test_folders_without_images_are_refused(tmp_path):
+def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     assert "found none" in sentence_of(tmp_path)
 
@@ -313,7 +322,7 @@ def test_folders_without_images_are_refused(tmp_path):
         ("a.gz", "", "a.gz"),
     ],
 )
-def test_suffixes_of_two_parts_count_as_one(name, suffix, stem):
+def test_suffixes_of_two_parts_count_as_one(name: str, suffix: str, stem: str) -> None:
     assert (suffix_of(Path(name)), stem_of(Path(name))) == (suffix, stem)
 
 
@@ -321,19 +330,21 @@ def test_suffixes_of_two_parts_count_as_one(name, suffix, stem):
 
 
 @pytest.mark.parametrize("name", ["a.mhd", "a.nhdr", "a.png", "a.dcm", "a"])
-def test_only_formats_of_one_file_are_written(tmp_path, name):
+def test_only_formats_of_one_file_are_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="to write to"):
         write_volume(volume(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, suffix, monkeypatch):
+def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / f"a{suffix}"
     write_volume(volume(), path)
     before = path.read_bytes()
 
-    def fail(image, name, **options) -> None:
+    def fail(image: Any, name: str, **options: Any) -> None:
         Path(name).write_bytes(b"half")
         raise RuntimeError("no space left")
 
@@ -345,7 +356,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path, suf
 
 
 @pytest.mark.parametrize("axes", ["9999", "-3", "", "1", "three"])
-def test_a_meta_image_with_a_senseless_number_of_axes_never_reaches_the_reader(tmp_path, axes):
+def test_a_meta_image_with_a_senseless_number_of_axes_never_reaches_the_reader(tmp_path: Path, axes: Any) -> None:
     path = tmp_path / "a.mha"
     write_volume(Volume.create(np.zeros((4, 5, 6), dtype=np.int16)), path)
     path.write_bytes(path.read_bytes().replace(b"NDims = 3", f"NDims = {axes}".encode()))
@@ -354,7 +365,7 @@ def test_a_meta_image_with_a_senseless_number_of_axes_never_reaches_the_reader(t
 
 
 @pytest.mark.parametrize("kind", ["uint8", "int16", "uint16", "float32", "float64", "int64"])
-def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path, kind):
+def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path: Path, kind: Any) -> None:
     path = tmp_path / "a.nrrd"
     write_volume(Volume.create(np.random.default_rng(0).integers(0, 99, (4, 5, 6)).astype(kind)), path)
     content = path.read_bytes()
@@ -365,7 +376,7 @@ def test_a_written_nrrd_is_whole_and_no_shorter_one_is(tmp_path, kind):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits the file size by POSIX means")
-def test_a_disk_that_fills_up_leaves_no_file(tmp_path):
+def test_a_disk_that_fills_up_leaves_no_file(tmp_path: Path) -> None:
     script = f"""
         import resource, signal
         from pathlib import Path

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.hounsfield import as_hounsfield, examine_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import make_patient
-from Testing.helpers.intensity_damage import DAMAGES, outside_body, outside_circle
+from Testing.helpers.intensity_damage import DAMAGES, Damage, outside_body, outside_circle
 
+Make = Callable[[], NDArray[Any]]
 REFUSED = ("slope", "slope and offset", "slope, padded circle", "8-bit window", "clipped", "constant", "normalised")
 NO_CT = ("another modality", "inverted")
 
@@ -68,7 +72,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("make", PLAIN.values(), ids=PLAIN)
-def test_plain_cts_pass_as_the_same_object_and_without_a_word(make, caplog):
+def test_plain_cts_pass_as_the_same_object_and_without_a_word(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     volume = Volume.create(make())
     assert as_hounsfield(volume, "scan") is volume
     assert not caplog.records
@@ -79,7 +83,9 @@ def test_plain_cts_pass_as_the_same_object_and_without_a_word(make, caplog):
     [pytest.param(d, id=f"{kind}: {name}") for kind in (*REFUSED, *NO_CT) for name, d in DAMAGES[kind].items()],
 )
 @pytest.mark.parametrize("plain", [scanner_ct, masked_ct, clipped_ct])
-def test_other_units_scales_and_modalities_are_refused_in_one_sentence(plain, damage, request):
+def test_other_units_scales_and_modalities_are_refused_in_one_sentence(
+    plain: Make, damage: Damage, request: pytest.FixtureRequest
+) -> None:
     if any(text in request.node.name for text in ("clipped_ct-slope: 2", "clipped_ct-slope, padded circle: 2,")):
         pytest.skip("the phantom has too little fat to show a slope of 2 where no air was measured")
     with pytest.raises(InputError, match=r"^scan: expected a CT in HU.*, found .*\.$"):
@@ -90,7 +96,9 @@ def test_other_units_scales_and_modalities_are_refused_in_one_sentence(plain, da
 @pytest.mark.parametrize(
     ("plain", "offset"), [(scanner_ct, 1024), (scanner_ct, 1000), (masked_ct, 1000), (clipped_ct, 1024)]
 )
-def test_an_offset_is_subtracted_where_the_air_tells_which_padding_or_not(plain, offset, padding, caplog):
+def test_an_offset_is_subtracted_where_the_air_tells_which_padding_or_not(
+    plain: Make, offset: int, padding: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
     hu = plain().astype(np.int32)
     circle = outside_circle(hu) & (padding is not None)
     mended = as_hounsfield(Volume.create(np.where(circle, padding or 0, hu + offset)), "scan").array
@@ -101,7 +109,7 @@ def test_an_offset_is_subtracted_where_the_air_tells_which_padding_or_not(plain,
 
 @pytest.mark.parametrize("padding", [-2000, -1024])
 @pytest.mark.parametrize(("plain", "offset"), [(masked_ct, 1024), (clipped_ct, 1000)])
-def test_an_offset_that_could_be_1000_or_1024_is_refused(plain, offset, padding):
+def test_an_offset_that_could_be_1000_or_1024_is_refused(plain: Make, offset: int, padding: int) -> None:
     shifted = np.where(outside_circle(plain()), padding, plain() + offset)
     with pytest.raises(InputError, match=r"found soft tissue near 10.*rescale intercept"):
         as_hounsfield(Volume.create(shifted), "scan")
@@ -111,7 +119,13 @@ def test_an_offset_that_could_be_1000_or_1024_is_refused(plain, offset, padding)
 @pytest.mark.parametrize("where", [outside_body, outside_circle], ids=["masked", "circle"])
 @pytest.mark.parametrize("value", [0, 100, -37])
 @pytest.mark.parametrize("plain", [scanner_ct, masked_ct, clipped_ct])
-def test_a_value_that_fills_the_image_around_the_body_becomes_air(plain, value, where, kind, caplog):
+def test_a_value_that_fills_the_image_around_the_body_becomes_air(
+    plain: Make,
+    value: int,
+    where: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    kind: type[np.int16 | np.float32],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     hu = plain()
     fill = where(hu)
     mended = as_hounsfield(Volume.create(np.where(fill, value, hu).astype(kind)), "scan").array
@@ -122,7 +136,7 @@ def test_a_value_that_fills_the_image_around_the_body_becomes_air(plain, value, 
     assert f"the value {value} fills" in caplog.text
 
 
-def test_nan_around_the_body_becomes_air_and_nan_within_it_is_refused():
+def test_nan_around_the_body_becomes_air_and_nan_within_it_is_refused() -> None:
     hu = scanner_ct().astype(np.float32)
     around = np.where(outside_body(hu), np.nan, hu)
     mended, notes = examine_hounsfield(Volume.create(around), "scan")
@@ -133,25 +147,25 @@ def test_nan_around_the_body_becomes_air_and_nan_within_it_is_refused():
         examine_hounsfield(Volume.create(around), "scan")
 
 
-def test_values_read_without_their_sign_are_mended():
+def test_values_read_without_their_sign_are_mended() -> None:
     volume = Volume.create(scanner_ct().astype(np.uint16))
     assert np.array_equal(as_hounsfield(volume, "scan").array, scanner_ct())
 
 
-def test_the_input_is_left_as_it_is():
+def test_the_input_is_left_as_it_is() -> None:
     shifted = scanner_ct() + 1024
     before = shifted.copy()
     as_hounsfield(Volume.create(shifted), "scan")
     assert np.array_equal(shifted, before)
 
 
-def test_what_was_mended_is_a_warning_of_the_package(caplog):
+def test_what_was_mended_is_a_warning_of_the_package(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="OneShotSegLib"):
         as_hounsfield(Volume.create(scanner_ct() + 1024), "scan")
     assert [record.name.split(".")[0] for record in caplog.records] == ["OneShotSegLib"]
 
 
-def test_drawings_of_boxes_pass():
+def test_drawings_of_boxes_pass() -> None:
     box = np.full((20, 20, 20), -1000, dtype=np.int16)
     box[5:15, 5:15, 5:15] = 40
     volume = Volume.create(box)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def ct(folder: Path, name: str, seed: int = 0) -> Path:
 
 
 def mask(folder: Path, name: str, kind: type = np.uint8) -> Path:
-    labels = np.kron(small_mask(small_ct()).volume.array, np.ones((4, 6, 6))).astype(kind)
+    labels: np.ndarray = np.kron(small_mask(small_ct()).volume.array, np.ones((4, 6, 6))).astype(kind)
     write_volume(Volume.create(labels), folder / name)
     return folder / name
 
@@ -98,11 +99,12 @@ def test_probabilities_slices_and_colours_are_no_cts(tmp_path: Path) -> None:
 
 def test_what_lies_in_a_radiotherapy_export_is_named(tmp_path: Path) -> None:
     folder = write_series(tmp_path / "P1", small_ct(), "P1")
-    for name, values in {
+    extras: dict[str, dict[str, Any]] = {
         "dose": {"Modality": "RTDOSE", "SOPClassUID": RTDoseStorage},
         "structures": {"Modality": "RTSTRUCT", "SOPClassUID": RTStructureSetStorage},
         "scout": {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
-    }.items():
+    }
+    for name, values in extras.items():
         edited(Path(shutil.copy(folder / "000.dcm", folder / f"{name}.dcm")), SeriesInstanceUID="", **values)
     (folder / "damaged.dcm").write_bytes((folder / "001.dcm").read_bytes()[:200])
     found = search([tmp_path])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import HUWindow, check_ct
@@ -15,12 +18,12 @@ from OneShotSegLib.imaging.intensity import HUWindow, check_ct
     ("hu", "level"),
     [(-3000, 0), (-500, 0), (-300, 0.1), (-100, 0.2), (50, 0.5), (200, 0.8), (850, 0.9), (1500, 1), (30000, 1)],
 )
-def test_the_published_window_is_piecewise_linear_and_clipped(hu, level):
+def test_the_published_window_is_piecewise_linear_and_clipped(hu: Any, level: Any) -> None:
     assert HUWindow().apply(np.array([hu], np.int16))[0] == pytest.approx(level)
 
 
 @given(st.lists(st.floats(-5000, 5000), min_size=2, max_size=30))
-def test_windows_keep_the_order_of_values_within_zero_and_one(values):
+def test_windows_keep_the_order_of_values_within_zero_and_one(values: list[float]) -> None:
     mapped = HUWindow().apply(np.sort(np.array(values)))
     assert mapped.dtype == np.float32
     assert (np.diff(mapped) >= 0).all()
@@ -40,7 +43,7 @@ def test_windows_keep_the_order_of_values_within_zero_and_one(values):
         (("a", "b"), (0.0, 1.0)),
     ],
 )
-def test_windows_that_cannot_be_are_refused(hu, level):
+def test_windows_that_cannot_be_are_refused(hu: Any, level: Any) -> None:
     with pytest.raises(ValueError, match="HU window"):
         HUWindow(hu, level)
 
@@ -50,7 +53,7 @@ def ct() -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.int32, np.float32, np.float64])
-def test_an_image_with_air_and_tissue_can_be_a_ct(kind):
+def test_an_image_with_air_and_tissue_can_be_a_ct(kind: Any) -> None:
     check_ct(ct().astype(kind), "scan")
 
 
@@ -67,7 +70,7 @@ def test_an_image_with_air_and_tissue_can_be_a_ct(kind):
     ],
     ids=["nan", "infinite", "zero", "air", "MR", "no air", "no tissue"],
 )
-def test_what_cannot_be_a_ct_is_refused_in_one_sentence(array, found):
+def test_what_cannot_be_a_ct_is_refused_in_one_sentence(array: NDArray[Any], found: str) -> None:
     with pytest.raises(InputError) as caught:
         check_ct(array, "scan.nii.gz")
     assert str(caught.value).startswith("scan.nii.gz: expected a CT in HU")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,14 +43,14 @@ def sentence_of(path: Path) -> str:
     return text
 
 
-def test_a_header_with_bytes_that_are_no_text_is_refused(tmp_path):
+def test_a_header_with_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.seg.nrrd"
     write_label_map(label_map(), path)
     path.write_bytes(path.read_bytes().replace(b"Segment0_Name:", b"Segment0_N\xffme:"))
     assert "UTF-8" in sentence_of(path)
 
 
-def test_names_colours_tags_values_and_order_come_back_as_they_were(tmp_path):
+def test_names_colours_tags_values_and_order_come_back_as_they_were(tmp_path: Path) -> None:
     write_label_map(label_map(), tmp_path / "m.seg.nrrd")
     read = read_label_map(tmp_path / "m.seg.nrrd")
     assert read.segments == SEGMENTS
@@ -57,12 +59,12 @@ def test_names_colours_tags_values_and_order_come_back_as_they_were(tmp_path):
     np.testing.assert_array_equal(read.volume.array, label_map().volume.array)
 
 
-def test_the_header_is_what_slicer_writes(tmp_path):
+def test_the_header_is_what_slicer_writes(tmp_path: Path) -> None:
     write_label_map(label_map(), tmp_path / "m.seg.nrrd")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(tmp_path / "m.seg.nrrd"))
     reader.ReadImageInformation()
-    entry = reader.GetMetaData
+    entry: Callable[[str], str] = reader.GetMetaData
     assert entry("Segmentation_MasterRepresentation") == "Binary labelmap"
     assert entry("Segmentation_ReferenceImageExtentOffset") == "0 0 0"
     assert entry("Segment0_ID") == "Segment_7"
@@ -77,14 +79,14 @@ def test_the_header_is_what_slicer_writes(tmp_path):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30))
-def test_any_name_comes_back_and_adds_no_entry_of_its_own(tmp_path, name):
+def test_any_name_comes_back_and_adds_no_entry_of_its_own(tmp_path: Path, name: str) -> None:
     named = LabelMap(label_map().volume, (replace(SEGMENTS[0], name=name), *SEGMENTS[1:]))
     write_label_map(named, tmp_path / "m.seg.nrrd")
     assert read_label_map(tmp_path / "m.seg.nrrd").segments == named.segments
 
 
 @pytest.mark.parametrize("name", ["a\nSegment0_LabelValue:=9", "a\r\n\r\nb", "x:=y", "# no comment", "a\\nb"])
-def test_names_cannot_write_into_the_header(tmp_path, name):
+def test_names_cannot_write_into_the_header(tmp_path: Path, name: str) -> None:
     write_label_map(LabelMap(label_map().volume, (replace(SEGMENTS[0], name=name),)), tmp_path / "m.seg.nrrd")
     read = read_label_map(tmp_path / "m.seg.nrrd")
     assert read.segments[0].value == 7
@@ -93,7 +95,7 @@ def test_names_cannot_write_into_the_header(tmp_path, name):
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32, np.float32, np.float64])
-def test_plain_label_maps_are_numbered_and_not_renumbered(tmp_path, suffix, kind):
+def test_plain_label_maps_are_numbered_and_not_renumbered(tmp_path: Path, suffix: str, kind: Any) -> None:
     volume = label_map().volume
     write_volume(volume.with_array(volume.array.astype(kind)), tmp_path / f"m{suffix}")
     read = read_label_map(tmp_path / f"m{suffix}")
@@ -106,7 +108,7 @@ def test_plain_label_maps_are_numbered_and_not_renumbered(tmp_path, suffix, kind
     np.testing.assert_array_equal(read.volume.array, volume.array)
 
 
-def test_values_without_a_segment_are_kept_and_numbered(tmp_path):
+def test_values_without_a_segment_are_kept_and_numbered(tmp_path: Path) -> None:
     write_label_map(LabelMap(label_map().volume, SEGMENTS[:1]), tmp_path / "m.seg.nrrd")
     read = read_label_map(tmp_path / "m.seg.nrrd")
     assert [s.name for s in read.segments] == ["Brainstem", "Structure 2", "Structure 200"]
@@ -123,13 +125,13 @@ def test_values_without_a_segment_are_kept_and_numbered(tmp_path):
         ((-1000, 1000), "found -1000 to 1000"),
     ],
 )
-def test_values_that_are_no_labels_are_refused(tmp_path, values, found):
+def test_values_that_are_no_labels_are_refused(tmp_path: Path, values: Any, found: str) -> None:
     array = np.resize(np.array(values, np.float32), (3, 4, 5))
     write_volume(Volume.create(array), tmp_path / "m.nrrd")
     assert found in sentence_of(tmp_path / "m.nrrd")
 
 
-def test_colour_images_are_no_label_maps(tmp_path):
+def test_colour_images_are_no_label_maps(tmp_path: Path) -> None:
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), np.uint8), isVector=True), str(tmp_path / "m.nrrd"))
     assert "colour or vector" in sentence_of(tmp_path / "m.nrrd")
 
@@ -177,7 +179,7 @@ FIELDS = [
 
 
 @pytest.mark.parametrize("list_first", [True, False])
-def test_overlapping_segments_are_flattened_with_the_later_on_top(tmp_path, list_first):
+def test_overlapping_segments_are_flattened_with_the_later_on_top(tmp_path: Path, list_first: bool) -> None:
     path = tmp_path / "m.seg.nrrd"
     write_layers(path, two_layers(), FIELDS, list_first)
     read = read_label_map(path)
@@ -189,7 +191,7 @@ def test_overlapping_segments_are_flattened_with_the_later_on_top(tmp_path, list
     np.testing.assert_allclose(read.volume.origin, (5, 6, 7))
 
 
-def test_layers_without_double_values_keep_them(tmp_path):
+def test_layers_without_double_values_keep_them(tmp_path: Path) -> None:
     layers = two_layers()
     layers[1] *= 9
     write_layers(tmp_path / "m.seg.nrrd", layers, [FIELDS[0], {**FIELDS[1], "LabelValue": "9"}, FIELDS[2]])
@@ -207,24 +209,24 @@ def write_with_fields(path: Path, *segments: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "", "0", "-3", "256", "1.5", "9" * 9999, "٣"])
-def test_segments_with_values_that_cannot_be_are_refused(tmp_path, value):
+def test_segments_with_values_that_cannot_be_are_refused(tmp_path: Path, value: Any) -> None:
     write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": value, "Name": "a"})
     assert "label values from 1 to 255" in sentence_of(tmp_path / "m.seg.nrrd")
 
 
-def test_two_segments_of_one_value_in_one_layer_are_refused(tmp_path):
+def test_two_segments_of_one_value_in_one_layer_are_refused(tmp_path: Path) -> None:
     write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7"}, {"LabelValue": "7"})
     assert "used twice" in sentence_of(tmp_path / "m.seg.nrrd")
 
 
 @pytest.mark.parametrize("layer", ["2", "x", "-1", "99999999"])
-def test_segments_in_layers_that_are_not_there_are_refused(tmp_path, layer):
+def test_segments_in_layers_that_are_not_there_are_refused(tmp_path: Path, layer: Any) -> None:
     write_layers(tmp_path / "m.seg.nrrd", two_layers(), [{**FIELDS[0], "Layer": layer}])
     assert "layers 0 to 1" in sentence_of(tmp_path / "m.seg.nrrd")
 
 
 @pytest.mark.parametrize("color", ["", "red", "1 2", "1 2 3 4", "nan nan nan", "7 -1 0.5"])
-def test_colours_that_cannot_be_do_not_matter(tmp_path, color):
+def test_colours_that_cannot_be_do_not_matter(tmp_path: Path, color: str) -> None:
     write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7", "Name": "a", "Color": color})
     read = read_label_map(tmp_path / "m.seg.nrrd").segments[0]
     assert (read.value, read.name) == (7, "a")
@@ -240,7 +242,7 @@ def test_colours_that_cannot_be_do_not_matter(tmp_path, color):
         st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=12),
     )
 )
-def test_any_header_gives_a_label_map_or_a_sentence(tmp_path, entries):
+def test_any_header_gives_a_label_map_or_a_sentence(tmp_path: Path, entries: dict[str, str]) -> None:
     write_volume(label_map().volume, tmp_path / "m.seg.nrrd", entries.items())
     try:
         read = read_label_map(tmp_path / "m.seg.nrrd")
@@ -254,14 +256,19 @@ def test_any_header_gives_a_label_map_or_a_sentence(tmp_path, entries):
 
 
 @pytest.mark.parametrize("name", ["Background", "background", " BACKGROUND "])
-def test_the_background_stroke_goes_by_its_name_in_any_case(name):
+def test_the_background_stroke_goes_by_its_name_in_any_case(name: str) -> None:
     assert Segment(value=3, name=name, color=(0, 0, 0)).is_background_stroke
     assert not Segment(value=3, name=name + "s", color=(0, 0, 0)).is_background_stroke
 
 
-def test_a_value_can_be_named_as_the_background():
-    named = label_map().with_background(2)
-    assert [s.name for s in named.segments] == ["Brainstem", "Background", "Background", "not painted"]
-    assert label_map().with_background(None).segments == SEGMENTS
-    assert label_map().with_background(9).segments[-1].is_background_stroke
-    assert label_map().with_background(9).segments[-1].value == 9
+def test_a_value_can_be_named_as_the_background() -> None:
+    without = LabelMap(label_map().volume, tuple(one for one in SEGMENTS if not one.is_background_stroke))
+    assert [s.name for s in without.with_background(2).segments] == ["Brainstem", "Background", "not painted"]
+    assert without.with_background(None).segments == without.segments
+    assert without.with_background(9).segments[-1].is_background_stroke
+    assert without.with_background(9).segments[-1].value == 9
+
+
+def test_a_segment_named_as_the_background_needs_no_value_for_it() -> None:
+    assert label_map().with_background(2).segments == SEGMENTS
+    assert label_map().with_background(200).segments == SEGMENTS

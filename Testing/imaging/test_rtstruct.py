@@ -20,6 +20,7 @@ from OneShotSegLib.imaging.volume import Volume
 
 pydicom = pytest.importorskip("pydicom")
 
+from pydicom import Dataset  # noqa: E402
 from pydicom.dataelem import RawDataElement  # noqa: E402
 from pydicom.tag import Tag  # noqa: E402
 
@@ -37,7 +38,7 @@ GRID = Volume.create(np.zeros((12, 40, 36), np.uint8), (3.0, 1.0, 1.0), (-20.0, 
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * np.count_nonzero(a & b) / max(np.count_nonzero(a) + np.count_nonzero(b), 1)
+    return 2 * np.count_nonzero(a & b) / max(int(np.count_nonzero(a) + np.count_nonzero(b)), 1)
 
 
 def disc(grid: Volume, plane: int, centre: tuple[float, float], radius: float) -> np.ndarray:
@@ -78,7 +79,7 @@ def test_pixels_inside_are_those_that_matplotlib_finds(seed: int, points: int) -
 
     polygon = np.random.default_rng(seed).uniform(-3, 23, (points, 2))
     turned = polygon[np.argsort(np.arctan2(*(polygon - polygon.mean(axis=0)).T))]
-    centres = np.stack(np.indices((20, 20)), axis=-1).reshape(-1, 2)
+    centres = np.moveaxis(np.indices((20, 20)), 0, -1).reshape(-1, 2)
     expected = Outline(np.vstack([turned, turned[:1]]), closed=True).contains_points(centres).reshape(20, 20)
     assert np.array_equal(fill_polygons([turned], (20, 20)), expected)
 
@@ -120,7 +121,7 @@ def test_a_ball_is_where_it_was_drawn_whatever_the_ct_s_grid(
             contours.append(grid.to_world(np.insert(ring + middle[1:], 0, plane + off, axis=1)))
     path = tmp_path_factory.mktemp("ball")
     labels, notes = read(path, Drawn(name="Ball", contours=contours), grid=grid)
-    centres = grid.to_world(np.stack(np.indices(grid.shape), axis=-1))
+    centres = grid.to_world(np.moveaxis(np.indices(grid.shape), 0, -1))
     assert dice(voxels_of(labels, "Ball"), np.linalg.norm(centres - centre, axis=-1) < radius) > 0.98
     assert notes == ""
     assert labels.volume.same_grid(grid)
@@ -178,10 +179,10 @@ def test_contours_that_cross_each_other_are_told(tmp_path: Path) -> None:
     assert "'A' (1 slices)" in notes
 
 
-def test_a_structure_on_every_second_slice_is_filled_between_and_told(tmp_path: Path) -> None:
+def test_a_structure_on_every_second_slice_is_filled_between_with_a_note(tmp_path: Path) -> None:
     rings = [circle(GRID, plane, (18, 10 + plane), 5.3) for plane in (1, 3, 5, 7)]
     labels, notes = read(tmp_path, Drawn(name="Nerve", contours=rings))
-    expected = sum(disc(GRID, plane, (18, 10 + plane), 5.3) for plane in range(1, 8)).astype(bool)
+    expected = np.any([disc(GRID, plane, (18, 10 + plane), 5.3) for plane in range(1, 8)], axis=0)
     assert dice(voxels_of(labels, "Nerve"), expected) > 0.97
     assert "filled between by shape interpolation: 'Nerve' (3 slices)" in notes
     strokes, _ = read(tmp_path, Drawn(name="Nerve", contours=rings), fill_between=False)
@@ -293,6 +294,17 @@ def test_structures_asked_for_by_name_get_their_values_whatever_else_overlaps_th
         read_structures(path, series, asked[1:])
 
 
+def test_a_name_that_two_drawn_structures_have_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    series = series_of(GRID)
+    drawn = [Drawn(name=n, contours=[circle(GRID, 5, (18, 18), 6.3)]) for n in ("Cord", "CORD ", "PTV", "PTV")]
+    path = write_structure_set(tmp_path / "rs.dcm", (*drawn, Drawn(name="PTV")), header_of(series))
+    with pytest.raises(InputError, match="expected each structure once, found several of the name"):
+        read_structures(path, series, [Segment(value=1, name="cord", color=(0, 0, 1))])
+    one = write_structure_set(tmp_path / "one.dcm", (drawn[0], Drawn(name="Cord")), header_of(series))
+    found = read_structures(one, series, [Segment(value=4, name="cord", color=(0, 0, 1))])
+    assert set(np.unique(found.labels.volume.array)) == {0, 4}
+
+
 def test_a_structure_set_of_another_scan_is_refused(tmp_path: Path) -> None:
     series = series_of(GRID)
     own = header_of(series)
@@ -327,7 +339,7 @@ def test_damaged_content_is_refused_in_one_sentence(tmp_path: Path) -> None:
         return str(error.value)
 
     def numbers(values: bytes) -> object:
-        def change(_data: object, contour: pydicom.Dataset) -> None:
+        def change(_data: object, contour: Dataset) -> None:
             # As bytes: pydicom itself does not write what is no number.
             contour[0x30060050] = RawDataElement(Tag(0x30060050), "DS", len(values), values, 0, True, True)
             contour.NumberOfContourPoints = 3
@@ -342,7 +354,7 @@ def test_damaged_content_is_refused_in_one_sentence(tmp_path: Path) -> None:
     assert "without StructureSetROISequence" in found(lambda data, _: data.pop("StructureSetROISequence"))
     assert "not described" in found(lambda data, _: setattr(data.StructureSetROISequence[0], "ROINumber", 5))
 
-    def as_ct(data: pydicom.Dataset, _: object) -> None:
+    def as_ct(data: Dataset, _: object) -> None:
         data.Modality, data.SOPClassUID = "CT", "1.2.3"
 
     assert "modality 'CT'" in found(as_ct)

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,13 +58,13 @@ def warped(array: np.ndarray, affine: AffineMap) -> np.ndarray:
     return map_coordinates(array, np.moveaxis(source / SPACING, -1, 0), order=3, mode="constant")
 
 
-def aligned(support: PreparedCT, query: PreparedCT, affine: AffineMap = IDENTITY):
+def aligned(support: PreparedCT, query: PreparedCT, affine: AffineMap = IDENTITY) -> Any:
     reference = prepare_alignment(support, strokes(), SETTINGS)
     return align(reference, query, affine, SETTINGS)
 
 
 @pytest.mark.parametrize("affine", [IDENTITY, AFFINE], ids=["identity", "affine"])
-def test_a_smooth_displacement_of_8_mm_is_recovered_to_about_a_voxel(affine):
+def test_a_smooth_displacement_of_8_mm_is_recovered_to_about_a_voxel(affine: Any) -> None:
     image = texture()
     found = aligned(prepared(image), prepared(warped(image, affine)), affine)
     truth = affine(strokes() + bump(strokes()))
@@ -73,7 +76,7 @@ def test_a_smooth_displacement_of_8_mm_is_recovered_to_about_a_voxel(affine):
     assert found.distance[1] < found.distance[0]
 
 
-def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel():
+def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel() -> None:
     shift = np.array([1.3, -1.8, 1.2])
     image = texture()
     moved = map_coordinates(image, np.indices(SHAPE) - (shift / SPACING)[:, None, None, None], order=3, mode="nearest")
@@ -85,12 +88,12 @@ def test_a_shift_of_a_part_of_a_voxel_is_found_to_a_tenth_of_a_voxel():
     assert np.abs(rounded.mean(axis=0) - shift).max() > 0.8
 
 
-def test_the_same_image_stays_where_it_is():
+def test_the_same_image_stays_where_it_is() -> None:
     image = prepared(texture())
     assert np.abs(aligned(image, image)(strokes())).max() < 1e-6
 
 
-def test_outside_the_box_nothing_moves_and_inside_it_fades():
+def test_outside_the_box_nothing_moves_and_inside_it_fades() -> None:
     image = texture()
     found = aligned(prepared(image), prepared(warped(image, IDENTITY)))
     low, high = found.grid.low, found.grid.low + found.grid.size_mm
@@ -101,14 +104,14 @@ def test_outside_the_box_nothing_moves_and_inside_it_fades():
     assert np.linalg.norm(np.diff(found(way), axis=0), axis=1).max() < 1.0
 
 
-def test_the_same_inputs_give_the_same_displacement():
+def test_the_same_inputs_give_the_same_displacement() -> None:
     image = texture()
     query = prepared(warped(image, AFFINE))
     first, second = (aligned(prepared(image), query, AFFINE)(strokes()) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
-def test_a_query_that_lacks_a_third_of_the_box_is_aligned_where_it_is_seen():
+def test_a_query_that_lacks_a_third_of_the_box_is_aligned_where_it_is_seen() -> None:
     image = texture()
     cut = 28
     query = prepared(warped(image, IDENTITY)[cut:], (cut * SPACING[0], 0, 0))
@@ -118,20 +121,20 @@ def test_a_query_that_lacks_a_third_of_the_box_is_aligned_where_it_is_seen():
     assert np.linalg.norm(found(strokes()), axis=1).max() < sum(SETTINGS.radii_mm) + 1
 
 
-def test_a_query_wholly_out_of_view_moves_nothing():
+def test_a_query_wholly_out_of_view_moves_nothing() -> None:
     image = texture()
     found = aligned(prepared(image), prepared(image, (5000.0, 0, 0)))
     assert np.all(found(strokes()) == 0)
     assert found.fields == ()
 
 
-def test_an_unlike_image_never_folds_the_map():
+def test_an_unlike_image_never_folds_the_map() -> None:
     other = np.random.default_rng(5).uniform(size=SHAPE)
     found = aligned(prepared(texture()), prepared(other))
     assert all(least_jacobian(field, found.grid) > 0 for field in found.fields)
 
 
-def test_volumes_smaller_than_the_box_work():
+def test_volumes_smaller_than_the_box_work() -> None:
     small = texture()[:6, :5, :4]
     settings = AlignmentSettings(margin_mm=20)
     support = prepared(small)
@@ -140,12 +143,12 @@ def test_volumes_smaller_than_the_box_work():
     assert np.abs(found(np.array([[6.0, 8.0, 8.0]]))).max() < 1e-6
 
 
-def test_the_box_holds_the_strokes_and_their_margin():
+def test_the_box_holds_the_strokes_and_their_margin() -> None:
     box = ControlGrid.around(strokes(), SPACING, SETTINGS.control_mm, SETTINGS.margin_mm)
     assert (box.low <= strokes().min(axis=0) - SETTINGS.margin_mm).all()
     assert (box.low + box.size_mm >= strokes().max(axis=0) + SETTINGS.margin_mm).all()
 
 
-def test_descriptors_do_not_change_with_contrast_and_brightness():
+def test_descriptors_do_not_change_with_contrast_and_brightness() -> None:
     image = torch.as_tensor(texture(), dtype=torch.float32)
     torch.testing.assert_close(mind_ssc(image), mind_ssc(0.4 * image + 0.3), atol=1e-2, rtol=0)

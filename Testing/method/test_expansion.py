@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,7 +42,7 @@ STROKES = seeds((28, 30, 24, 1), (28, 30, 70, 2), (28, 8, 47, 9), (28, 52, 47, 9
 
 
 @pytest.mark.parametrize("settings", [PAPER, EXACT], ids=["paper", "exact"])
-def test_strokes_grow_into_the_structures_they_lie_in(settings):
+def test_strokes_grow_into_the_structures_they_lie_in(settings: Any) -> None:
     image, truth = two_balls()
     labels = expand(image, STROKES, STRUCTURES, REACH, settings).labels.array
     for value in (1, 2):
@@ -46,7 +50,7 @@ def test_strokes_grow_into_the_structures_they_lie_in(settings):
 
 
 @pytest.mark.parametrize("settings", [PAPER, EXACT], ids=["paper", "exact"])
-def test_a_structure_without_strokes_gets_no_voxel_and_the_others_all_of_theirs(settings):
+def test_a_structure_without_strokes_gets_no_voxel_and_the_others_all_of_theirs(settings: Any) -> None:
     image, truth = two_balls()
     alone = STROKES.select(STROKES.labels != 2)
     labels = expand(image, alone, STRUCTURES, REACH, settings).labels.array
@@ -54,7 +58,7 @@ def test_a_structure_without_strokes_gets_no_voxel_and_the_others_all_of_theirs(
     assert (labels[truth == 1] == 1).mean() > 0.95
 
 
-def test_certainty_is_high_inside_and_low_at_the_border():
+def test_certainty_is_high_inside_and_low_at_the_border() -> None:
     image, truth = two_balls()
     expansion = expand(image, STROKES, STRUCTURES, REACH, EXACT)
     assert 0 <= expansion.certainty.min() <= expansion.certainty.max() <= 1
@@ -63,7 +67,7 @@ def test_certainty_is_high_inside_and_low_at_the_border():
 
 
 @pytest.mark.parametrize("settings", [PAPER, EXACT], ids=["paper", "exact"])
-def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings):
+def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings: Any) -> None:
     image, truth = two_balls()
     expansion = expand(image, STROKES, STRUCTURES, REACH, settings)
     assert set(np.unique(expansion.second_labels[truth == 1])) <= {0, 2}
@@ -72,7 +76,7 @@ def test_the_rival_is_the_class_on_the_other_side_of_the_border(settings):
     assert (expansion.soft.shares.min() == 1) != settings.between_voxels
 
 
-def test_only_the_part_in_reach_is_needed():
+def test_only_the_part_in_reach_is_needed() -> None:
     image, _ = two_balls()
     ball = STRUCTURES.foreground[:1]
     strokes = STROKES.select(STROKES.labels != 2)
@@ -85,13 +89,13 @@ def test_only_the_part_in_reach_is_needed():
     assert part_in_extent(image, strokes, extent, PAPER) is image
 
 
-def test_a_part_in_reach_that_lies_out_of_view_is_still_a_grid():
+def test_a_part_in_reach_that_lies_out_of_view_is_still_a_grid() -> None:
     image, _ = two_balls()
     far = STROKES.moved(STROKES.positions + 500)
     assert min(part_in_extent(image, far, REACH, EXACT).shape) >= 1
 
 
-def test_a_mask_ends_where_its_structure_cannot_reach():
+def test_a_mask_ends_where_its_structure_cannot_reach() -> None:
     grid = Volume.create(np.full((20, 20, 40), 0.5, np.float32), (3, 2, 2))
     lone = seeds((28, 20, 10, 1))
     labels = expand(grid, lone, STRUCTURES, {1: StructureExtent(12, 20)}, EXACT).labels
@@ -101,14 +105,14 @@ def test_a_mask_ends_where_its_structure_cannot_reach():
     assert 7 < far[0] <= 20
 
 
-def test_air_is_background():
+def test_air_is_background() -> None:
     grid = Volume.create(np.full((10, 20, 20), 0.5, np.float32), (3, 2, 2))
     grid.array[:, :, 12:] = 0
     labels = expand(grid, seeds((15, 20, 10, 1)), STRUCTURES, REACH, EXACT).labels.array
     assert not labels[:, :, 12:].any()
 
 
-def test_reach_is_read_off_the_strokes():
+def test_reach_is_read_off_the_strokes() -> None:
     foreground = [(0, 0, 0, 1), (10, 0, 0, 1), (20, 0, 0, 1), (0, 0, 50, 2)]
     strokes = seeds(*foreground, (0, 0, 16, 9), (10, 16, 0, 9), (20, 0, -16, 9))
     extent = measure_extent(strokes, STRUCTURES, ExpansionSettings(extent_across=1.5, extent_along=0.8))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
@@ -122,7 +124,7 @@ def test_the_fine_networks_grid_gives_the_same_mask_by_name_and_by_its_spacing(
             mask_of(prepared_phantom(phantom_weights, method), scene.patient.ct, phantom_weights, method).array
         )
     assert masks[0].any()
-    np.testing.assert_array_equal(*masks)
+    np.testing.assert_array_equal(masks[0], masks[1])
 
 
 def test_a_volume_smaller_than_a_patch_is_padded_not_refused(scene: Scene) -> None:
@@ -141,7 +143,9 @@ def test_a_volume_smaller_than_a_patch_is_padded_not_refused(scene: Scene) -> No
         (lambda array: np.where(array > 0, np.nan, array.astype(np.float32)), "not numbers"),
     ],
 )
-def test_a_query_that_is_no_ct_is_refused_in_a_sentence(scene: Scene, broken, sentence: str) -> None:
+def test_a_query_that_is_no_ct_is_refused_in_a_sentence(
+    scene: Scene, broken: Callable[[NDArray[Any]], NDArray[Any]], sentence: str
+) -> None:
     ct = scene.patient.ct
     with pytest.raises(InputError, match=sentence):
         segment_query(scene.support, ct.with_array(broken(ct.array)), scene.weights, DEFAULT)

@@ -30,11 +30,11 @@ class Oracle(nn.Module):
 @pytest.fixture
 def stage() -> Stage:
     return Stage(
-        Oracle(),
+        Oracle(),  # type: ignore[arg-type]
         PRNetInfo(
             stage="coarse", base_channels=8, patch_size=(32, 32, 32), spacing=(4.0, 4.0, 4.0), position_range=RANGE
         ),
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def added(points: ScribblePoints, settings: TrackingSettings = SETTINGS) -> np.n
     return followed.positions[len(points) :]
 
 
-def test_a_bending_canal_is_followed_at_both_ends_without_leaving_it():
+def test_a_bending_canal_is_followed_at_both_ends_without_leaving_it() -> None:
     places = added(dabs((70.0, 90.0, 110.0, 130.0)))
     off_axis = np.linalg.norm((places - centre(places[:, 0]))[:, 1:], axis=1)
     assert off_axis.max() < 5.0
@@ -61,16 +61,16 @@ def test_a_bending_canal_is_followed_at_both_ends_without_leaving_it():
     assert places[:, 0].max() == pytest.approx(130 + 25.0)
 
 
-def test_what_is_followed_ends_where_the_image_ends():
+def test_what_is_followed_ends_where_the_image_ends() -> None:
     assert added(dabs((20.0, 60.0, 100.0)))[:, 0].min() >= 0.0
 
 
-def test_another_structure_s_stroke_ahead_is_met_halfway():
+def test_another_structure_s_stroke_ahead_is_met_halfway() -> None:
     places = added(joined(dabs((70.0, 90.0, 130.0)), dabs((142.0,), STEM)))
     assert 130.0 < places[:, 0].max() <= 136.0
 
 
-def test_a_background_dab_on_the_axis_stops_it_and_a_ring_around_it_does_not():
+def test_a_background_dab_on_the_axis_stops_it_and_a_ring_around_it_does_not() -> None:
     stopped = added(joined(dabs((70.0, 90.0, 130.0)), dabs((140.0,), BACKGROUND)))
     assert stopped[:, 0].max() <= 135.0
     ring = centre(140.0) + np.array([[0, 12, 0], [0, -12, 0], [0, 0, 12], [0, 0, -12]])
@@ -78,17 +78,17 @@ def test_a_background_dab_on_the_axis_stops_it_and_a_ring_around_it_does_not():
     assert added(joined(dabs((70.0, 90.0, 130.0)), around))[:, 0].max() > 150.0
 
 
-def test_a_short_structure_is_left_as_it_was_painted():
+def test_a_short_structure_is_left_as_it_was_painted() -> None:
     assert len(added(dabs((80.0, 90.0, 100.0)))) == 0
 
 
-def test_a_wide_structure_is_not_a_long_one():
+def test_a_wide_structure_is_not_a_long_one() -> None:
     wide = np.concatenate([centre(z) + np.array([[0, 0, -20], [0, 0, 20]]) for z in (70.0, 100.0, 130.0)])
     assert not is_tubular(wide, SETTINGS)
     assert is_tubular(dabs((70.0, 100.0, 130.0)).positions, SETTINGS)
 
 
-def test_a_structure_that_is_lost_is_not_followed_further():
+def test_a_structure_that_is_lost_is_not_followed_further() -> None:
     image = spine()
     torn = image.array.copy()
     torn[56:] = np.random.default_rng(1).normal(0.5, 0.2, torn[56:].shape)
@@ -97,7 +97,7 @@ def test_a_structure_that_is_lost_is_not_followed_further():
     assert followed.positions[len(points) :, 0].max() < 56 * SPACING[0]
 
 
-def test_without_it_the_strokes_stay_as_they_are():
+def test_without_it_the_strokes_stay_as_they_are() -> None:
     points = dabs((70.0, 90.0, 130.0))
     image = spine()
     assert track_tubular(points, STRUCTURES, image, image, TrackingSettings(enabled=False)) is points

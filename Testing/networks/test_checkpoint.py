@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,22 +32,22 @@ INFO = PRNetInfo(
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     file = tmp_path / "net.safetensors"
     save_prnet(file, INFO.build(), INFO)
     return file
 
 
-def description_of(path) -> dict:
+def description_of(path: Path) -> dict[str, Any]:
     return load_tensors(path)[1]
 
 
-def with_description(path, text: str) -> None:
+def with_description(path: Path, text: str) -> None:
     """The same tensors under another description."""
     save_file(load_tensors(path)[0], str(path), {"format": FORMAT, "description": text})
 
 
-def sentence_of(path) -> str:
+def sentence_of(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         load_prnet(path)
     text = str(caught.value)
@@ -54,7 +56,7 @@ def sentence_of(path) -> str:
     return text
 
 
-def test_weights_and_description_come_back_as_they_were(tmp_path):
+def test_weights_and_description_come_back_as_they_were(tmp_path: Path) -> None:
     network = INFO.build()
     save_prnet(tmp_path / "a.safetensors", network, INFO)
     loaded, info = load_prnet(tmp_path / "a.safetensors")
@@ -64,7 +66,7 @@ def test_weights_and_description_come_back_as_they_were(tmp_path):
         assert torch.equal(loaded.state_dict()[name], value)
 
 
-def test_the_official_wiring_is_remembered(tmp_path):
+def test_the_official_wiring_is_remembered(tmp_path: Path) -> None:
     info = replace(INFO, official_wiring=True)
     save_prnet(tmp_path / "a.safetensors", info.build(), info)
     network, read = load_prnet(tmp_path / "a.safetensors")
@@ -72,14 +74,14 @@ def test_the_official_wiring_is_remembered(tmp_path):
     assert network.official_wiring
 
 
-def test_a_description_from_before_the_wirings_means_our_own(path):
+def test_a_description_from_before_the_wirings_means_our_own(path: Path) -> None:
     description = description_of(path)
     del description["official_wiring"]
     with_description(path, json.dumps(description))
     assert not load_prnet(path)[1].official_wiring
 
 
-def test_half_precision_takes_half_the_room_and_reads_as_floats(tmp_path):
+def test_half_precision_takes_half_the_room_and_reads_as_floats(tmp_path: Path) -> None:
     network = INFO.build()
     whole, half = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     save_prnet(whole, network, INFO)
@@ -92,7 +94,7 @@ def test_half_precision_takes_half_the_room_and_reads_as_floats(tmp_path):
 
 
 @pytest.mark.parametrize(("value", "half"), [(float("nan"), False), (1e6, True)])
-def test_weights_that_are_no_numbers_are_not_saved(tmp_path, value, half):
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path: Path, value: Any, half: bool) -> None:
     network = INFO.build()
     with torch.no_grad():
         network.fc3.bias[0] = value
@@ -101,7 +103,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, value, half):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_loaded_weights_can_be_trained_on_and_the_file_written_over(path):
+def test_loaded_weights_can_be_trained_on_and_the_file_written_over(path: Path) -> None:
     network, info = load_prnet(path)
     before = network.fc3.bias.clone()
     network.train()(torch.rand(2, 1, 16, 32, 16))[0].sum().backward()
@@ -110,37 +112,37 @@ def test_loaded_weights_can_be_trained_on_and_the_file_written_over(path):
     assert not torch.equal(load_prnet(path)[0].fc3.bias, before)
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
     assert "no such" in sentence_of(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x00" * 100, b"\xff" * 100, b"PK\x03\x04" + b"x" * 50])
-def test_files_of_another_kind_are_refused(tmp_path, data):
+def test_files_of_another_kind_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(data)
     assert "safetensors" in sentence_of(path)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
-def test_truncated_files_are_refused(path, share):
+def test_truncated_files_are_refused(path: Path, share: float) -> None:
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     sentence_of(path)
 
 
-def test_safetensors_of_others_are_refused(tmp_path):
+def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"a": torch.zeros(2)}, str(path))
     assert FORMAT in sentence_of(path)
 
 
-def test_weights_of_another_kind_are_refused(tmp_path):
+def test_weights_of_another_kind_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_tensors(path, {"a": torch.zeros(2)}, {"kind": "segmentation"})
     assert "another kind" in sentence_of(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "no json", "[" * 100_000, "9" * 10_000, "3", "null", "[1]", '"prnet"'])
-def test_descriptions_that_are_no_json_object_are_refused(path, text):
+def test_descriptions_that_are_no_json_object_are_refused(path: Path, text: str) -> None:
     with_description(path, text)
     sentence_of(path)
 
@@ -186,27 +188,27 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("name", "value"), HOSTILE)
-def test_descriptions_with_a_value_that_cannot_be_are_refused(path, name, value):
+def test_descriptions_with_a_value_that_cannot_be_are_refused(path: Path, name: str, value: Any) -> None:
     with_description(path, json.dumps({**description_of(path), name: value}))
     sentence_of(path)
 
 
 @pytest.mark.parametrize("name", ["stage", "base_channels", "patch_size", "spacing", "position_range", "window"])
-def test_descriptions_with_a_gap_are_refused(path, name):
+def test_descriptions_with_a_gap_are_refused(path: Path, name: str) -> None:
     description = description_of(path)
     del description[name]
     with_description(path, json.dumps(description))
     assert "gaps" in sentence_of(path)
 
 
-def test_weights_that_are_no_numbers_are_refused(path):
+def test_weights_that_are_no_numbers_are_refused(path: Path) -> None:
     tensors, description = load_tensors(path)
     tensors["fc3.bias"][0] = float("inf")
     save_tensors(path, tensors, description)
     assert "numbers" in sentence_of(path)
 
 
-def test_tensors_that_do_not_fit_the_description_are_refused(path):
+def test_tensors_that_do_not_fit_the_description_are_refused(path: Path) -> None:
     tensors, description = load_tensors(path)
     save_tensors(path, {name: value for name, value in tensors.items() if name != "fc3.bias"}, description)
     assert "do not fit" in sentence_of(path)
@@ -221,7 +223,7 @@ def test_tensors_that_do_not_fit_the_description_are_refused(path):
         max_leaves=6,
     ),
 )
-def test_any_value_in_a_description_gives_a_network_or_a_sentence(path, name, value):
+def test_any_value_in_a_description_gives_a_network_or_a_sentence(path: Path, name: str, value: Any) -> None:
     original = path.read_bytes()
     with_description(path, json.dumps({**description_of(path), name: value}))
     with contextlib.suppress(InputError):

@@ -8,7 +8,9 @@ import os
 import pickle
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ BASE, PATCH = 2, (16, 32, 32)
 SMALL = OfficialSettings(patch_size=PATCH)
 
 
-def as_saved(state: dict, **changes) -> dict:
+def as_saved(state: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """What the authors' training saves: epoch, state_dict, best_loss (a NumPy scalar), Adam's state."""
     moments = {
         number: {"step": torch.tensor(3.0), "exp_avg": torch.zeros_like(v), "exp_avg_sq": torch.zeros_like(v)}
@@ -36,23 +38,23 @@ def as_saved(state: dict, **changes) -> dict:
     return {**content, "optimizer": {"state": moments, "param_groups": [group]}, **changes}
 
 
-def save(path: Path, seed: int = 0, prefix: str = "", legacy: bool = False, **changes) -> Path:
+def save(path: Path, seed: int = 0, prefix: str = "", legacy: bool = False, **changes: Any) -> Path:
     state = {prefix + name: value for name, value in official_state(BASE, PATCH, seed).items()}
     torch.save(as_saved(state, **changes), path, _use_new_zipfile_serialization=not legacy)
     return path
 
 
 @pytest.fixture
-def coarse(tmp_path) -> Path:
+def coarse(tmp_path: Path) -> Path:
     return save(tmp_path / "PRNet_large_700.tar", 1, "module.")
 
 
 @pytest.fixture
-def fine(tmp_path) -> Path:
+def fine(tmp_path: Path) -> Path:
     return save(tmp_path / "PRNet_small_60.tar", 2)
 
 
-def sentence_of(call, *arguments) -> str:
+def sentence_of(call: Callable[..., Any], *arguments: Any) -> str:
     with pytest.raises(InputError) as caught:
         call(*arguments)
     text = str(caught.value)
@@ -61,7 +63,9 @@ def sentence_of(call, *arguments) -> str:
     return text
 
 
-def test_imported_checkpoints_give_the_outputs_of_the_official_networks(coarse, fine, tmp_path):
+def test_imported_checkpoints_give_the_outputs_of_the_official_networks(
+    coarse: Path, fine: Path, tmp_path: Path
+) -> None:
     import_official(coarse, fine, tmp_path / "weights", SMALL)
     weights = load_weights(tmp_path / "weights")
     patches = torch.rand(2, 1, *PATCH, generator=torch.Generator().manual_seed(0))
@@ -74,7 +78,9 @@ def test_imported_checkpoints_give_the_outputs_of_the_official_networks(coarse, 
             torch.testing.assert_close(features, wanted[f"level{level}"], atol=1e-4, rtol=0)
 
 
-def test_imported_checkpoints_say_where_they_come_from_and_how_to_use_them(coarse, fine, tmp_path):
+def test_imported_checkpoints_say_where_they_come_from_and_how_to_use_them(
+    coarse: Path, fine: Path, tmp_path: Path
+) -> None:
     infos = import_official(coarse, fine, tmp_path / "weights", SMALL)
     weights = load_weights(tmp_path / "weights")
     assert (weights.coarse.info, weights.fine.info) == infos
@@ -86,7 +92,7 @@ def test_imported_checkpoints_say_where_they_come_from_and_how_to_use_them(coars
     assert infos[0].official_wiring
 
 
-def test_the_defaults_are_the_published_settings():
+def test_the_defaults_are_the_published_settings() -> None:
     published = OfficialSettings()
     assert published.patch_size == (48, 128, 128)
     assert published.window.hu == (-500, -100, 200, 1500)
@@ -95,7 +101,7 @@ def test_the_defaults_are_the_published_settings():
 
 @pytest.mark.parametrize("loss", [np.float32(1.5), np.float64(1.5), 1.5, np.float16(1.5)])
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip file", "file of torch before 1.6"])
-def test_every_form_of_the_best_loss_is_read(tmp_path, loss, legacy):
+def test_every_form_of_the_best_loss_is_read(tmp_path: Path, loss: Any, legacy: bool) -> None:
     checkpoint = read_official(save(tmp_path / "a.tar", legacy=legacy, best_loss=loss))
     assert (checkpoint.best_loss, checkpoint.epoch) == (1.5, 31)
     assert set(checkpoint.state) == set(official_state(BASE, PATCH))
@@ -111,14 +117,14 @@ def rewrite_pickle(path: Path, old: bytes, new: bytes) -> None:
 
 
 @pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
-def test_scalars_saved_under_either_numpy_are_read(tmp_path, module):
+def test_scalars_saved_under_either_numpy_are_read(tmp_path: Path, module: bytes) -> None:
     path = save(tmp_path / "a.tar")
     here = np.float32(0).__reduce__()[0].__module__.encode()
     rewrite_pickle(path, b"c" + here + b"\n", b"c" + module + b"\n")
     assert read_official(path).best_loss == 201.25
 
 
-def test_nothing_is_left_allowed_after_reading(tmp_path):
+def test_nothing_is_left_allowed_after_reading(tmp_path: Path) -> None:
     before = set(torch.serialization.get_safe_globals())
     read_official(save(tmp_path / "a.tar"))
     assert set(torch.serialization.get_safe_globals()) == before
@@ -127,18 +133,19 @@ def test_nothing_is_left_allowed_after_reading(tmp_path):
 class Evil:
     """Runs a function when it is unpickled."""
 
-    def __init__(self, function, *arguments) -> None:
+    def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = (function, arguments)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return self.call
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip file", "file of torch before 1.6"])
 @pytest.mark.parametrize("place", ["best_loss", "epoch", "optimizer", "state_dict"])
-def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, place, legacy):
+def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path: Path, place: str, legacy: bool) -> None:
     mark = tmp_path / "ran"
-    path = save(tmp_path / "a.tar", legacy=legacy, **{place: Evil(os.system, f"touch {mark}")})
+    evil: dict[str, Any] = {place: Evil(os.system, f"touch {mark}")}
+    path = save(tmp_path / "a.tar", legacy=legacy, **evil)
     assert "asks to run" in sentence_of(read_official, path)
     assert "system" in sentence_of(read_official, path)
     assert not mark.exists()
@@ -147,11 +154,11 @@ def test_code_in_a_checkpoint_is_named_and_not_run(tmp_path, place, legacy):
 @pytest.mark.parametrize(
     "function", [eval, exec, importlib.__import__, getattr, np.load, np.frombuffer, pickle.loads, Path.unlink]
 )
-def test_no_other_function_may_be_called(tmp_path, function):
+def test_no_other_function_may_be_called(tmp_path: Path, function: Any) -> None:
     sentence_of(read_official, save(tmp_path / "a.tar", best_loss=Evil(function, "1")))
 
 
-def test_a_bare_pickle_is_not_run(tmp_path):
+def test_a_bare_pickle_is_not_run(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     path = tmp_path / "a.tar"
     path.write_bytes(pickle.dumps({"state_dict": Evil(os.system, f"touch {mark}")}))
@@ -159,18 +166,18 @@ def test_a_bare_pickle_is_not_run(tmp_path):
     assert not mark.exists()
 
 
-def test_a_scalar_of_objects_is_refused(tmp_path):
+def test_a_scalar_of_objects_is_refused(tmp_path: Path) -> None:
     scalar = np.float32(0).__reduce__()[0]
     sentence_of(read_official, save(tmp_path / "a.tar", best_loss=Evil(scalar, np.dtype("O"), "anything")))
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_said(tmp_path: Path) -> None:
     assert "no such" in sentence_of(read_official, tmp_path / "none.tar")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
-def test_truncated_files_are_refused(tmp_path, share, legacy):
+def test_truncated_files_are_refused(tmp_path: Path, share: float, legacy: bool) -> None:
     path = save(tmp_path / "a.tar", legacy=legacy)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     assert "expected an official PRNet checkpoint" in sentence_of(read_official, path)
@@ -178,7 +185,7 @@ def test_truncated_files_are_refused(tmp_path, share, legacy):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.floats(0, 0.999), noise=st.binary(min_size=1, max_size=40), legacy=st.booleans())
-def test_damaged_files_give_a_result_or_a_sentence(tmp_path, at, noise, legacy):
+def test_damaged_files_give_a_result_or_a_sentence(tmp_path: Path, at: Any, noise: Any, legacy: bool) -> None:
     path = tmp_path / f"damaged-{legacy}.tar"
     source = tmp_path / f"whole-{legacy}.tar"
     if not source.exists():
@@ -192,7 +199,7 @@ def test_damaged_files_give_a_result_or_a_sentence(tmp_path, at, noise, legacy):
         read_official(path)
 
 
-def test_an_archive_that_unfolds_to_gigabytes_is_refused_unread(tmp_path):
+def test_an_archive_that_unfolds_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tar")
     data = bytearray(path.read_bytes())
     for mark, offset in ((b"PK\x01\x02", 24),):  # the uncompressed size in each entry of the central directory
@@ -217,17 +224,17 @@ def test_an_archive_that_unfolds_to_gigabytes_is_refused_unread(tmp_path):
         ({"state_dict": {"a": torch.zeros(2, device="meta")}}, "other things than dense"),
     ],
 )
-def test_files_without_a_network_are_refused(tmp_path, content, found):
+def test_files_without_a_network_are_refused(tmp_path: Path, content: Any, found: str) -> None:
     path = tmp_path / "a.tar"
     torch.save(content, path)
     assert found in sentence_of(read_official, path)
 
 
-def changed(state: dict, **changes) -> dict:
+def changed(state: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {name: changes.get(name.replace(".", "_"), value) for name, value in state.items()}
 
 
-def segmentation_state() -> dict:
+def segmentation_state() -> dict[str, Any]:
     """The layout of a segmentation U-Net: no first full-resolution level, no position head."""
     return {name: v for name, v in official_state(BASE, PATCH).items() if not name.startswith(("conv0", "fc", "conv8"))}
 
@@ -252,7 +259,9 @@ WHOLE = official_state(BASE, PATCH)
     ],
     ids=["segmentation", "missing", "extra", "shape", "nan", "scalar", "huge", "patch size"],
 )  # fmt: skip
-def test_networks_of_another_layout_are_refused_and_nothing_is_written(tmp_path, fine, state, found):
+def test_networks_of_another_layout_are_refused_and_nothing_is_written(
+    tmp_path: Path, fine: Path, state: Any, found: str
+) -> None:
     path = tmp_path / "other.tar"
     torch.save(as_saved({}, state_dict=state), path)
     output = tmp_path / "weights"
@@ -260,7 +269,7 @@ def test_networks_of_another_layout_are_refused_and_nothing_is_written(tmp_path,
     assert not output.exists()
 
 
-def test_half_precision_weights_are_imported_as_floats(tmp_path, fine):
+def test_half_precision_weights_are_imported_as_floats(tmp_path: Path, fine: Path) -> None:
     half = {name: value.half() for name, value in official_state(BASE, PATCH, 1).items()}
     path = tmp_path / "half.tar"
     torch.save(as_saved(half), path)
@@ -269,22 +278,22 @@ def test_half_precision_weights_are_imported_as_floats(tmp_path, fine):
     assert {value.dtype for value in network.state_dict().values()} == {torch.float32}
 
 
-def test_swapped_files_are_recognised_by_their_official_names(tmp_path, coarse, fine):
+def test_swapped_files_are_recognised_by_their_official_names(tmp_path: Path, coarse: Path, fine: Path) -> None:
     assert "swapped" in sentence_of(import_official, fine, coarse, tmp_path / "weights", SMALL)
 
 
-def test_one_file_given_twice_is_refused(tmp_path, coarse):
+def test_one_file_given_twice_is_refused(tmp_path: Path, coarse: Path) -> None:
     copy = tmp_path / "copy.tar"
     copy.write_bytes(coarse.read_bytes())
     assert "the same weights" in sentence_of(import_official, coarse, copy, tmp_path / "weights", SMALL)
 
 
-def test_weights_that_are_there_are_not_written_over(tmp_path, coarse, fine):
+def test_weights_that_are_there_are_not_written_over(tmp_path: Path, coarse: Path, fine: Path) -> None:
     import_official(coarse, fine, tmp_path / "weights", SMALL)
     assert "found weights in it" in sentence_of(import_official, coarse, fine, tmp_path / "weights", SMALL)
 
 
-def test_an_output_that_is_a_file_is_refused(tmp_path, coarse, fine):
+def test_an_output_that_is_a_file_is_refused(tmp_path: Path, coarse: Path, fine: Path) -> None:
     output = tmp_path / "weights"
     output.write_text("notes", encoding="utf-8")
     sentence_of(import_official, coarse, fine, output, SMALL)
@@ -295,5 +304,5 @@ def test_an_output_that_is_a_file_is_refused(tmp_path, coarse, fine):
     "wrong",
     [{"patch_size": (16, 32, 31)}, {"spacing": (0.0, 1.0, 1.0)}, {"coarse_range": (float("nan"), 1.0, 1.0)}],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path, coarse, fine, wrong):
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, coarse: Path, fine: Path, wrong: Any) -> None:
     sentence_of(import_official, coarse, fine, tmp_path / "w", OfficialSettings(**{"patch_size": PATCH, **wrong}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,12 +14,12 @@ CASES = [(2, (32, 16, 48)), (3, (16, 32, 16)), (4, (48, 32, 32))]
 
 
 @pytest.fixture(params=[False, True], ids=["own wiring", "official wiring"])
-def official_wiring(request) -> bool:
+def official_wiring(request: pytest.FixtureRequest) -> bool:
     return request.param
 
 
 @pytest.mark.parametrize(("base", "patch"), CASES)
-def test_official_state_gives_the_outputs_of_the_described_network(base, patch, official_wiring):
+def test_official_state_gives_the_outputs_of_the_described_network(base: int, patch: Any, official_wiring: Any) -> None:
     state = official_state(base, patch)
     network = PRNet(base, patch, official_wiring).eval()
     network.load_state_dict(state)
@@ -34,7 +36,7 @@ def test_official_state_gives_the_outputs_of_the_described_network(base, patch, 
         torch.testing.assert_close(features, wanted[f"level{level}"], atol=1e-4, rtol=0)
 
 
-def test_the_two_wirings_differ_from_level_seven_on():
+def test_the_two_wirings_differ_from_level_seven_on() -> None:
     patch = (32, 32, 16)
     own, official = PRNet(2, patch).eval(), PRNet(2, patch, official_wiring=True).eval()
     own.load_state_dict(official_state(2, patch))
@@ -45,14 +47,14 @@ def test_the_two_wirings_differ_from_level_seven_on():
     assert [torch.equal(a, b) for a, b in pairs] == [True, True, False, False]
 
 
-def test_locating_alone_gives_the_positions_of_a_full_pass():
+def test_locating_alone_gives_the_positions_of_a_full_pass() -> None:
     network = PRNet(2, (32, 32, 16)).eval()
     patches = torch.rand(3, 1, 32, 32, 16)
     with torch.inference_mode():
         assert torch.equal(network.locate(patches), network(patches)[0])
 
 
-def test_every_tensor_of_our_own_wiring_is_trained():
+def test_every_tensor_of_our_own_wiring_is_trained() -> None:
     network = PRNet(2, (16, 32, 16))
     latent, rebuilt = network(torch.rand(2, 1, 16, 32, 16))
     (latent.square().mean() + rebuilt.square().mean()).backward()
@@ -60,17 +62,17 @@ def test_every_tensor_of_our_own_wiring_is_trained():
 
 
 @pytest.mark.parametrize("patch", [(16, 16, 16), (15, 32, 32), (0, 32, 32), (-16, 32, 32), (32, 32, 40)])
-def test_patch_sizes_that_the_network_cannot_halve_four_times_are_refused(patch):
+def test_patch_sizes_that_the_network_cannot_halve_four_times_are_refused(patch: Any) -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         PRNet(2, patch)
 
 
-def test_the_centre_voxel_of_an_even_patch_is_the_one_after_the_middle():
+def test_the_centre_voxel_of_an_even_patch_is_the_one_after_the_middle() -> None:
     features = torch.arange(2 * 4 * 4 * 6).reshape(1, 2, 4, 4, 6)
     assert torch.equal(centre_voxel(features), features[:, :, 2, 2, 3])
 
 
-def test_relative_positions_stay_within_the_range_and_change_sign_with_their_ends():
+def test_relative_positions_stay_within_the_range_and_change_sign_with_their_ends() -> None:
     generator = torch.Generator().manual_seed(0)
     support, query = (torch.randn(50, 3, generator=generator) * 5 for _ in range(2))
     reach = torch.tensor([700.0, 500.0, 60.0])

@@ -38,7 +38,7 @@ class OfficialBlock(nn.Module):
         super().__init__()
         depthwise = nn.Module()
         depthwise.Conv = nn.Conv3d(cin, cout, 3, padding=1)
-        depthwise.forward = depthwise.Conv.forward  # type: ignore[method-assign]
+        depthwise.forward = depthwise.Conv.forward
         self.model = nn.Sequential(OrderedDict(conv1_1=depthwise, norm1_1=nn.InstanceNorm3d(cout), relu1_1=nn.ReLU()))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def write(folder: Path, coarse: PRNetInfo = COARSE, fine: PRNetInfo = FINE) -> P
     return folder
 
 
-def test_both_stages_are_read_ready_for_inference(tmp_path):
+def test_both_stages_are_read_ready_for_inference(tmp_path: Path) -> None:
     weights = load_weights(write(tmp_path / "mine"))
     assert (weights.name, weights.folder) == ("mine", tmp_path / "mine")
     assert (weights.coarse.info, weights.fine.info) == (COARSE, FINE)
@@ -44,14 +44,14 @@ def test_both_stages_are_read_ready_for_inference(tmp_path):
     assert weights.fine.network.locate(torch.rand(1, 1, 16, 32, 16)).shape == (1, 3)
 
 
-def test_swapped_stages_are_refused(tmp_path):
+def test_swapped_stages_are_refused(tmp_path: Path) -> None:
     folder = write(tmp_path, FINE, COARSE)
     with pytest.raises(InputError, match="expected the coarse stage, found the fine stage"):
         load_weights(folder)
 
 
 @pytest.mark.parametrize("name", [COARSE_FILE, FINE_FILE])
-def test_a_missing_stage_is_named(tmp_path, name):
+def test_a_missing_stage_is_named(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path)
     (folder / name).unlink()
     assert not is_weights_folder(folder)
@@ -59,12 +59,12 @@ def test_a_missing_stage_is_named(tmp_path, name):
         load_weights(folder)
 
 
-def test_a_folder_of_weights_is_resolved_by_its_path(tmp_path):
+def test_a_folder_of_weights_is_resolved_by_its_path(tmp_path: Path) -> None:
     folder = write(tmp_path / "mine")
     assert resolve_weights(str(folder)) == folder
 
 
-def test_own_shelves_are_searched_by_name(tmp_path, monkeypatch):
+def test_own_shelves_are_searched_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "case_nodes" / "abdomen")
     (tmp_path / "case_nodes" / "half").mkdir()
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "case_nodes"))
@@ -73,7 +73,7 @@ def test_own_shelves_are_searched_by_name(tmp_path, monkeypatch):
     assert resolve_weights("abdomen") == folder
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path, monkeypatch):
+def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "abdomen")
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     with pytest.raises(InputError) as caught:
@@ -83,12 +83,12 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["", "/", "..", "no/such/folder", "a\0b"])
-def test_names_that_are_no_weights_are_refused(name):
+def test_names_that_are_no_weights_are_refused(name: str) -> None:
     with pytest.raises(InputError):
         resolve_weights(name)
 
 
-def test_every_shipped_pair_can_be_used():
+def test_every_shipped_pair_can_be_used() -> None:
     for folder in shipped_folders().values():
         weights = load_weights(folder)
         assert weights.coarse.info.position_range > weights.fine.info.position_range

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_the_same_anatomical_place_has_the_same_structure_in_every_patient() -> 
         assert np.linalg.norm(middle - [18, -9, 0]) < 6
 
 
-def test_the_cohort_on_disk_reads_back_as_it_was(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_cohort_on_disk_reads_back_as_it_was(tmp_path: Path) -> None:
     from OneShotSegLib.imaging.files import read_volume
     from OneShotSegLib.imaging.labelmaps import read_label_map
 

@@ -1,6 +1,9 @@
 """Pictures of a case: right way up, true to scale, the same for any storage of the CT."""
 
+from __future__ import annotations
+
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +30,7 @@ def patient() -> tuple[Volume, Volume]:
     return Volume.create(array, SPACING, origin), Volume.create(labels, SPACING, origin)
 
 
-def pixels(picture: Picture) -> NDArray:
+def pixels(picture: Picture) -> NDArray[Any]:
     return np.asarray(Image.open(io.BytesIO(picture.jpeg)))
 
 
@@ -88,7 +91,7 @@ def test_pictures_are_true_to_scale_and_cropped_around_the_body() -> None:
 
 
 @pytest.mark.parametrize("stored", [flipped, transposed])
-def test_a_ct_stored_otherwise_gives_the_same_pictures(stored) -> None:  # type: ignore[no-untyped-def]
+def test_a_ct_stored_otherwise_gives_the_same_pictures(stored: Any) -> None:
     ct, labels = patient()
     straight, other = overview(ct, labels), overview(stored(ct), stored(labels))
     for plane, picture in straight.items():

@@ -192,10 +192,10 @@ def test_figures_against_references_are_shown_where_they_are_given(study: StudyP
     assert ">Dice</th>" not in html_of(study)
     figures = (
         StructureFigures(case="good", value=1, name="Gland", presence="both", dice=0.876, hd95_mm=3.21, assd_mm=1.0),
-        StructureFigures(case="good", value=2, name="x", presence="missing", dice=0.0),
+        StructureFigures(case="good", value=2, name="x", presence="false negative", dice=0.0),
     )
     card = html_of(study, Evaluation(figures=figures, labels={1: "Gland", 2: "x"})).split('data-name="good"')[1]
-    for expected in ("0.88", "3.2", "missing"):
+    for expected in ("0.88", "3.2", "false negative"):
         assert expected in card
 
 

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.runner import batch
 from OneShotSegLib.runner import propagation as runner
+from OneShotSegLib.runner.case import run_case
 from OneShotSegLib.runner.propagation import propagate_batch
 from OneShotSegLib.study.case_state import SUDDEN_ENDS
 from OneShotSegLib.study.layout import StudyPaths, write_json
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("brief_scores")
 POSIX = pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 
 
-class Events(list[tuple[str, dict]]):
+class Events(list[tuple[str, dict[str, Any]]]):
     """Keeps the events that it is given."""
 
     def __call__(self, event: str, **fields: object) -> None:
@@ -91,7 +93,7 @@ def test_cancelling_takes_a_moment_and_leaves_no_half_files(tiny: TinyBatch, tmp
         asked = time.monotonic()
         child.send_signal(number)
         _, words = child.communicate()
-    assert time.monotonic() - asked < 5  # two seconds on a machine that is not overloaded
+    assert time.monotonic() - asked < 20  # two seconds, unless others need the machine
     assert child.returncode == 130
     assert words.count("Cancelled") == 1
     assert "Traceback" not in words
@@ -122,31 +124,31 @@ with atomic_file(pathlib.Path({str(tmp_path)!r}) / "a.nrrd") as temporary:
         asked = time.monotonic()
         child.terminate()
         _, words = child.communicate()
-    assert time.monotonic() - asked < 5  # two seconds on a machine that is not overloaded
+    assert time.monotonic() - asked < 20  # two seconds, unless others need the machine
     assert child.returncode == 130
     assert words.count(b"Cancelled") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_in_use_is_refused_before_anything_is_computed(tiny: TinyBatch, tmp_path: Path) -> None:
+def test_a_study_in_use_is_refused_before_anything_is_read(
+    tiny: TinyBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "read_supports", lambda request: pytest.fail("the supports were read"))
     paths = StudyPaths(tmp_path / "study")
-    with exclusive(paths):
-        began = time.monotonic()
-        with pytest.raises(InputError, match="another run"):
-            propagate_batch(tiny.request(paths.root))
-        assert time.monotonic() - began < 1
+    with exclusive(paths), pytest.raises(InputError, match="another run"):
+        propagate_batch(tiny.request(paths.root))
 
 
 def test_a_failed_case_is_tried_once_more_on_request_after_all_the_others(
     tiny: TinyBatch, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = runner.run_case, []
+    calls: list[str] = []
 
-    def at_first_the_share_is_away(engine, paths, case, read, emit):
+    def at_first_the_share_is_away(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any) -> bool:
         calls.append(case)
         if calls == ["phantom_01"]:
-            return real(engine, paths, case, lambda: (_ for _ in ()).throw(OSError(5, "share is away")), emit)
-        return real(engine, paths, case, read, emit)
+            return run_case(engine, paths, case, lambda: (_ for _ in ()).throw(OSError(5, "share is away")), emit)
+        return run_case(engine, paths, case, read, emit)
 
     monkeypatch.setattr(runner, "run_case", at_first_the_share_is_away)
     events = Events()
@@ -164,7 +166,7 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
     paths = StudyPaths(tmp_path / "study")
     order = []
 
-    def note(engine, paths, case, read, emit):
+    def note(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any) -> bool:
         order.append(case)
         return True
 

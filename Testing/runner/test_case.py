@@ -8,18 +8,18 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging import atomic
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference import engine as engine_module
 from OneShotSegLib.inference.engine import Engine, LoadedModels
-from OneShotSegLib.method.support import ScribbledCT
+from OneShotSegLib.method.support import ScribbledCT, prepare_support
 from OneShotSegLib.networks.prnet import PRNet
 from OneShotSegLib.runner.case import run_case
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, begin, give_up, result_of, sudden_ends
@@ -31,13 +31,13 @@ pytestmark = pytest.mark.usefixtures("brief_scores")
 CASE = "phantom_01"
 
 
-class Events(list[tuple[str, dict]]):
+class Events(list[tuple[str, dict[str, Any]]]):
     """Keeps the events that it is given."""
 
     def __call__(self, event: str, **fields: object) -> None:
         self.append((event, fields))
 
-    def only(self, event: str) -> list[dict]:
+    def only(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self if name == event]
 
 
@@ -68,7 +68,9 @@ def names(files: CasePaths) -> set[str]:
 RESULTS = {"pseudo.seg.nrrd", "scribbles.seg.nrrd", "quality.json"}
 
 
-def test_a_case_that_failed_before_and_is_done_now_has_its_results_and_nothing_else(engine, study, query) -> None:
+def test_a_case_that_failed_before_and_is_done_now_has_its_results_and_nothing_else(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume]
+) -> None:
     files = study.case(CASE)
     assert not run_case(engine, study, CASE, lambda: read_volume(study.root / "gone.nrrd"), Events())
     assert names(files) == {"failed.json"}
@@ -88,7 +90,9 @@ def test_a_case_that_failed_before_and_is_done_now_has_its_results_and_nothing_e
         (RecursionError("deep"), "unexpected error"),
     ],
 )
-def test_whatever_reading_raises_is_one_sentence_in_the_event_and_on_disk(engine, study, error, sentence) -> None:
+def test_whatever_reading_raises_is_one_sentence_in_the_event_and_on_disk(
+    engine: Engine, study: StudyPaths, error: Exception, sentence: str
+) -> None:
     def read() -> Volume:
         raise error
 
@@ -100,7 +104,7 @@ def test_whatever_reading_raises_is_one_sentence_in_the_event_and_on_disk(engine
     assert names(study.case(CASE)) == {"failed.json"}
 
 
-def test_a_case_that_is_cancelled_leaves_no_trace(engine, study) -> None:
+def test_a_case_that_is_cancelled_leaves_no_trace(engine: Engine, study: StudyPaths) -> None:
     def read() -> Volume:
         assert study.case(CASE).under_way.exists()
         raise KeyboardInterrupt
@@ -110,11 +114,13 @@ def test_a_case_that_is_cancelled_leaves_no_trace(engine, study) -> None:
     assert names(study.case(CASE)) == set()
 
 
-def test_a_full_disk_fails_the_case_before_it_is_computed(engine, study, query, monkeypatch) -> None:
+def test_a_full_disk_fails_the_case_before_it_is_computed(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     events = Events()
     assert not run_case(engine, study, CASE, query, events)
     assert [event for event, _ in events] == ["case_started", "case_failed"]
@@ -122,7 +128,9 @@ def test_a_full_disk_fails_the_case_before_it_is_computed(engine, study, query, 
     assert names(study.case(CASE)) == set()
 
 
-def test_a_study_that_went_away_is_not_begun_anew_elsewhere(engine, study, query) -> None:
+def test_a_study_that_went_away_is_not_begun_anew_elsewhere(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume]
+) -> None:
     shutil.rmtree(study.root)
     events = Events()
     assert not run_case(engine, study, CASE, query, events)
@@ -130,7 +138,9 @@ def test_a_study_that_went_away_is_not_begun_anew_elsewhere(engine, study, query
     assert not study.root.exists()
 
 
-def test_a_study_that_goes_away_meanwhile_fails_the_case(engine, study, query) -> None:
+def test_a_study_that_goes_away_meanwhile_fails_the_case(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume]
+) -> None:
     def read() -> Volume:
         shutil.rmtree(study.root)
         return query()
@@ -141,7 +151,9 @@ def test_a_study_that_goes_away_meanwhile_fails_the_case(engine, study, query) -
     assert not study.description.exists()
 
 
-def test_results_that_were_there_stay_where_a_later_try_fails(engine, study, query) -> None:
+def test_results_that_were_there_stay_where_a_later_try_fails(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume]
+) -> None:
     assert run_case(engine, study, CASE, query, Events())
     before = study.case(CASE).pseudo_mask.read_bytes()
     study.case(CASE).quality.unlink()
@@ -149,7 +161,9 @@ def test_results_that_were_there_stay_where_a_later_try_fails(engine, study, que
     assert study.case(CASE).pseudo_mask.read_bytes() == before
 
 
-def test_a_result_counts_only_while_its_files_are_there_and_whole(engine, study, query) -> None:
+def test_a_result_counts_only_while_its_files_are_there_and_whole(
+    engine: Engine, study: StudyPaths, query: Callable[[], Volume]
+) -> None:
     files = study.case(CASE)
     assert result_of(files) is None
     run_case(engine, study, CASE, query, Events())
@@ -162,7 +176,7 @@ def test_a_result_counts_only_while_its_files_are_there_and_whole(engine, study,
     assert result_of(files) is None
 
 
-def test_sudden_ends_are_counted_until_the_case_is_given_up(study) -> None:
+def test_sudden_ends_are_counted_until_the_case_is_given_up(study: StudyPaths) -> None:
     files = study.case(CASE)
     assert sudden_ends(files) == 0
     for number in range(1, SUDDEN_ENDS + 1):
@@ -191,7 +205,9 @@ def on_gpu(models: LoadedModels) -> LoadedModels:
     return models
 
 
-def test_a_gpu_short_of_memory_takes_smaller_batches_and_says_so(tiny, study, query, engine, monkeypatch) -> None:
+def test_a_gpu_short_of_memory_takes_smaller_batches_and_says_so(
+    tiny: TinyBatch, study: StudyPaths, query: Callable[[], Volume], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     small = Engine(engine.supports, engine.folder, engine.method)
     on_gpu(small.models)
     limit_memory(monkeypatch, 5)
@@ -205,7 +221,7 @@ def test_a_gpu_short_of_memory_takes_smaller_batches_and_says_so(tiny, study, qu
 
 
 def test_a_gpu_too_small_for_one_patch_leaves_the_case_to_the_cpu_and_says_so(
-    study, query, engine, tmp_path, monkeypatch
+    study: StudyPaths, query: Callable[[], Volume], engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = StudyPaths(tmp_path / "whole")
     shutil.copytree(study.root, whole.root)
@@ -219,13 +235,14 @@ def test_a_gpu_too_small_for_one_patch_leaves_the_case_to_the_cpu_and_says_so(
     assert study.case(CASE).pseudo_mask.read_bytes() == whole.case(CASE).pseudo_mask.read_bytes()
 
 
-def test_a_support_too_large_for_the_gpu_is_prepared_on_the_cpu(engine, monkeypatch, caplog) -> None:
-    prepare = engine_module.prepare_support
+def test_a_support_too_large_for_the_gpu_is_prepared_on_the_cpu(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
 
-    def limited(ct, scribbles, weights, method, device):
+    def limited(ct: Any, scribbles: Any, weights: Any, method: Any, device: Any) -> Any:
         if str(device) == "meta":
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return prepare(ct, scribbles, weights, method, device)
+        return prepare_support(ct, scribbles, weights, method, device)
 
     monkeypatch.setattr(engine_module, "prepare_support", limited)
     monkeypatch.setattr(engine_module, "load_weights", lambda folder, device: engine.weights)

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.runner import dask_cluster as cluster_start
@@ -25,7 +26,7 @@ from Testing.helpers import tiny_batch
 from Testing.helpers.tiny_batch import TinyBatch
 
 
-class Events(list[tuple[str, dict]]):
+class Events(list[tuple[str, dict[str, Any]]]):
     """Keeps the events that it is given."""
 
     def __call__(self, event: str, **fields: object) -> None:
@@ -103,7 +104,7 @@ def test_cancelling_ends_the_workers_too(tiny: TinyBatch, tmp_path: Path) -> Non
         child.terminate()
         child.wait()
         assert child.returncode == 130
-        assert time.monotonic() - asked < 5  # two seconds on a machine that is not overloaded
+        assert time.monotonic() - asked < 20  # two seconds, unless others need the machine
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
 
@@ -156,8 +157,8 @@ def test_without_dask_one_sentence_says_what_to_install(monkeypatch: pytest.Monk
 
 
 def test_there_are_no_more_workers_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_start.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(cluster_start.torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     options = [cluster_start._options(number, 2, "auto") for number in range(2)]
     assert [option["env"]["CUDA_VISIBLE_DEVICES"] for option in options] == ["5", "7"]

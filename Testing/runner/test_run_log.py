@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def lines(study: StudyPaths) -> list[str]:
 
 
 def test_every_event_is_in_the_log_and_reaches_the_listener(study: StudyPaths) -> None:
-    received: list[tuple[str, dict]] = []
+    received: list[tuple[str, dict[str, Any]]] = []
     with run_log(study, lambda event, **fields: received.append((event, fields))) as emit:
         emit("started", cases=["a"] * 1000)
         emit("case_failed", case="a", error="no CT")

@@ -1,7 +1,11 @@
 """The score that needs no reference."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +53,7 @@ GOOD = StructureQuality(
         {"core_dice": 0.2},
     ],
 )
-def test_every_worse_measure_lowers_the_score(worse: dict[str, float]) -> None:
+def test_every_worse_measure_lowers_the_score(worse: dict[str, Any]) -> None:
     assert structure_score(replace(GOOD, **worse)) < structure_score(GOOD)
 
 
@@ -59,7 +63,7 @@ def test_the_score_stays_between_0_and_1() -> None:
     assert 0.7 < structure_score(GOOD) <= 1
 
 
-def test_quality_comes_back_from_disk_as_it_was(tmp_path) -> None:
+def test_quality_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     quality = CaseQuality(case="case", score=0.8, structures=(GOOD,), seconds={"expand": 1.2}, warnings=("a warning",))
     write_quality(quality, tmp_path / "quality.json")
     assert read_quality(tmp_path / "quality.json") == quality
@@ -84,7 +88,7 @@ def agreement_of(mask: np.ndarray) -> float:
     moved = AffineMap(np.zeros(3), np.eye(3), np.array([0.0, 0.0, 6.0]))
     support = SimpleNamespace(expansion=SimpleNamespace(labels=grid))
     propagation = SimpleNamespace(affine=moved)
-    candidate = SimpleNamespace(
+    candidate: Any = SimpleNamespace(
         support=support, refined=grid.with_array(mask), displacement=None, propagation=propagation
     )
     return agreement(candidate, 1)

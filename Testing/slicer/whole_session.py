@@ -4,9 +4,13 @@ It is run where the module is open and `widget` (its widget) and `slicer` are in
 nobody is asked.
 """
 
+from __future__ import annotations
+
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from OneShotSegLib.slicer.jobs import dependencies
 from OneShotSegLib.slicer.sample_data import load_cohort
@@ -16,7 +20,7 @@ SECONDS = 300
 dependencies.Dependencies.missing = lambda self: ()
 
 
-def until(condition, what):
+def until(condition: Callable[[], bool], what: str) -> None:
     """Keep the event loop running until a condition holds."""
     end = time.monotonic() + SECONDS
     while not condition():
@@ -25,20 +29,20 @@ def until(condition, what):
         time.sleep(0.005)
 
 
-def settle():
+def settle() -> None:
     """Let reading and writing in the background come to an end."""
     for _round in range(3):
         until(lambda: not widget.panel.context.background.busy, "background")  # noqa: F821
         slicer.app.processEvents()  # noqa: F821
 
 
-def rows():
+def rows() -> list[tuple[str, ...]]:
     """The review table as it is shown."""
     table = widget.ui.reviewTable  # noqa: F821
     return [tuple(table.item(row, column).text() for column in range(4)) for row in range(table.rowCount)]
 
 
-def choose(study, nodes):
+def choose(study: Path, nodes: Any) -> None:
     """Choose support, scribbles, batch and study as a user would."""
     parameters = widget.panel.context.parameters  # noqa: F821
     parameters.support_volume, parameters.scribbles = nodes[0], nodes[-1]
@@ -47,7 +51,7 @@ def choose(study, nodes):
     settle()
 
 
-def run():
+def run() -> None:
     """Support and batch, propagate, cancel, go on, review, undo, come back after the scene was closed."""
     panel, ui = widget.panel, widget.ui  # noqa: F821
     study = Path(tempfile.mkdtemp()) / "study"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,16 @@ from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
+from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.case_ct import has_own_ct
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.results import StudyResult, study_results, study_structures
+
+log = logging.getLogger(__name__)
 
 FOCUS_MARGIN_MM = 16.0
 MAX_SEEDS = 20_000
@@ -44,6 +48,7 @@ class CaseSource:
         absent: Values of the structures that the labels say nothing about.
         scores: Quality score of each structure's value, 0-1; missing for those without one.
         series: Series instance UID of the CT, where its folder holds several CT series; else ''.
+        structures: What the labels are matched with by name; those that are learnt, if left out.
     """
 
     name: str
@@ -53,6 +58,7 @@ class CaseSource:
     absent: tuple[int, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
     series: str = ""
+    structures: tuple[Segment, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -96,6 +102,7 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
         InputError: If the folder is no study, or nothing is left.
     """
     paths = StudyPaths(study)
+    structures = study_structures(paths)
     sources = [
         CaseSource(
             name=result.case,
@@ -105,13 +112,14 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
             trusted=result.trusted,
             absent=_absent(result.quality),
             scores=_scores(result),
+            structures=structures,
         )
         for result in study_results(paths)
         if result.state != "rejected" and has_own_ct(result)
     ]
     if not sources:
         raise InputError(f"{study}: expected cases that are done and not rejected to learn from, found none.")
-    return sources, study_structures(paths)
+    return sources, structures
 
 
 def _absent(quality: CaseQuality | None) -> tuple[int, ...]:
@@ -166,7 +174,10 @@ def _load_case(
 ) -> TrainingCase:
     ct = as_hounsfield(read_volume(source.ct, source.series), str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
-    channels = consecutive(read_label_map(source.labels).volume, info.structures)
+    matched = read_matched(source.labels, source.structures or info.structures)
+    for note in matched.notes:
+        log.warning("%s: %s", source.name, note)
+    channels = consecutive(matched.labels.volume, info.structures)
     labels = resample_labels(channels, prepared).array
     box = body_box(prepared.array)
     image, labels = np.ascontiguousarray(prepared.array[box]), np.ascontiguousarray(labels[box])

@@ -109,7 +109,7 @@ def test_training_stops_when_the_error_no_longer_falls(volumes: list[TrainingVol
         volumes, tmp_path / "coarse.safetensors", steps=50, validate_every=1, patience=2, learning_rate=1e-9
     )
     error = iter((30.0, 20.0, 21.0, 22.0, 10.0))
-    training.measure_error = lambda: next(error)  # type: ignore[method-assign]
+    training.measure_error = lambda: next(error)  # type: ignore[method-assign, assignment, misc]
     info = training.run()
     assert training.step == 3
     assert info.step == 1
@@ -124,7 +124,7 @@ def test_the_best_weights_are_kept_not_the_last(volumes: list[TrainingVolume], t
         weights.append(training.network.fc3.weight.detach().clone())
         return next(error)
 
-    training.measure_error = note_weights  # type: ignore[method-assign]
+    training.measure_error = note_weights  # type: ignore[method-assign, assignment]
     training.run()
     kept, info = load_prnet(tmp_path / "coarse.safetensors")
     assert info.step == 1
