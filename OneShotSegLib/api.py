@@ -5,6 +5,7 @@ Everything else in the package is private: it may change without notice.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +15,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation
 from OneShotSegLib.evaluation import evaluate as _evaluate
 from OneShotSegLib.events import Emit, ignore_events
-from OneShotSegLib.imaging.files import find_volumes, read_volume
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.grids import check_grid
+from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import from_itk
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
@@ -34,6 +39,8 @@ from OneShotSegLib.study.results import StudyResult, study_results
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
+
+log = logging.getLogger(__name__)
 
 AnyPath = str | os.PathLike[str]
 
@@ -107,13 +114,15 @@ class OneShotSegmenter:
         """Segment many CTs, one after another, each as it is asked for; a case that fails does not end the others.
 
         Args:
-            cts: Files, DICOM folders, or folders of them; one or several.
+            cts: Files, DICOM folders, or folders of them; one or several. What is not used of them is logged.
 
         Raises:
             InputError: If a path is not there, or a folder holds no CT.
         """
-        found = [path for ct in _paths(cts) for path in find_volumes(ct)]
-        for entry in name_cases(found):
+        found = search(_paths(cts))
+        for left_out in found.left_out:
+            log.warning("Not used: %s.", left_out)
+        for entry in name_cases(found.cts):
             path = Path(entry.source)
             try:
                 yield CaseOfBatch(entry.case, path, self.segment(path, case=entry.case))
@@ -175,7 +184,7 @@ def propagate_batch(
         output: The study folder.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
-            scheduler.
+            scheduler, series.
 
     Raises:
         InputError: If anything of this cannot be used; then nothing was written.
@@ -249,13 +258,18 @@ class Study:
     def mask(self, case: str) -> LabelMap:
         """The mask that counts for a case: the corrected one where there is one, else the pseudo mask.
 
+        Its segments are the study's structures, matched by name; what was not matched is logged as a warning.
+
         Raises:
-            InputError: If there is no such case, or it has no mask.
+            InputError: If there is no such case, it has no mask, or its names are none of the study's.
         """
         results = self.results()
         if case not in results:
             raise InputError(f"{case}: expected a case with a mask ({', '.join(results) or 'none'}), found none.")
-        return read_label_map(results[case].mask)
+        found = read_matched(results[case].mask, self._description.structures)
+        for note in found.notes:
+            log.warning("%s: %s", case, note)
+        return found.labels
 
     def review(self) -> ReviewLedger:
         """The decisions; `ReviewLedger.decide` and `ReviewLedger.save` make new ones.
@@ -290,7 +304,7 @@ def _support(ct: Any, scribbles: Any, background_label: int | None) -> Scribbled
         labels = read_labels_of(Path(scribbles), Path(ct), volume)
     else:
         labels = _label_map(scribbles)
-    return ScribbledCT(volume, labels.with_background(background_label))
+    return ScribbledCT(volume, on_support(labels, volume).with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:
@@ -317,7 +331,9 @@ def _from_itk(image: Any) -> Volume:
         raise InputError(f"Expected a path, a Volume or a SimpleITK image, found {type(image).__name__}.")
     if image.GetDimension() != 3:
         raise InputError(f"Expected an image of 3 dimensions, found one of {image.GetDimension()}.")
-    return from_itk(image)
+    volume = from_itk(image)
+    check_grid("The image", volume.spacing, volume.origin, volume.direction)
+    return volume
 
 
 def _name_of(ct: Any) -> str:

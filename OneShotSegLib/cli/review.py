@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.decisions import Decisions, corrections_that_do_not_count, decide
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import ReviewLedger
 
 
-def show_review(study: Path, accept: Sequence[str], reject: Sequence[str], comment: str | None) -> None:
+def parse_edited(texts: Iterable[str]) -> dict[str, Path]:
+    """Case to file, of texts of the form CASE=FILE.
+
+    Raises:
+        InputError: If a text has another form, or a case is there twice.
+    """
+    found: dict[str, Path] = {}
+    for text in texts:
+        case, equals, file = text.partition("=")
+        if not case or not equals or not file:
+            raise InputError(f"--edited: expected CASE=FILE, found {text!r}.")
+        if case in found:
+            raise InputError(f"--edited: expected one file per case, found two for {case}.")
+        found[case] = Path(file)
+    return found
+
+
+def show_review(study: Path, decisions: Decisions) -> None:
     """Note the decisions, then print the ledger, the doubtful cases first.
 
     Raises:
-        InputError: If the folder is no study, or a case is not in it; then nothing is written.
+        InputError: As `decide`; then nothing is written.
     """
     paths = StudyPaths(study)
-    StudyDescription.read(paths)
-    ledger = ReviewLedger.load(paths.review)
-    for case in accept:
-        ledger.decide(case, "accepted", comment)
-    for case in reject:
-        ledger.decide(case, "rejected", comment)
     console = Console()
-    if accept or reject:
-        for sentence in ledger.save():
-            console.print(sentence, markup=False)
+    ledger, sentences = decide(paths, decisions)
+    for sentence in sentences:
+        console.print(sentence, markup=False, soft_wrap=True)
     console.print(_table(ledger))
     console.print(", ".join(f"{count} {state}" for state, count in ledger.counts().items()))
+    for sentence in corrections_that_do_not_count(paths, ledger):
+        console.print(sentence, markup=False, soft_wrap=True)
 
 
 def _table(ledger: ReviewLedger) -> Table:

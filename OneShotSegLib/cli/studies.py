@@ -20,14 +20,39 @@ class Uncontoured(StrEnum):
 
 def review(
     study: Study,
-    accept: Annotated[list[str] | None, typer.Option(help="A case to accept; may be repeated.")] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(help="A case to accept, with its saved correction where it has one; may be repeated."),
+    ] = None,
     reject: Annotated[list[str] | None, typer.Option(help="A case to reject; may be repeated.")] = None,
+    edited: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CASE=FILE",
+            help="Store a label map, .seg.nrrd or RTSTRUCT as a case's correction, and accept that; may be repeated.",
+        ),
+    ] = None,
+    discard_correction: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CASE",
+            help="Set a case's saved correction aside, kept under another name; may be repeated.",
+        ),
+    ] = None,
     comment: Annotated[str | None, typer.Option(help="A comment on the cases named.")] = None,
 ) -> None:
     """Note decisions in the study's ledger, and show where the review stands, the doubtful cases first."""
-    from OneShotSegLib.cli.review import show_review
+    from OneShotSegLib.cli.review import parse_edited, show_review
+    from OneShotSegLib.study.decisions import Decisions
 
-    show_review(study, accept or [], reject or [], comment)
+    decisions = Decisions(
+        accept=accept or (),
+        reject=reject or (),
+        edited=parse_edited(edited or ()),
+        discard=discard_correction or (),
+        comment=comment,
+    )
+    show_review(study, decisions)
 
 
 def suggest(
@@ -65,10 +90,11 @@ def evaluate(
     from OneShotSegLib.evaluation import evaluate as evaluate_masks
 
     result = evaluate_masks(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
+    # First what needs no place to write to: the study may be one that can only be read.
+    Console().print(result.render())
     result.to_csv(csv)
     if plot is not None:
         result.box_plot(plot)
-    Console().print(result.render())
 
 
 def report(study: Study) -> None:

@@ -9,15 +9,13 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation.references import structure_set_in
-from OneShotSegLib.imaging.files import stem_of, suffix_of
+from OneShotSegLib.imaging.files import LABEL_STEMS, stem_of, suffix_of
 from OneShotSegLib.imaging.rtstruct import is_structure_set
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
 from OneShotSegLib.study.results import counting_mask
 from OneShotSegLib.study.review import ReviewLedger
-
-LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
 
 
 @dataclass(frozen=True)

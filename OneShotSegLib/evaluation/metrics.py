@@ -1,4 +1,8 @@
-"""The agreement of two masks of one structure: Dice, HD95, ASSD, volumes."""
+"""The agreement of a mask with its reference, for one structure: Dice, HD95, ASSD, volumes.
+
+Dice of two empty masks is None here: a structure that neither has is no success and no failure, and does not enter a
+mean. `OneShotSegLib.scoring.overlap` has the Dice without a reference.
+"""
 
 from __future__ import annotations
 

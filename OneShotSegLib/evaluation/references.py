@@ -1,15 +1,18 @@
-"""References that are structure sets of radiotherapy (RTSTRUCT): their structures are those of the study by name."""
+"""A case's reference, whose structures are matched with those asked for by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map
+from OneShotSegLib.imaging.label_matching import match_labels
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.structure_table import read_named_label_map
 
 
 def structure_set_in(folder: Path) -> Path | None:
@@ -36,6 +39,11 @@ def check_references(references: Iterable[Path], predictions: Path) -> None:
         )
 
 
+def structures_of(labels: Mapping[int, str]) -> tuple[Segment, ...]:
+    """The structures asked for, as segments."""
+    return tuple(replace(Segment.numbered(value), name=name) for value, name in labels.items())
+
+
 def read_reference(case: str, path: Path, predictions: Path, labels: Mapping[int, str], notes: list[str]) -> LabelMap:
     """A case's reference; a structure set is read onto the grid of the case's CT in the study.
 
@@ -44,17 +52,17 @@ def read_reference(case: str, path: Path, predictions: Path, labels: Mapping[int
         path: A label map or a structure set.
         predictions: The study, for a structure set.
         labels: Value and name of the structures asked for.
-        notes: Gets a sentence for each thing of a structure set that was not used as it was drawn.
+        notes: Gets a sentence for each thing of it that was not matched, or not used as it was drawn.
 
     Raises:
-        InputError: If it cannot be read, or is a structure set of another CT.
+        InputError: If it cannot be read or matched, or is a structure set of another CT.
     """
+    structures = structures_of(labels)
     if not is_structure_set(path):
-        return read_label_map(path)
+        matched = match_labels(read_named_label_map(path), structures, path)
+        notes += [f"{case}: {note}" for note in matched.notes]
+        return matched.labels
     cases = {entry.case: Path(entry.source) for entry in StudyDescription.read(StudyPaths(predictions)).cases}
-    structures = [
-        Segment(value=value, name=name, color=Segment.numbered(value).color) for value, name in labels.items()
-    ]
     found = read_structures(path, cases[case], structures)
     notes += [f"{case}: {note}" for note in found.notes]
     return found.labels

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_cases import Tracked, export_cases
-from OneShotSegLib.export.dicom_codes import Concept, category_and_type
-from OneShotSegLib.imaging.dicom_series import series_files
+from OneShotSegLib.export.dicom_codes import UTF_8, Concept, category_and_type, dicom_text, roi_names, text_of
+from OneShotSegLib.export.selection import OnFailure, log_failure
+from OneShotSegLib.imaging.dicom.regular import labels_on_slices
+from OneShotSegLib.imaging.dicom.stacking import Stack
+from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, consecutive
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.results import StudyResult
@@ -22,27 +27,47 @@ if TYPE_CHECKING:
 
 SERIES_NUMBER = 900
 """Well above those that scanners give, so that a viewer lists it last."""
+TEXTS = ("PN", "LO", "SH", "ST", "LT", "UC", "UT")
+"""Types of values that depend on the character set."""
+MAY_BE_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""What a series must have, if only empty, and anonymised ones may lack."""
 
 
 def export_dicom_seg(
-    study: Path, folder: Path, accepted_only: bool = True, tracked: Tracked = iter
+    study: Path,
+    folder: Path,
+    accepted_only: bool = True,
+    tracked: Tracked = iter,
+    on_failure: OnFailure = log_failure,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Write ``<case>.dcm`` for each case whose CT is a DICOM series, all or none.
+    """Write ``<case>.dcm`` for each case whose CT is a DICOM series; the folder appears when all are done.
 
     Args:
         study: The study folder.
         folder: A new or empty folder.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Returns:
-        The files, and for each case that was passed over, the reason.
+        The files, and for each case that was passed over because there is nothing to write of it, the reason.
 
     Raises:
-        InputError: If highdicom is not installed, no case has a DICOM series, or the folder holds something.
+        InputError: If highdicom is not installed, no case has a DICOM series, none can be written, or the folder holds
+            something.
     """
     _require_highdicom()
-    return export_cases(study, folder, _write, accepted_only, tracked)
+    return export_cases(study, folder, _write, accepted_only, tracked, on_failure)
 
 
 def _require_highdicom() -> None:
@@ -55,16 +80,16 @@ def _require_highdicom() -> None:
 
 
 def _write(result: StudyResult, ct: Volume, labels: LabelMap, path: Path) -> None:
-    segmentation(result, ct, consecutive(labels.volume, labels.segments), labels.segments).save_as(path)
+    segmentation(result, consecutive(labels.volume, labels.segments), labels.segments).save_as(path)
 
 
-def segmentation(result: StudyResult, ct: Volume, numbered: Volume, segments: Sequence[Segment]) -> Dataset:
-    """A binary DICOM segmentation.
+def segmentation(result: StudyResult, numbered: Volume, segments: Sequence[Segment]) -> Dataset:
+    """A binary DICOM segmentation, each frame on the plane of a slice of the series and with a reference to it.
 
     Args:
         result: The case.
-        ct: Its CT.
-        numbered: Its labels on the same grid, 1 for the first of the segments.
+        numbered: Its labels on the CT's grid (for tilted or unevenly spaced slices, the regular grid onto which they
+            were read), 1 for the first of the segments.
         segments: What they are, none of them empty.
 
     Raises:
@@ -73,44 +98,108 @@ def segmentation(result: StudyResult, ct: Volume, numbered: Volume, segments: Se
     from highdicom.content import AlgorithmIdentificationSequence
     from highdicom.seg import Segmentation, SegmentationTypeValues
     from highdicom.uid import UID
-    from pydicom import dcmread
     from pydicom.sr.codedict import codes
 
-    slices = [dcmread(name, stop_before_pixels=True) for name in series_files(result.ct)]
+    stack = series_slices(result.ct)
+    sources = _sources(stack)
+    labels = roi_names(segment.name for segment in segments)
     by = AlgorithmIdentificationSequence("OneShotSeg", codes.DCM.ArtificialIntelligence, OneShotSegLib.__version__)
     try:
-        return Segmentation(
-            source_images=slices,
-            pixel_array=_patient_volume(ct, numbered, slices[0].get("FrameOfReferenceUID")),
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=[_description(n, s, result, by) for n, s in enumerate(segments, 1)],
-            series_instance_uid=UID(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=UID(),
-            instance_number=1,
-            manufacturer="OneShotSeg",
-            manufacturer_model_name="OneShotSeg",
-            software_versions=OneShotSegLib.__version__,
-            device_serial_number="0",
-            series_description="OneShotSeg segmentation",
-        )
+        with warnings.catch_warnings():
+            # It warns of names of one component, and prints them: a patient's name belongs nowhere else.
+            warnings.simplefilter("ignore")
+            return Segmentation(
+                source_images=sources,
+                pixel_array=_frames(numbered, stack, sources),
+                segmentation_type=SegmentationTypeValues.BINARY,
+                segment_descriptions=[
+                    _description(number, label, segment, result, by)
+                    for number, (label, segment) in enumerate(zip(labels, segments, strict=True), 1)
+                ],
+                series_instance_uid=UID(),
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=UID(),
+                instance_number=1,
+                manufacturer="OneShotSeg",
+                manufacturer_model_name="OneShotSeg",
+                software_versions=OneShotSegLib.__version__,
+                device_serial_number="0",
+                series_description="OneShotSeg segmentation",
+                specific_character_set=UTF_8,
+            )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{result.ct}: expected a series with what a DICOM segmentation has to refer to, found otherwise ({error})."
         ) from error
 
 
-def _patient_volume(ct: Volume, numbered: Volume, frame_of_reference: str | None) -> Any:
-    """The labels with their place in the patient, as highdicom has it: axes z, y, x; positions x, y, z."""
-    from highdicom import Volume as PatientVolume
+def _sources(stack: Stack) -> list[Dataset]:
+    """Headers of the series' files in the order of the slices, with what highdicom needs and a CT may lack.
 
-    affine = np.eye(4)
-    affine[:3, :3] = (ct.direction * ct.spacing)[::-1]
-    affine[:3, 3] = ct.origin[::-1]
-    return PatientVolume(numbered.array, affine, "PATIENT", frame_of_reference_uid=frame_of_reference)
+    What DICOM lets be empty is so; orientation and spacing, which may differ in the last digits or be untrue, are those
+    of the stack.
+    """
+    from pydicom import dcmread
+
+    sources: list[Dataset] = [
+        dcmread(file, stop_before_pixels=True) for file in dict.fromkeys(one.file for one in stack.slices)
+    ]
+    spacing = float(stack.along[-1]) / (len(stack.slices) - 1)
+    for data in sources:
+        for keyword in MAY_BE_EMPTY:
+            if keyword not in data:
+                setattr(data, keyword, "")
+        _put_in_utf_8(data)
+        holder = data
+        if "PerFrameFunctionalGroupsSequence" in data:
+            holder = _shared_measures(data)
+        else:
+            data.ImageOrientationPatient = sources[0].ImageOrientationPatient
+            data.PixelSpacing = sources[0].PixelSpacing
+        if not holder.get("SliceThickness"):
+            holder.SliceThickness = f"{spacing:.10g}"
+        if "SpacingBetweenSlices" in holder:
+            del holder.SpacingBetweenSlices
+        if stack.is_regular:
+            holder.SpacingBetweenSlices = f"{spacing:.10g}"
+    return sources
 
 
-def _description(number: int, segment: Segment, result: StudyResult, by: Any) -> Any:
+def _put_in_utf_8(data: Dataset) -> None:
+    """Have the texts of a header written in UTF-8, whatever its own character set is."""
+    data.decode()
+    for element in data:
+        if element.VR in TEXTS and element.value is not None:
+            element.value = text_of(element.value)
+    data.SpecificCharacterSet = UTF_8
+
+
+def _shared_measures(data: Dataset) -> Dataset:
+    """The pixel measures that all frames of a multi-frame file share; what each frame has alike is shared first."""
+    from pydicom.dataset import Dataset
+
+    if "SharedFunctionalGroupsSequence" not in data:
+        data.SharedFunctionalGroupsSequence = [Dataset()]
+    shared, first = data.SharedFunctionalGroupsSequence[0], data.PerFrameFunctionalGroupsSequence[0]
+    for keyword in ("PixelMeasuresSequence", "PlaneOrientationSequence"):
+        if keyword not in shared:
+            setattr(shared, keyword, first.get(keyword))
+    measures: Dataset = shared.PixelMeasuresSequence[0]
+    return measures
+
+
+def _frames(numbered: Volume, stack: Stack, sources: Sequence[Dataset]) -> NDArray[np.uint8]:
+    """The labels on the planes of the slices: one frame per file, or per frame of the one multi-frame file."""
+    on_slices = labels_on_slices(numbered, stack)
+    if stack.slices[0].frame is None:
+        return on_slices
+    frames = np.zeros((int(sources[0].NumberOfFrames), *on_slices.shape[1:]), dtype=np.uint8)
+    for one, labels in zip(stack.slices, on_slices, strict=True):
+        frames[one.frame] = labels
+    return frames
+
+
+def _description(number: int, label: str, segment: Segment, result: StudyResult, by: Any) -> Any:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
     from highdicom.uid import UID
@@ -118,13 +207,13 @@ def _description(number: int, segment: Segment, result: StudyResult, by: Any) ->
     category, kind = category_and_type(segment)
     return SegmentDescription(
         segment_number=number,
-        segment_label=segment.name[:64],
+        segment_label=label,
         segmented_property_category=_code(category),
         segmented_property_type=_code(kind),
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=by,
         tracking_uid=UID(),
-        tracking_id=f"{result.case} {segment.name}"[:64],
+        tracking_id=dicom_text(f"{result.case} {segment.name}"),
         display_color=CIELabColor.from_rgb(*(round(255 * part) for part in segment.color)),
     )
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
+from OneShotSegLib.imaging.label_grids import map_on_ct
+from OneShotSegLib.imaging.label_matching import read_matched
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_results
 
-CASE_COLUMNS = ("file", "case", "state", "score")
+CASE_COLUMNS = ("file", "case", "state", "score", "notes")
+Notes = dict[str, tuple[str, ...]]
+"""By case, the sentences on what of its mask was not matched with the study's structures."""
+OnFailure = Callable[[str, str], None]
+"""Told of a case that could not be exported, and why, in one sentence."""
+
+log = logging.getLogger(__name__)
 
 
 def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
@@ -23,7 +31,8 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     Raises:
         InputError: If the folder is no study, or nothing is left.
     """
-    left = [result for result in study_results(StudyPaths(study)) if result.state != "rejected"]
+    results = study_results(StudyPaths(study), without_broken_measures=True)
+    left = [result for result in results if result.state != "rejected"]
     chosen = [result for result in left if result.trusted] if accepted_only else left
     if chosen:
         return chosen
@@ -35,24 +44,87 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     raise InputError(f"{study}: expected cases that are done and not rejected, found none.")
 
 
-def labels_on_ct(result: StudyResult, ct: Volume) -> LabelMap:
-    """A result's label map on its CT's own grid, where it is already unless another program moved it.
+def read_labels(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> LabelMap:
+    """A result's mask with the study's structures and values, matched by name.
+
+    Args:
+        result: The case.
+        structures: The study's structures.
+        notes: Gets the sentences on what was not matched; they are logged as warnings too.
 
     Raises:
-        InputError: If the mask cannot be read.
+        InputError: If the mask cannot be read or matched.
     """
-    labels = read_label_map(result.mask)
-    return labels if labels.volume.same_grid(ct) else labels.with_volume(resample_labels(labels.volume, ct))
+    found = read_matched(result.mask, structures)
+    if found.notes:
+        notes[result.case] = found.notes
+    for note in found.notes:
+        log.warning("%s: %s", result.case, note)
+    return found.labels
 
 
-def read_result(result: StudyResult) -> tuple[Volume, LabelMap]:
-    """A result's CT and its label map on the same grid.
+def labels_on_ct(result: StudyResult, ct: Volume, structures: Sequence[Segment], notes: Notes) -> LabelMap:
+    """The same on the CT's own grid, where it is already unless another program moved it.
 
     Raises:
-        InputError: If one of them cannot be read.
+        InputError: If the mask cannot be read or matched, or does not fit the CT.
     """
-    ct = read_volume(result.ct)
-    return ct, labels_on_ct(result, ct)
+    return map_on_ct(read_labels(result, structures, notes), ct, result.mask)
+
+
+def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> tuple[Volume, LabelMap]:
+    """A result's CT and, on the same grid, its mask with the study's structures; see `read_labels`.
+
+    Raises:
+        InputError: If one of them cannot be read, or the mask cannot be matched.
+    """
+    try:
+        ct = read_volume(result.ct)
+        return ct, labels_on_ct(result, ct, structures, notes)
+    except OSError as error:  # a share that went away
+        raise InputError(f"{error.filename or result.ct}: {error.strerror or error}.") from error
+
+
+def log_failure(case: str, reason: str) -> None:
+    """An `OnFailure` that logs a warning."""
+    log.warning("%s: not exported: %s", case, reason)
+
+
+def export_each(
+    results: Iterable[StudyResult], write: Callable[[StudyResult], None], on_failure: OnFailure = log_failure
+) -> list[StudyResult]:
+    """Write case after case; one that cannot be written does not keep the others from it.
+
+    Args:
+        results: The cases.
+        write: Writes one case, and leaves nothing of it if it fails.
+        on_failure: Told of each case that could not be written.
+
+    Returns:
+        The cases that were written.
+
+    Raises:
+        InputError: If none could be, with the first one's reason.
+        OSError: If the disk is full or the like.
+    """
+    done: list[StudyResult] = []
+    failures: dict[str, str] = {}
+    for result in results:
+        try:
+            write(result)
+        except OSError:
+            raise
+        except InputError as error:
+            failures[result.case] = str(error)
+        except Exception as error:  # whatever it is, the other cases go on
+            failures[result.case] = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
+        else:
+            done.append(result)
+    if failures and not done:
+        raise InputError(next(iter(failures.values())))
+    for case, reason in failures.items():
+        on_failure(case, reason)
+    return done
 
 
 def check_is_new(folder: Path) -> None:
@@ -65,12 +137,13 @@ def check_is_new(folder: Path) -> None:
         raise InputError(f"{folder}: expected a new or an empty folder to export to, found one with content.")
 
 
-def write_case_table(path: Path, files: Mapping[str, StudyResult]) -> None:
-    """Write which file came from which case, and what the reviewer decided."""
-    write_table(path, CASE_COLUMNS, _rows(files))
+def write_case_table(path: Path, files: Mapping[str, StudyResult], notes: Notes) -> None:
+    """Write which file came from which case, what the reviewer decided, and what was not matched."""
+    write_table(path, CASE_COLUMNS, _rows(files, notes))
 
 
-def _rows(files: Mapping[str, StudyResult]) -> Iterable[dict[str, object]]:
+def _rows(files: Mapping[str, StudyResult], notes: Notes) -> Iterable[dict[str, object]]:
     for name, result in files.items():
         score = None if result.quality is None else result.quality.score
-        yield {"file": name, "case": result.case, "state": result.state, "score": score}
+        said = " ".join(notes.get(result.case, ()))
+        yield {"file": name, "case": result.case, "state": result.state, "score": score, "notes": said}

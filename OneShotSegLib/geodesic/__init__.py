@@ -1,5 +1,8 @@
 """Exact geodesic distances through an image, and the published raster scan; imports no other room of the library.
 
+``distances`` has the functions to call, ``costs`` the rules for a step, ``kernels`` the compiled loops. ``raster_scan``
+is for the paper's settings alone: an approximation that depends on the order of the voxels.
+
 Images are [z, y, x] or [channel, z, y, x], spacings mm [z, y, x].
 """
 

@@ -1,91 +1,49 @@
-"""DICOM series: finding them in a folder, the order of their files, and reading them with a check of their spacing."""
+"""The DICOM series of a folder: which there are, its CT, and the order of the CT's files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk
-
-if TYPE_CHECKING:
-    # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
-    import SimpleITK as sitk  # noqa: N813
-
-UNEVEN_SLICES_MM = 0.1
-SLICE_POSITION = "0020|0032"
+from OneShotSegLib.imaging.dicom.search import one_scan
+from OneShotSegLib.imaging.dicom.series import read_series, series_stack
+from OneShotSegLib.imaging.dicom.stacking import Stack
+from OneShotSegLib.imaging.volume import Volume
 
 
-def series_ids(folder: Path) -> tuple[str, ...]:
-    """The DICOM series in a folder (not below it).
+def series_files(folder: Path, series: str = "") -> tuple[str, ...]:
+    """The files of a folder's one CT, in the order of their slices; a multi-frame file is named once.
+
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If a file there is so damaged that its series cannot be found out.
+        InputError: If it holds none or several, or the slices do not make one volume.
     """
-    import SimpleITK as sitk  # noqa: N813
-
-    with quiet_itk():
-        return execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))), folder)
+    return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder, series).slices))
 
 
-def series_files(folder: Path) -> tuple[str, ...]:
-    """The files of a folder's one DICOM series, in the order of their slices.
+def series_slices(folder: Path, series: str = "") -> Stack:
+    """The slices of a folder's one CT with their planes, in the order of their positions.
+
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If it holds none or several.
+        InputError: If it holds none or several, or the slices do not make one volume.
     """
-    import SimpleITK as sitk  # noqa: N813
-
-    ids = series_ids(folder)
-    if len(ids) != 1:
-        raise InputError(f"{folder}: expected one DICOM series in this folder, found {len(ids)}.")
-    with quiet_itk():
-        return execute(lambda: tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), ids[0])), folder)
+    return series_stack(one_scan(folder, series).files, folder)
 
 
-def read_series(folder: Path) -> sitk.Image:
-    """Read a folder's one DICOM series.
+def read_folder(folder: Path, series: str = "") -> Volume:
+    """Read a folder's one CT, as `read_series` does.
+
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If it holds none or several, one slice alone, or slices at uneven distances.
+        InputError: If it holds none or several, or the slices do not make one volume.
     """
-    import SimpleITK as sitk  # noqa: N813
-
-    names = series_files(folder)
-    reader = sitk.ImageSeriesReader()
-    if len(names) < 2 and _slices_in(names[0]) < 2:
-        raise InputError(f"{folder}: expected a DICOM series of several slices, found one slice.")
-    reader.SetFileNames(names)
-    reader.MetaDataDictionaryArrayUpdateOn()
-    image: sitk.Image = execute(reader.Execute, folder)
-    check_header(folder, image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    _check_even_slices(folder, image, reader, len(names))
-    return image
-
-
-def _slices_in(name: str) -> int:
-    import SimpleITK as sitk  # noqa: N813
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(name)
-    execute(reader.ReadImageInformation, Path(name))
-    size = reader.GetSize()
-    return size[2] if len(size) > 2 else 1
-
-
-def _check_even_slices(folder: Path, image: sitk.Image, reader: sitk.ImageSeriesReader, count: int) -> None:
-    if count < 3 or not all(reader.HasMetaDataKey(number, SLICE_POSITION) for number in range(count)):
-        return
-    positions = [reader.GetMetaData(number, SLICE_POSITION).split("\\") for number in range(count)]
-    try:
-        along = np.asarray(positions, dtype=np.float64) @ np.asarray(image.GetDirection()).reshape(3, 3)[:, 2]
-    except ValueError as error:
-        raise InputError(f"{folder}: expected positions of the slices, found some that are no numbers.") from error
-    steps = np.diff(along)
-    deviation = float(np.abs(steps - np.median(steps)).max())
-    if not deviation <= UNEVEN_SLICES_MM:
-        raise InputError(
-            f"{folder}: expected evenly spaced slices, found a deviation of {deviation:.2f} mm (a slice is missing?)."
-        )
+    return read_series(one_scan(folder, series).files, folder)

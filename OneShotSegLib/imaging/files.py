@@ -1,12 +1,15 @@
-"""Files of volumes: finding them, reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
+"""Files of volumes: reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,23 +17,41 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.dicom_series import read_series, series_ids
+from OneShotSegLib.imaging.dicom_series import read_folder
+from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
+    all_finite,
     can_hold,
+    has_header,
     has_readable_axes,
+    inspect_nifti,
     is_whole_meta_image,
     is_whole_nifti,
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, unreadable
+from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, reason, unreadable
+from OneShotSegLib.imaging.meta_header import meta_grid
+from OneShotSegLib.imaging.nifti_header import (
+    check_scale,
+    copy_without_intercept,
+    has_stray_intercept,
+    nifti_grid,
+    read_nifti_header,
+)
+from OneShotSegLib.imaging.nrrd_header import nrrd_grid
+from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
     import SimpleITK as sitk  # noqa: N813
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
+LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
+"""Names of label maps in a case's folder."""
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
 
@@ -45,43 +66,71 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
-def find_volumes(path: Path) -> list[Path]:
-    """The volumes that a path names: a file, a DICOM folder, or a folder of files and DICOM folders.
-
-    Raises:
-        InputError: If there is nothing there that can be read.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder.")
-    if path.is_file():
-        return [path]
-    files = _volume_files(path)
-    if files:
-        return files
-    if series_ids(path):
-        return [path]
-    nested = [p for p in sorted(path.iterdir()) if p.is_dir() and (series_ids(p) or _volume_files(p))]
-    found = [volume for folder in nested for volume in (_volume_files(folder) or [folder])]
-    if not found:
-        raise InputError(f"{path}: expected NIfTI, NRRD, MetaImage files or DICOM series in this folder, found none.")
-    return found
-
-
-def _volume_files(folder: Path) -> list[Path]:
-    """The visible NIfTI, NRRD and MetaImage files in a folder, not below it."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
-
-
-def read_volume(path: Path | str) -> Volume:
+def read_volume(path: Path | str, series: str = "") -> Volume:
     """Read a scalar 3D image on its own grid.
 
+    The grid must be whole in the file, regular and plausible (`imaging.grids`); sizes in other units than mm are
+    converted, which is logged as a warning. Voxels that are no numbers (NaN or infinite) are refused in every format.
+
     Args:
-        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+        path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series of a CT (`read_series`); other series
+            there, such as structure sets, doses and localizers, do not matter.
+        series: Series instance UID, for a folder that holds several CT series.
 
     Raises:
         InputError: With one sentence, if the file is missing, broken, or no scalar 3D image.
     """
-    return from_itk(read_itk(Path(path)))
+    path = Path(path)
+    if path.is_dir():
+        return read_folder(path, series)
+    return from_itk(read_itk(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """What the header of a volume file says of its voxels.
+
+    Attributes:
+        size: Number of voxels along each axis of the file, x first.
+        spacing: Voxel size in mm in the same order.
+        components: Values per voxel.
+        is_8_bit: Whether each value is one byte.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    components: int
+    is_8_bit: bool
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.size)
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """Read the header of a NIfTI, NRRD or MetaImage file, not its voxels.
+
+    Raises:
+        InputError: With one sentence, if it cannot be read.
+        OSError: If the file cannot be opened.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
+    path.open("rb").close()  # a plain error for a file that may not be read
+    if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
+        raise unreadable(path)
+    reader = sitk.ImageFileReader()
+    with quiet_itk(), _unambiguous_name(path) as name:
+        reader.SetFileName(str(name))
+        execute(reader.ReadImageInformation, path)
+    kinds = {sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkVectorUInt8, sitk.sitkVectorInt8}
+    return ImageHeader(
+        size=tuple(reader.GetSize()),
+        spacing=tuple(reader.GetSpacing()),
+        components=reader.GetNumberOfComponents(),
+        is_8_bit=reader.GetPixelIDValue() in kinds,
+    )
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:
@@ -96,10 +145,10 @@ def read_itk(path: Path, layers: bool = False) -> sitk.Image:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder.")
+    if path.is_dir():
+        return to_itk(read_folder(path))
     with quiet_itk():
-        image = read_series(path) if path.is_dir() else _read_file(path, layers)
-    _check_axes(path, image)
-    return image
+        return _read_file(path, layers)
 
 
 def _read_file(path: Path, layers: bool) -> sitk.Image:
@@ -110,17 +159,84 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with _unambiguous_name(path) as name:
+    with _rightly_read(path) as unambiguous, readable(unambiguous) as name:
         reader.SetFileName(str(name))
-        execute(reader.ReadImageInformation, path)
+        _read_header(reader, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
             raise unreadable(path)
+        grid = _grid(path)
         image = execute(reader.Execute, path)
-    if not _is_whole(path):
+    _check_voxels(path, image)
+    image = image[:, :, :, 0] if image.GetDimension() == 4 else image
+    for note in grid.notes:
+        log.warning("%s: %s.", path, note)
+    return _on_grid(image, grid)
+
+
+def _read_header(reader: sitk.ImageFileReader, path: Path) -> None:
+    """Have the reader read the header; where it cannot, for a grid that is none, this is what is said."""
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        if has_header(path):
+            _grid(path)
+        raise unreadable(path, reason(error)) from error
+
+
+def _grid(path: Path) -> HeaderGrid:
+    """The grid that the file's own header describes."""
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        header = read_nifti_header(path)
+        if header is None:
+            raise unreadable(path)
+        check_scale(path, header)
+        return nifti_grid(path, header)
+    return meta_grid(path) if suffix in (".mha", ".mhd") else nrrd_grid(path)
+
+
+def _on_grid(image: sitk.Image, grid: HeaderGrid) -> sitk.Image:
+    """The image on the grid of its header, where its reader made another one of it."""
+    found = (np.asarray(image.GetSpacing()), np.asarray(image.GetOrigin()), np.reshape(image.GetDirection(), (3, 3)))
+    if not grid.agrees_with(*found):
+        image.SetSpacing([float(value) for value in grid.spacing])
+        image.SetOrigin([float(value) for value in grid.origin])
+        image.SetDirection([float(value) for value in grid.direction.ravel()])
+    return image
+
+
+def _check_voxels(path: Path, image: sitk.Image) -> None:
+    """Refuse a file that lacks voxels, or has some that are no numbers."""
+    import SimpleITK as sitk  # noqa: N813
+
+    suffix = suffix_of(path)
+    if suffix.startswith(".nii"):
+        finite = inspect_nifti(path)
+    else:
+        whole = suffix != ".mha" or is_whole_meta_image(path)
+        finite = all_finite(sitk.GetArrayViewFromImage(image)) if whole else None
+    if finite is None:
         raise unreadable(path)
-    found: sitk.Image = image[:, :, :, 0] if image.GetDimension() == 4 else image
-    return found
+    if not finite:
+        raise InputError(f"{path}: expected voxels that are numbers, found some that are none (NaN or infinite).")
+
+
+@contextmanager
+def _rightly_read(path: Path) -> Iterator[Path]:
+    """The file as its reader reads it rightly: without an intercept that does not count, under an unambiguous name."""
+    header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
+    if header is None or not has_stray_intercept(header):
+        with _unambiguous_name(path) as name:
+            yield name
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "volume.nii"
+        try:
+            copy_without_intercept(path, header, copy)
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path) from error
+        yield copy
 
 
 @contextmanager
@@ -145,12 +261,6 @@ def _is_whole(path: Path) -> bool:
     return suffix != ".mha" or is_whole_meta_image(path)
 
 
-def _check_axes(path: Path, image: sitk.Image) -> None:
-    direction = np.asarray(image.GetDirection()).reshape(3, 3)
-    if not np.allclose(direction.T @ direction, np.eye(3), atol=1e-3):
-        raise InputError(f"{path}: expected a grid with axes at right angles, found a sheared one.")
-
-
 def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str, str]] = ()) -> None:
     """Write a volume, compressed; the file appears whole or not at all.
 
@@ -173,7 +283,8 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         image.SetMetaData(key, value)
     with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            with writable(temporary) as name:
+                sitk.WriteImage(image, str(name), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
         if not (is_whole_nrrd(temporary) if suffix_of(path).endswith(".nrrd") else _is_whole(temporary)):

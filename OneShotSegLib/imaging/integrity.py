@@ -1,7 +1,8 @@
-"""Whether an image file holds all the voxels that its header promises, which not every reader checks.
+"""Whether an image file holds all the voxels that its header promises, and all of them numbers.
 
 The NIfTI reader gives zeros or noise for what a truncated file lacks; its writer and that of NRRD raise nothing on a
-full disk, and neither does the MetaImage reader for damaged compressed voxels.
+full disk, and neither does the MetaImage reader for damaged compressed voxels. And the NIfTI reader makes 0 of what is
+no number (NaN or infinite), before anybody can see it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,18 @@ import re
 import struct
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
+from OneShotSegLib.imaging.nifti_header import LENGTH, NiftiHeader, parse_nifti_header
+
+SIZES = tuple(struct.pack(f"{order}i", size) for order in "<>" for size in (348, 540))
+"""What a NIfTI file begins with."""
 CHUNK = 2**20
+FLOATS = {16: "f4", 64: "f8", 32: "c8", 1792: "c16"}
+"""NIfTI's codes of the types that have NaN; ITK reads no other."""
 GREATEST_COMPRESSION = 1032  # of deflate, by its definition
 AXES = re.compile(rb"^\s*NDims\s*=[ \t]*([^\s]*)[ \t]*\r?$", re.MULTILINE)
 DETACHED = re.compile(rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!LOCAL))", re.IGNORECASE | re.MULTILINE)
@@ -21,46 +31,75 @@ DETACHED = re.compile(rb"^\s*(data ?file\s*:|ElementDataFile\s*=\s*(?!LOCAL))", 
 
 def is_whole_nifti(path: Path) -> bool:
     """Whether a NIfTI file, compressed or not, has all its voxels and, compressed, no damage."""
+    return inspect_nifti(path) is not None
+
+
+def inspect_nifti(path: Path) -> bool | None:
+    """Read a NIfTI file to its end.
+
+    Returns:
+        None for a truncated or damaged file; else whether all its voxels are finite numbers.
+    """
     try:
         with path.open("rb") as file:
             compressed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if compressed else path.open("rb") as stream:
-            return _has_voxels(stream)
+            return _inspect_voxels(stream)
     except (OSError, EOFError, zlib.error, struct.error):
-        return False
+        return None
 
 
-def _has_voxels(stream: BinaryIO | gzip.GzipFile) -> bool:
-    header = stream.read(544)
-    left = _bytes_needed(header) - len(header)
+def _inspect_voxels(stream: BinaryIO | gzip.GzipFile) -> bool | None:
+    start = stream.read(LENGTH)
+    header = parse_nifti_header(start)
+    size = _bytes_of_voxels(header)
+    left = max(header.offset, 0) + size - len(start)
+    check = _FiniteCheck(FLOATS.get(header.datatype, ""), header.order, size)
+    check.take(start[max(header.offset, 0) :])
+    skip = max(header.offset - len(start), 0)
     while chunk := stream.read(CHUNK):
         left -= len(chunk)
+        check.take(chunk[skip:])
+        skip = max(skip - len(chunk), 0)
         if left < -CHUNK:  # padding without end
             break
-    return left <= 0
+    return None if left > 0 else check.finite
 
 
-def _bytes_needed(header: bytes) -> int:
-    """Header, extensions and voxels of a NIfTI-1 or NIfTI-2 file in bytes."""
-    for order in "<>":
-        (size,) = struct.unpack_from(f"{order}i", header)
-        if size == 348:
-            dimensions = struct.unpack_from(f"{order}8h", header, 40)
-            (bits,) = struct.unpack_from(f"{order}h", header, 72)
-            offset = int(struct.unpack_from(f"{order}f", header, 108)[0])
-            break
-        if size == 540:
-            dimensions = struct.unpack_from(f"{order}8q", header, 16)
-            (bits,) = struct.unpack_from(f"{order}h", header, 14)
-            (offset,) = struct.unpack_from(f"{order}q", header, 168)
-            break
-    else:
-        raise struct.error("no NIfTI header")
+def _bytes_of_voxels(header: NiftiHeader) -> int:
     voxels = 1
-    for extent in dimensions[1 : 1 + max(0, min(dimensions[0], 7))]:
+    for extent in header.dimensions[1 : 1 + max(0, min(header.dimensions[0], 7))]:
         voxels *= max(extent, 1)
-    found: int = max(offset, 0) + voxels * bits // 8
-    return found
+    return voxels * header.bits // 8
+
+
+class _FiniteCheck:
+    """Whether a stream of bytes, taken piece by piece, holds finite numbers only.
+
+    Args:
+        kind: The numbers' type as NumPy calls it, '' for a type that has nothing but finite numbers.
+        order: Their byte order, '<' or '>'.
+        size: Where they end, bytes.
+    """
+
+    def __init__(self, kind: str, order: str, size: int) -> None:
+        self.kind = np.dtype(order + kind) if kind else None
+        self.left = size
+        self.rest = b""
+        self.finite = True
+
+    def take(self, data: bytes) -> None:
+        if self.kind is None or not self.finite:
+            return
+        data, self.left = self.rest + data[: self.left], self.left - min(len(data), self.left)
+        whole = len(data) - len(data) % self.kind.itemsize
+        self.rest = data[whole:]
+        self.finite = bool(np.isfinite(np.frombuffer(data[:whole], dtype=self.kind)).all())
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether an array holds finite numbers only; taken slice by slice, to need no second array of its size."""
+    return array.dtype.kind not in "fc" or all(bool(np.isfinite(plane).all()) for plane in array)
 
 
 def is_whole_nrrd(path: Path) -> bool:
@@ -76,6 +115,13 @@ def is_whole_nrrd(path: Path) -> bool:
         return found > 0
     except (OSError, EOFError, zlib.error):
         return False
+
+
+def has_header(path: Path) -> bool:
+    """Whether a file begins as a NIfTI, NRRD or MetaImage file does, or at least one that is compressed."""
+    with path.open("rb") as file:
+        start = file.read(2**16)
+    return start[:2] == b"\x1f\x8b" or start[:4] in (*SIZES, b"NRRD") or b"NDims" in start
 
 
 def has_readable_axes(path: Path) -> bool:

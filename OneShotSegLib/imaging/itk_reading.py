@@ -36,7 +36,7 @@ def execute(read: Callable[[], Result], path: Path) -> Result:
     try:
         return read()
     except RuntimeError as error:
-        raise unreadable(path, _reason(error)) from error
+        raise unreadable(path, reason(error)) from error
 
 
 def unreadable(path: Path, found: str = "a broken or truncated file") -> InputError:
@@ -44,7 +44,8 @@ def unreadable(path: Path, found: str = "a broken or truncated file") -> InputEr
     return InputError(f"{path}: expected a readable image, found {found}.")
 
 
-def _reason(error: RuntimeError) -> str:
+def reason(error: RuntimeError) -> str:
+    """What was found instead of an image, from ITK's own words."""
     text = str(error)
     if "Unable to determine ImageIO reader" in text:
         return "a file of an unknown format"

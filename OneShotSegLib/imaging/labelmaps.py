@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,12 @@ PALETTE: tuple[Color, ...] = (
 )
 
 
+def name_key(name: str) -> str:
+    """What two spellings of a structure's name have in common: not the case, blanks around it, or Unicode's form."""
+    composed = unicodedata.normalize("NFC", " ".join(name.split()))
+    return unicodedata.normalize("NFC", composed.casefold())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Segment:
     """One structure of a label map.
@@ -66,7 +73,12 @@ class Segment:
     @property
     def is_background_stroke(self) -> bool:
         """Whether the name is that of the background stroke, in any case of letters."""
-        return self.name.strip().casefold() == BACKGROUND_NAME.casefold()
+        return self.key == name_key(BACKGROUND_NAME)
+
+    @property
+    def key(self) -> str:
+        """What its name is compared by; see `name_key`."""
+        return name_key(self.name)
 
 
 def background_segment(value: int = BACKGROUND_VALUE) -> Segment:
@@ -81,23 +93,33 @@ class LabelMap:
     Attributes:
         volume: uint8 voxels, 0 where nothing is painted.
         segments: The segments, in the file's order; a segment may have no voxel.
+        unnamed: Values of the segments that the file has no name for; theirs was made of the value.
     """
 
     volume: Volume
     segments: tuple[Segment, ...]
+    unnamed: frozenset[int] = frozenset()
+
+    @property
+    def named(self) -> tuple[Segment, ...]:
+        """The structures that the file has a name for, without the background stroke."""
+        return tuple(s for s in self.segments if s.value not in self.unnamed and not s.is_background_stroke)
 
     def with_background(self, value: int | None) -> LabelMap:
-        """The same map with the segment of this value named as the background stroke; None leaves it as it is."""
-        if value is None:
+        """The same map with the segment of this value named as the background stroke, if none is named so.
+
+        None leaves it as it is.
+        """
+        if value is None or any(s.is_background_stroke and s.value != value for s in self.segments):
             return self
         known = {segment.value for segment in self.segments}
         segments = self.segments if value in known else (*self.segments, Segment.numbered(value))
         renamed = tuple(replace(s, name=BACKGROUND_NAME) if s.value == value else s for s in segments)
-        return LabelMap(self.volume, renamed)
+        return LabelMap(self.volume, renamed, self.unnamed - {value})
 
     def with_volume(self, volume: Volume) -> LabelMap:
         """The same segments on another label volume."""
-        return LabelMap(volume, self.segments)
+        return LabelMap(volume, self.segments, self.unnamed)
 
 
 def read_label_map(path: Path | str) -> LabelMap:
@@ -128,10 +150,11 @@ def read_label_map(path: Path | str) -> LabelMap:
     values = [segment.value for segment in segments]
     if len(set(values)) < len(values):
         raise InputError(f"{path}: expected a label value of its own for each segment, found one used twice.")
-    unnamed = [Segment.numbered(value) for value in present_labels(array) if value not in values]
+    numbered = [Segment.numbered(value) for value in present_labels(array) if value not in values]
+    nameless = {s.value for n, s in zip(sorted(fields), segments, strict=True) if not _name(fields[n])}
     direction = np.asarray(image.GetDirection()).reshape(3, 3)[::-1, ::-1]
     volume = Volume.create(array.astype(np.uint8), image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
-    return LabelMap(volume, (*segments, *unnamed))
+    return LabelMap(volume, (*segments, *numbered), frozenset(nameless.union(s.value for s in numbered)))
 
 
 def label_map_of(volume: Volume) -> LabelMap:
@@ -142,7 +165,8 @@ def label_map_of(volume: Volume) -> LabelMap:
     """
     _check_labels("The label map", volume.array)
     labels = volume.with_array(volume.array.astype(np.uint8))
-    return LabelMap(labels, tuple(Segment.numbered(value) for value in present_labels(labels.array)))
+    present = present_labels(labels.array)
+    return LabelMap(labels, tuple(Segment.numbered(value) for value in present), frozenset(present))
 
 
 def _check_labels(path: Path | str, array: np.ndarray) -> None:
@@ -168,8 +192,13 @@ def _segment(path: Path, number: int, fields: dict[str, str]) -> Segment:
     value = int(text) if LABEL_VALUE.fullmatch(text) else 0
     if not 1 <= value <= MAX_LABEL:
         raise InputError(f"{path}: expected segments with label values from 1 to {MAX_LABEL}, found {text[:20]!r}.")
-    name = fields.get("Name") or f"Structure {value}"
+    name = _name(fields) or f"Structure {value}"
     return Segment(value=value, name=name, color=_color(fields.get("Color", ""), value), tags=fields.get("Tags", ""))
+
+
+def _name(fields: dict[str, str]) -> str:
+    name = fields.get("Name", "")
+    return name if name.strip() else ""
 
 
 def _color(text: str, value: int) -> Color:

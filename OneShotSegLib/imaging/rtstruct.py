@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, box_between, box_shape
 from OneShotSegLib.imaging.ct_series import CTSeries, read_ct_series
-from OneShotSegLib.imaging.labelmaps import MAX_LABEL, LabelMap, Segment, read_label_map
+from OneShotSegLib.imaging.label_matching import compare_names, name_notes, translated
+from OneShotSegLib.imaging.labelmaps import MAX_LABEL, LabelMap, Segment, name_key, read_label_map
 from OneShotSegLib.imaging.polygons import Polygon, cross, fill_region, region_between
 from OneShotSegLib.imaging.structure_set import RegionOfInterest, StructureSet, read_structure_set
 from OneShotSegLib.imaging.volume import Volume
@@ -44,11 +45,13 @@ class StructureSetLabels(NamedTuple):
         labels: The label map; a structure without a voxel on the CT is not among its segments.
         notes: One sentence for each kind of thing in the file that is not in the map as it was drawn.
         names: Names of all structures of the file, in its order, asked for or not.
+        repeated: Names that several structures that were read have, with closed contours.
     """
 
     labels: LabelMap
     notes: tuple[str, ...]
     names: tuple[str, ...]
+    repeated: tuple[str, ...] = ()
 
 
 @dataclass
@@ -134,7 +137,9 @@ def read_rtstruct_with_notes(
     series = ct if isinstance(ct, CTSeries) else read_ct_series(ct)
     _check_belongs(content, series)
     notes = _Notes()
-    regions = _named(_asked_for(content.regions, only), notes)
+    asked_for = _asked_for(content.regions, only)
+    repeated = _repeated(asked_for)
+    regions = _named(asked_for, notes)
     regions = _with_contours(regions, series, notes)
     shapes = {n: shape for n, r in regions.items() if (shape := _shape(r, series.grid, fill_between, notes))}
     if regions and not shapes:
@@ -144,7 +149,8 @@ def read_rtstruct_with_notes(
     segments = _segments(path, [regions[number] for number in shapes])
     array = _painted(series.grid.shape, shapes, segments, float(np.prod(series.grid.spacing)) / 1000, notes)
     labels = LabelMap(series.grid.with_array(array), segments)
-    return StructureSetLabels(labels, notes.sentences(path), tuple(r.name for r in content.regions if r.name))
+    names = tuple(r.name for r in content.regions if r.name)
+    return StructureSetLabels(labels, notes.sentences(path), names, repeated)
 
 
 def read_structures(path: Path, ct: Path | CTSeries, structures: Sequence[Segment]) -> StructureSetLabels:
@@ -156,32 +162,18 @@ def read_structures(path: Path, ct: Path | CTSeries, structures: Sequence[Segmen
         structures: What to read.
 
     Raises:
-        InputError: As `read_rtstruct_with_notes`, and if the file has none of the names.
+        InputError: As `read_rtstruct_with_notes`, and if the file has none of the names, or several structures of one.
     """
-    known = {_key(structure.name): structure for structure in structures}
-    found = read_rtstruct_with_notes(path, ct, only=list(known))
-    there = {_key(name) for name in found.names}
-    if there.isdisjoint(known):
-        wanted = ", ".join(f"'{structure.name}'" for structure in structures[:8])
-        names = ", ".join(f"'{name}'" for name in found.names[:8])
-        raise InputError(f"{path}: expected structures of the names {wanted}, found {names or 'none'}.")
-    table = np.zeros(MAX_LABEL + 1, dtype=np.uint8)
-    for segment in found.labels.segments:
-        if _key(segment.name) in known:
-            table[segment.value] = known[_key(segment.name)].value
-    missing = [f"'{structure.name}'" for key, structure in known.items() if key not in there]
-    others = [f"'{name}'" for name in dict.fromkeys(found.names) if _key(name) not in known]
-    notes = list(found.notes)
-    notes += [f"{path.name}: it has no structure of these names: {', '.join(missing)}."] if missing else []
-    notes += [f"{path.name}: structures that were not asked for, not used: {', '.join(others)}."] if others else []
-    volume = found.labels.volume
-    labels = LabelMap(volume.with_array(table[volume.array]), tuple(structures))
-    return StructureSetLabels(labels, tuple(notes), found.names)
-
-
-def _key(name: str) -> str:
-    """What two spellings of one name have in common."""
-    return unicodedata.normalize("NFC", " ".join(name.split())).casefold()
+    found = read_rtstruct_with_notes(path, ct, only=[structure.name for structure in structures])
+    if found.repeated:
+        raise InputError(f"{path}: expected each structure once, found several of the name '{found.repeated[0]}'.")
+    names = list({name_key(name): name for name in found.names}.values())
+    missing, others = compare_names(names, structures, path)
+    own = {segment.key: segment.value for segment in found.labels.segments}
+    values = {own[structure.key]: structure.value for structure in structures if structure.key in own}
+    labels = translated(found.labels, values, tuple(structures))
+    notes = (*found.notes, *name_notes(missing, others, path))
+    return StructureSetLabels(labels, notes, found.names, found.repeated)
 
 
 def _check_belongs(content: StructureSet, series: CTSeries) -> None:
@@ -198,8 +190,14 @@ def _check_belongs(content: StructureSet, series: CTSeries) -> None:
 def _asked_for(regions: Iterable[RegionOfInterest], only: Collection[str] | None) -> list[RegionOfInterest]:
     if only is None:
         return list(regions)
-    wanted = {_key(name) for name in only}
-    return [region for region in regions if _key(region.name) in wanted]
+    wanted = {name_key(name) for name in only}
+    return [region for region in regions if name_key(region.name) in wanted]
+
+
+def _repeated(regions: Iterable[RegionOfInterest]) -> tuple[str, ...]:
+    drawn = [region.name for region in regions if region.contours and region.name]
+    count = Counter(name_key(name) for name in drawn)
+    return tuple({name_key(name): name for name in drawn if count[name_key(name)] > 1}.values())
 
 
 def _named(regions: Iterable[RegionOfInterest], notes: _Notes) -> dict[int, RegionOfInterest]:
@@ -209,10 +207,10 @@ def _named(regions: Iterable[RegionOfInterest], notes: _Notes) -> dict[int, Regi
     for region in sorted(regions, key=lambda region: not region.contours):
         name = first = region.name or f"Structure {region.number}"
         count = 1
-        while _key(name) in taken:
+        while name_key(name) in taken:
             count += 1
             name = f"{first} ({count})"
-        taken.add(_key(name))
+        taken.add(name_key(name))
         if name != first and region.contours:
             notes.add("several structures of one name, the later ones renamed", f"'{name}'")
         found[region.number] = replace(region, name=name)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.grids import RIGHT_ANGLE_TOLERANCE, check_grid
 
 Vector = NDArray[np.float64]
 
@@ -82,8 +83,9 @@ class Volume:
         if position.shape != (3,) or not np.isfinite(position).all():
             raise InputError(f"Expected an origin of 3 numbers (z, y, x, in mm), found {origin!r}.")
         matrix = np.eye(3) if direction is None else np.asarray(direction, dtype=np.float64)
-        if matrix.shape != (3, 3) or not np.allclose(matrix.T @ matrix, np.eye(3), atol=1e-3):
+        if matrix.shape != (3, 3) or not np.allclose(matrix.T @ matrix, np.eye(3), atol=RIGHT_ANGLE_TOLERANCE):
             raise InputError("Expected a direction of 3 unit vectors at right angles, found another matrix.")
+        check_grid("The array", steps, position, matrix)
         return cls.create(voxels, steps, position, matrix)
 
     @property

@@ -1,4 +1,8 @@
-"""The engine: segments queries with networks and supports that are loaded once per process, on the GPU or the CPU."""
+"""The engine: segments queries with networks and supports that are loaded once per process, on the GPU or the CPU.
+
+When GPU memory runs out, there is CPU fallback: for everything if the support does not fit, else for the case at hand;
+networks and supports are then loaded on the CPU once, and the next case is tried on the GPU again.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
-from OneShotSegLib.method.structures import Structures, common_structures
+from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
 from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
 from OneShotSegLib.networks.batches import release_gpu_memory
 from OneShotSegLib.networks.weights import Weights, load_weights
@@ -53,19 +57,22 @@ class Engine:
     What does not fit into the GPU's memory runs on the CPU, with a warning logged.
 
     Args:
-        supports: At least one. Of more than three, the three that are most similar to a query are used for it.
+        supports: At least one; structures are matched by name. Of more than three, the three that are most similar to a
+            query are used for it.
         weights: Folder of the networks.
         method: Settings of the steps.
         device: Where networks and alignment run.
 
     Raises:
-        InputError: If supports or weights cannot be used, or the supports' labels disagree.
+        InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
     """
 
     def __init__(
         self, supports: Sequence[ScribbledCT], weights: Path, method: Method, device: torch.device = CPU
     ) -> None:
-        self.supports, self.folder, self.method = tuple(supports), weights, method
+        scribbles = with_common_values([one.scribbles for one in supports])
+        self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
+        self.folder, self.method = weights, method
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)

@@ -1,4 +1,9 @@
-"""The method as a whole: all steps on one support and one query (Lei et al., section III)."""
+"""The method as a whole: all steps on one support and one query (Lei et al., section III).
+
+A new step needs: its name in ``STEPS``, in order, and a call within ``timer(name)`` in ``segment_query``, because the
+progress of a case is counted by ``STEPS``; a field of ``Candidate`` for what scoring or fusion read of it; a field of
+``Method`` with its settings, and their value in ``PAPER``. What it does with the support alone goes into ``support``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
@@ -85,8 +90,7 @@ def prepare_query(ct: Volume, weights: Weights, device: torch.device | str = "cp
     Raises:
         InputError: If it cannot be a CT.
     """
-    check_ct(ct.array, "The query")
-    return PreparedCT.prepare(ct, weights, device)
+    return PreparedCT.prepare(as_hounsfield(ct, "The query"), weights, device)
 
 
 def segment_query(
@@ -121,7 +125,7 @@ def segment_query(
         propagation, displacement = _align(support, query, propagation, method)
     with timer("denoise"):
         features = features_at(weights.fine, query.fine, propagation.points.positions[support.described])
-        denoised = _denoise(support, features, propagation, ct, method)
+        denoised = _denoise(support, features, propagation, query.ct, method)
     kept = propagation.points.select(denoised.keep)
     with timer("expand"):
         if not len(kept):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.label_matching import common_segments, translated
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.labels import present_labels
 
@@ -32,7 +33,7 @@ def structures_of(scribbles: LabelMap) -> Structures:
     """Split the segments into structures and background stroke, and check that all of them were painted.
 
     Raises:
-        InputError: If there is no background stroke, no structure, or a segment without a stroke.
+        InputError: If there is no background stroke, no structure, a segment without a stroke, or a name twice.
     """
     painted = set(present_labels(scribbles.volume.array))
     background = [segment for segment in scribbles.segments if segment.is_background_stroke]
@@ -48,30 +49,53 @@ def structures_of(scribbles: LabelMap) -> Structures:
     missing = [segment.name for segment in foreground if segment.value not in painted]
     if missing:
         raise InputError(f"Every structure needs a stroke; found none for: {', '.join(missing)}.")
+    keys = [segment.key for segment in foreground]
+    twice = next((segment.name for segment in foreground if keys.count(segment.key) > 1), None)
+    if twice is not None:
+        raise InputError(f"Every structure needs a name of its own; found several named '{twice}'.")
     return Structures(foreground, background[0])
 
 
-def common_structures(tables: Sequence[Structures]) -> Structures:
-    """All structures that any support has, by ascending value; a value means the same in all of them.
+def with_common_values(scribbles: Sequence[LabelMap]) -> tuple[LabelMap, ...]:
+    """The scribbles of several supports with one value per structure: that of the first support that has its name.
+
+    A structure whose value is taken there gets a free one; the background stroke goes by its name too. Scribbles
+    without names are matched by value. One support's scribbles stay as they are.
 
     Raises:
-        InputError: If a value has two names, or the background strokes differ in value.
+        InputError: If a support has one name twice, or if nothing tells what a value without a name means.
     """
-    known: dict[int, Segment] = {}
-    background = tables[0].background
-    for table in tables:
-        if table.background.value != background.value:
-            raise InputError(
-                "Expected the same value for the background stroke in all supports; "
-                f"found {background.value} and {table.background.value}."
-            )
-        for segment in table.foreground:
-            other = known.setdefault(segment.value, segment)
-            if other.name.casefold() != segment.name.casefold():
-                raise InputError(
-                    "Expected a label value to mean the same structure in all supports; "
-                    f"found {segment.value} as {other.name} and as {segment.name}."
-                )
+    if len(scribbles) < 2:
+        return tuple(scribbles)
+    sources = [f"Support {number}" for number in range(1, len(scribbles) + 1)]
+    table, translations = common_segments([(one.segments, one.unnamed) for one in scribbles], sources)
+    known = {segment.value: segment for segment in table}
+    return tuple(
+        _with_values(one, values, known, source)
+        for one, values, source in zip(scribbles, translations, sources, strict=True)
+    )
+
+
+def _with_values(labels: LabelMap, values: dict[int, int], known: dict[int, Segment], source: str) -> LabelMap:
+    if len(set(values.values())) < len(values):
+        raise InputError(f"{source}: expected one background stroke, found another value that is one elsewhere too.")
+    segments = tuple(
+        replace(known[values[s.value]] if s.value in labels.unnamed else s, value=values[s.value])
+        for s in labels.segments
+    )
+    return translated(labels, values, segments)
+
+
+def common_structures(tables: Sequence[Structures]) -> Structures:
+    """All structures that any support has, by ascending value.
+
+    Args:
+        tables: Of each support; a value means the same in all of them (`with_common_values`).
+    """
     if len(tables) == 1:
         return tables[0]
-    return Structures(tuple(known[value] for value in sorted(known)), background)
+    known: dict[int, Segment] = {}
+    for table in tables:
+        for segment in table.foreground:
+            known.setdefault(segment.value, segment)
+    return Structures(tuple(known[value] for value in sorted(known)), tables[0].background)

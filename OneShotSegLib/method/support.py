@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.ct import read_ct
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.resampling import working_grid
 from OneShotSegLib.imaging.volume import Volume
@@ -66,7 +66,7 @@ def prepare_support(
     Raises:
         InputError: If CT or scribbles cannot be used; the message gives the reason.
     """
-    check_ct(ct.array, "The support")
+    ct = as_hounsfield(ct, "The support")
     structures = structures_of(scribbles)
     check_grid(scribbles.volume, ct)
     prepared = PreparedCT.prepare(ct, weights, device)

@@ -14,7 +14,7 @@ from torch import nn
 from OneShotSegLib.imaging.boxes import cropped
 from OneShotSegLib.imaging.components import fill_holes, keep_largest
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.probabilities import most_likely
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import is_fast_in_bfloat16
@@ -110,7 +110,7 @@ def segment_ct(
     timer = StepTimer(on_step)
     info = segmenter.info
     with timer("prepare"):
-        check_ct(ct.array, name)
+        ct = as_hounsfield(ct, name)
         prepared = prepare_ct(ct, info.spacing, info.window)
         grid = cropped(prepared, body_box(prepared.array))
     with timer("predict"):

@@ -8,6 +8,7 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct import prepare_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.checkpoint import load_prnet
 from OneShotSegLib.networks.patches import PatchSource
@@ -27,6 +28,7 @@ def choose_weights(name: str, ct: Volume, device: torch.device) -> Path:
     """
     if name != AUTO:
         return resolve_weights(name)
+    ct = as_hounsfield(ct, "The support")
     errors = {folder: location_error(folder, ct, device) for folder in shipped_folders().values()}
     best = min(errors, key=lambda folder: errors[folder], default=None)
     if best is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.imaging.hounsfield import examine_hounsfield
+from OneShotSegLib.imaging.label_matching import read_matched
+from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
 from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
@@ -32,9 +34,14 @@ class CasePictures:
     note: str = ""
 
 
-def draw_case(case: CaseContent) -> CasePictures:
-    """The pictures of a case that is done: planes through its worst structure, and close-ups of every structure."""
-    return _drawn(lambda: _case(case), case.source)
+def draw_case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
+    """The pictures of a case that is done: planes through its worst structure, and close-ups of every structure.
+
+    Args:
+        case: The case.
+        structures: The study's structures, with which the mask is matched by name.
+    """
+    return _drawn(lambda: _case(case, structures), case.source)
 
 
 def draw_support(study: StudyContent) -> CasePictures:
@@ -58,23 +65,30 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
-def _case(case: CaseContent) -> CasePictures:
+def _read_hounsfield(path: Path) -> Volume:
+    """The CT as the method saw it; what was mended was already logged by the run."""
+    return examine_hounsfield(read_volume(path), str(path))[0]
+
+
+def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
     mask = counting_mask(case.paths, case.review.state)
-    ct = read_volume(case.source)
-    labels = read_label_map(mask).volume
+    ct = _read_hounsfield(case.source)
+    matched = read_matched(mask, structures)
+    labels = matched.labels.volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)
     worst = center_of(labels, case.worst.value) if case.worst else None
+    corrected = ("The outlines are the reviewer's corrected mask.",) if mask == case.paths.edited_mask else ()
     return CasePictures(
         overview=scene.overview(_middle(ct) if worst is None else worst),
         close_ups={row.label.value: scene.close_up(labels, row.label.value) for row in case.rows},
-        note="The outlines are the reviewer's corrected mask." if mask == case.paths.edited_mask else "",
+        note=" ".join((*corrected, *matched.notes)),
     )
 
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = read_volume(study.support)
+    ct = _read_hounsfield(study.support)
     strokes = read_label_map(study.paths.support_scribbles()).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(

@@ -49,7 +49,7 @@ def write_report(study: Path, evaluation: EvaluationFigures | None = None, progr
     content = read_content(study, evaluation)
     cards = []
     for number, case in enumerate(content.cases, start=1):
-        cards.append(Card(number, case, draw_case(case) if case.status == "done" else CasePictures()))
+        cards.append(Card(number, case, draw_case(case, content.labels) if case.status == "done" else CasePictures()))
         if progress:
             progress(number, len(content.cases))
     page = render_report(content, cards, draw_support(content), evaluation is not None)

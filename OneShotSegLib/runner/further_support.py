@@ -6,6 +6,7 @@ that every case ends with the better of both supports.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
-from OneShotSegLib.imaging.labelmaps import LabelMap, background_segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.label_matching import match_labels
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, background_segment, read_label_map, write_label_map
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +89,12 @@ class FurtherSupport:
         """Write the strokes; to be done before the run.
 
         Raises:
-            InputError: If the mask has nothing in it or lies on another grid than the CT.
+            InputError: If the mask has nothing in it, cannot be matched with the study's structures by name, or does
+                not fit the CT.
             OSError: If nothing can be written.
         """
-        write_strokes(self.mask, self.ct, self.scribbles)
+        structures = StudyDescription.read(self.study).structures
+        write_strokes(self.mask, self.ct, self.scribbles, structures)
 
     def request(self, weights: str = "auto", device: str = "auto") -> PropagationRequest:
         """The propagation of this support."""
@@ -145,28 +152,34 @@ def replace_results(new: CasePaths, old: CasePaths) -> None:
     old.failure.unlink(missing_ok=True)
 
 
-def write_strokes(mask: Path, ct: Path, target: Path) -> None:
+def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segment] = ()) -> None:
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
-        mask: A label map on the CT's grid.
+        mask: A label map of the CT, on its grid or one that fits it (`map_on_ct`).
         ct: The CT, HU.
         target: The file to write, ``.seg.nrrd``.
+        structures: Those of the study, with which the mask is matched by name; the mask's own if left out.
 
     Raises:
-        InputError: If the mask has nothing in it or lies on another grid than the CT.
+        InputError: If the mask has nothing in it or does not fit the CT.
         OSError: If nothing can be written.
     """
     # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
+    from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
     volume, labels = read_volume(ct), read_label_map(mask)
-    if not labels.volume.same_grid(volume):
-        raise InputError(f"{mask}: expected a mask on the grid of its CT, found another grid.")
+    if structures:
+        matched = match_labels(labels, structures, mask)
+        labels = matched.labels
+        for note in matched.notes:
+            log.warning("%s", note)
+    labels = map_on_ct(labels, volume, mask)
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
     background = background_segment()
-    body = volume.array > BODY_HU
+    body = as_hounsfield(volume, str(ct)).array > BODY_HU
     strokes = strokes_from_mask(labels.volume.array, volume.spacing, background.value, body)
-    structures = tuple(segment for segment in labels.segments if not segment.is_background_stroke)
-    write_label_map(LabelMap(labels.volume.with_array(strokes), (*structures, background)), target)
+    painted = tuple(segment for segment in labels.segments if not segment.is_background_stroke)
+    write_label_map(LabelMap(labels.volume.with_array(strokes), (*painted, background)), target)

@@ -1,6 +1,8 @@
 """What a run is asked to do: described once, with the defaults, for the command line, Python, Dask and Slicer alike.
 
-Nothing here computes or imports what does: Slicer's own process makes requests too.
+These have the runs' defaults; those of the method's steps are with the steps (`OneShotSegLib.method.settings`).
+Requests of a training are in `training/prnet/request.py` and `training/segmentation/request.py`, that of an export for
+nnU-Net in `export/request.py`. Nothing here computes or imports what does: Slicer's own process makes requests too.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ class PropagationRequest:
 
     Attributes:
         supports: The scribbled CTs, one or more.
-        scribbles: The scribbles of each.
+        scribbles: The scribbles of each: a label map, a segmentation, or the RTSTRUCT of a DICOM series.
         queries: CTs, or folders of them.
         output: The study folder.
         weights: Shipped name or folder; "auto" for the shipped weights that know the support's anatomy best.
@@ -32,6 +34,7 @@ class PropagationRequest:
         retry_failed: Try each case that fails once more, after all the others.
         workers: Worker processes to start on this machine; None for this process alone.
         scheduler: Address of a Dask scheduler whose workers do the cases.
+        series: Which series to take of a folder that holds several CT series: each a UID, or a part of a description.
     """
 
     supports: Sequence[Path]
@@ -45,6 +48,7 @@ class PropagationRequest:
     retry_failed: bool = False
     workers: int | None = None
     scheduler: str | None = None
+    series: Sequence[str] = ()
 
     @property
     def is_distributed(self) -> bool:
@@ -75,6 +79,7 @@ class SegmentationRequest:
         flips: Average over flips along z and y.
         largest_component: "all", "none", or names or values of structures with commas.
         fill_holes: Likewise.
+        series: Which series to take of a folder that holds several CT series, as in `PropagationRequest`.
     """
 
     model: Path
@@ -85,3 +90,4 @@ class SegmentationRequest:
     flips: bool = False
     largest_component: str = ALL
     fill_holes: str = NONE
+    series: Sequence[str] = ()

@@ -1,4 +1,8 @@
-"""Overlap of masks, and the overlap that a small border error leaves."""
+"""Overlap of masks, and the overlap that a small border error leaves: measures for scores, without a reference.
+
+Dice of two empty masks is 0 here: where nothing agrees, nothing is to be trusted. `OneShotSegLib.evaluation.metrics`
+has the Dice against references.
+"""
 
 from __future__ import annotations
 

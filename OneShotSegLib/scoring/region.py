@@ -14,8 +14,8 @@ from OneShotSegLib.method.pipeline import Candidate
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.study.quality import CaseQuality
 
-# Measured between both cohorts (docs/decisions/016-region.md): another region has a score under 0.33 and a correlation
-# under 0.40; of the same region no case is under both.
+# Measured between both cohorts (docs/decisions/016-region.md): another region is under both limits, a whole scan of the
+# same region is over both; of thirds of scans the upper ones are under both, since they are not located.
 LEAST_SCORE = 0.37
 LEAST_CORRELATION = 0.40
 MARGIN_MM = 20.0

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.intensity import BODY_HU, check_ct
+from OneShotSegLib.imaging.hounsfield import examine_hounsfield
+from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
@@ -106,7 +107,7 @@ def _warning(text: str) -> Finding:
 
 def _check_ct(ct: Volume) -> Iterator[Finding]:
     try:
-        check_ct(ct.array, _("Support"))
+        yield from (_warning(note) for note in examine_hounsfield(ct, _("Support"))[1])
     except InputError as error:
         yield _error(str(error))
 

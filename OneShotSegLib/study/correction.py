@@ -1,51 +1,108 @@
-"""A case's corrected mask out of a structure set of radiotherapy (RTSTRUCT), drawn in a planning system."""
+"""A case's corrected mask: stored from a label map or a structure set of radiotherapy (RTSTRUCT), or set aside."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
+import numpy as np
+
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_matching import match_labels
+from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
-from OneShotSegLib.imaging.rtstruct import read_structures
+from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
+from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.structure_table import read_named_label_map
 
 log = logging.getLogger(__name__)
 
 
-def correction_of(study: StudyPaths, case: str, structure_set: Path) -> LabelMap:
-    """A structure set as a corrected mask: on the CT's grid, the study's structures, matched by name, with its values.
+def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
+    """A file as a corrected mask: on the CT's grid, the study's structures, matched by name, with its values.
 
     What the file has of other structures is left out; a structure that it does not have is empty in the correction.
-    Both are logged as warnings.
+    A label map on another grid is brought onto the CT's. All this is logged as warnings.
 
     Args:
         study: The study.
-        case: The case whose CT the structure set was drawn on.
-        structure_set: The file.
+        case: The case whose CT the file was drawn on.
+        file: A label map (without names it is matched by value) or a structure set.
 
     Raises:
-        InputError: If there is no such case, or the file cannot be used (`read_rtstruct_with_notes`).
+        InputError: If there is no such case, the file cannot be read or matched, or lies elsewhere than the CT.
     """
     description = StudyDescription.read(study)
-    sources = {entry.case: Path(entry.source) for entry in description.cases}
-    if case not in sources:
+    volumes = description.case_volumes
+    if case not in volumes:
         raise InputError(f"{case}: expected a case of the study in {study.root}, found none of that name.")
-    found = read_structures(structure_set, sources[case], description.structures)
-    for note in found.notes:
+    notes: tuple[str, ...]
+    if is_structure_set(file):
+        found = read_structures(file, volumes[case], description.structures)
+        labels, notes = found.labels, found.notes
+    else:
+        labels, notes = match_labels(read_named_label_map(file), description.structures, file)
+        labels = _on_ct(labels, read_volume(volumes[case]), file, case)
+    for note in notes:
         log.warning("%s: %s", case, note)
-    return found.labels
+    return labels
 
 
-def write_correction(study: StudyPaths, case: str, structure_set: Path) -> Path:
-    """Keep a structure set as a case's corrected mask, ``cases/<case>/edited.seg.nrrd``; the path of that.
+def _on_ct(labels: LabelMap, ct: Volume, file: Path, case: str) -> LabelMap:
+    """The map on the CT's grid; what cannot be there is said."""
+    if labels.volume.same_grid(ct):
+        return labels
+    painted = np.argwhere(labels.volume.array > 0)
+    at = ct.to_index(labels.volume.to_world(painted))
+    outside = np.count_nonzero(((at < -0.5) | (at > np.asarray(ct.shape) - 0.5)).any(axis=1))
+    if len(painted) and outside == len(painted):
+        raise InputError(f"{file}: expected a mask on the CT of {case}, found one that lies beside it.")
+    log.warning("%s: %s: it lies on another grid than the CT and was brought onto the CT's.", case, file.name)
+    if outside:
+        millilitres = outside * float(np.prod(labels.volume.spacing)) / 1000
+        log.warning("%s: %s: %.3g ml outside the CT were left out.", case, file.name, millilitres)
+    return labels.with_volume(resample_labels(labels.volume, ct))
+
+
+def write_correction(study: StudyPaths, case: str, file: Path) -> Path:
+    """Keep a file as a case's corrected mask, ``cases/<case>/edited.seg.nrrd``; the path of that.
+
+    A correction that is there already is kept under another name; see `CasePaths.discarded_mask`.
 
     Raises:
         InputError: As `correction_of`; then nothing was written.
         OSError: If it could not be written.
     """
-    labels = correction_of(study, case, structure_set)
-    target = study.case(case).edited_mask
-    write_label_map(labels, target)
+    return store_correction(study.case(case), correction_of(study, case, file))
+
+
+def store_correction(files: CasePaths, labels: LabelMap) -> Path:
+    """Write a corrected mask; one that is there already is kept under another name.
+
+    Raises:
+        OSError: If it could not be written.
+    """
+    if files.edited_mask.is_file():
+        with atomic_file(files.discarded_mask()) as temporary:
+            shutil.copyfile(files.edited_mask, temporary)
+    write_label_map(labels, files.edited_mask)
+    return files.edited_mask
+
+
+def discard_correction(files: CasePaths) -> Path:
+    """Set a case's corrected mask aside, so that its pseudo mask counts again; the file in which it is kept.
+
+    Raises:
+        InputError: If it has none.
+        OSError: If the folder cannot be written to.
+    """
+    if not files.edited_mask.is_file():
+        raise InputError(f"{files.name}: expected a saved correction (edited.seg.nrrd), found none.")
+    target = files.discarded_mask()
+    files.edited_mask.rename(target)
     return target

@@ -60,6 +60,13 @@ class CasePaths:
         """The reviewer's corrected mask, if there is one."""
         return self.folder / "edited.seg.nrrd"
 
+    def discarded_mask(self) -> Path:
+        """A file name that is free, for a corrected mask that counts no longer: ``edited.discarded[-N].seg.nrrd``."""
+        number = 1
+        while (path := self.folder / f"edited.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
+            number += 1
+        return path
+
     @property
     def study(self) -> StudyPaths:
         """The files of the study that the case belongs to."""
@@ -95,6 +102,11 @@ class StudyPaths:
     def report(self) -> Path:
         """The HTML report."""
         return self.root / "report.html"
+
+    @property
+    def inputs(self) -> Path:
+        """What the latest run searched for CTs, and what it did not use."""
+        return self.root / "inputs.json"
 
     @property
     def lock(self) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, name_key, write_label_map
 from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.layout import CasePaths
 from OneShotSegLib.study.quality import CaseQuality, write_quality
@@ -53,7 +53,7 @@ class Segmentation:
             InputError: If there is no structure of that name.
         """
         for segment in self.mask.segments:
-            if segment.name.casefold() == structure.strip().casefold():
+            if segment.key == name_key(structure):
                 found: NDArray[Any] = self.array == segment.value
                 return found
         names = ", ".join(segment.name for segment in self.mask.segments)

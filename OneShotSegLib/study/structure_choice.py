@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.labelmaps import Segment, name_key
 
 
 def chosen_structures(
@@ -21,11 +21,11 @@ def chosen_structures(
     Raises:
         InputError: If there is no such structure.
     """
-    known = {s.name.strip().casefold(): s.value for s in structures} | {str(s.value): s.value for s in structures}
+    known = {s.key: s.value for s in structures} | {str(s.value): s.value for s in structures}
     wanted = [name.strip() for name in names if name.strip()]
     for name in wanted:
-        if name.casefold() not in known:
+        if name_key(name) not in known:
             there = ", ".join(f"{s.name} ({s.value})" for s in structures)
             raise InputError(f"Expected structures of {there}{alternatives}, found {name!r}.")
-    values = {known[name.casefold()] for name in wanted}
+    values = {known[name_key(name)] for name in wanted}
     return tuple(s for s in structures if s.value in values)

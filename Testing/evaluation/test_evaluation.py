@@ -192,7 +192,7 @@ def test_a_study_is_evaluated_by_its_own_label_table_and_a_failed_case_misses_ev
     notes = " ".join(found.notes)
     assert "failed: no mask" in notes
     assert "not evaluated: unreferenced" in notes
-    assert "label(s) 5 of the reference" in notes
+    assert "done: seg.nii.gz: value(s) that were not asked for, not used: 5." in notes
     assert "1 reference case(s)" in notes
 
 

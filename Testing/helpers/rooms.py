@@ -14,33 +14,39 @@ BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 # From the ground up: a room imports lower floors only, and on its own floor nothing but itself.
 FLOORS: tuple[dict[str, str], ...] = (
     {
-        "base": "errors, events, exit statuses, fingerprints, the step timer",
-        "geodesic": "exact geodesic distances: costs, compiled kernels, the published raster scan",
+        "base": "the one error for users, the one protocol of events, exit statuses, fingerprints, the step timer",
+        "geodesic": "exact geodesic distances: costs, compiled kernels; the published raster scan, for `paper`",
     },
-    {"imaging": "volumes in physical space: files, boxes, resampling, label maps, intensities"},
     {
-        "study": "the format of a study on disk: layout, description, quality, review",
-        "networks": "PRNet and U-Net, weights and checkpoints, inference of a segmentation network",
+        "imaging": "volumes in physical space: files, DICOM series, RTSTRUCT, integrity, resampling, label maps, HU "
+        "windows, boxes, atomic writing",
     },
-    {"method": "the steps of the method, one per file, and their order"},
-    {"scoring": "how far a result can be trusted without a reference; what to review first"},
+    {
+        "study": "the format of a study on disk, and nothing else: layout, description, quality, review",
+        "networks": "PRNet and U-Net, weights, checkpoints, their import, patches, a segmentation network's inference",
+    },
+    {"method": "the steps of the method, one per file, their settings and their order"},
+    {"scoring": "quality without a reference, paired organs, the region, what to correct first"},
     {"fusion": "label fusion of several candidates, support selection"},
     {
-        "inference": "what segments a query, with or without a GPU's memory",
+        "inference": "what segments a query, with CPU fallback when GPU memory runs out",
         "evaluation": "Dice and surface distances against references",
-        "report": "the HTML report of a study",
+        "report": "the HTML report of a study: content, figures, template",
         "phantom": "the procedural CT phantom of the demo and the tests",
     },
     {
-        "runner": "a batch: one case after another or on many processes, into a study",
-        "training": "training of PRNet and of segmentation networks",
-        "export": "nnU-Net, NIfTI, DICOM SEG, a zip of the review",
+        "runner": "a batch: requests, cases, prefetch, Dask, log, further supports; into a study",
+        "training": "PRNet without labels, segmentation networks from noisy labels, and what they share",
+        "export": "nnU-Net, NIfTI, DICOM SEG, RTSTRUCT, a zip of the review",
     },
     {"api": "the Python interface"},
-    {"cli": "the command line", "slicer": "the Slicer module's rooms: mrml, jobs, review, sections, panel"},
+    {
+        "cli": "`oneshotseg`: thin; each command imports what it needs",
+        "slicer": "the Slicer module's rooms: mrml (nodes, volumes), jobs (child processes), review, sections, panel",
+    },
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "timer"}
+BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "surroundings", "timer"}
 
 
 @dataclass(frozen=True)

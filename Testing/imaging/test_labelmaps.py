@@ -118,8 +118,8 @@ def test_values_without_a_segment_are_kept_and_numbered(tmp_path: Path) -> None:
     ("values", "found"),
     [
         ((0, 0.5), "fractions"),
-        ((0, float("nan")), "fractions"),
-        ((0, float("inf")), "fractions"),
+        ((0, float("nan")), "that are numbers"),
+        ((0, float("inf")), "that are numbers"),
         ((-1, 1), "found -1 to 1"),
         ((0, 256), "found 0 to 256"),
         ((-1000, 1000), "found -1000 to 1000"),
@@ -262,8 +262,13 @@ def test_the_background_stroke_goes_by_its_name_in_any_case(name: str) -> None:
 
 
 def test_a_value_can_be_named_as_the_background() -> None:
-    named = label_map().with_background(2)
-    assert [s.name for s in named.segments] == ["Brainstem", "Background", "Background", "not painted"]
-    assert label_map().with_background(None).segments == SEGMENTS
-    assert label_map().with_background(9).segments[-1].is_background_stroke
-    assert label_map().with_background(9).segments[-1].value == 9
+    without = LabelMap(label_map().volume, tuple(one for one in SEGMENTS if not one.is_background_stroke))
+    assert [s.name for s in without.with_background(2).segments] == ["Brainstem", "Background", "not painted"]
+    assert without.with_background(None).segments == without.segments
+    assert without.with_background(9).segments[-1].is_background_stroke
+    assert without.with_background(9).segments[-1].value == 9
+
+
+def test_a_segment_named_as_the_background_needs_no_value_for_it() -> None:
+    assert label_map().with_background(2).segments == SEGMENTS
+    assert label_map().with_background(200).segments == SEGMENTS

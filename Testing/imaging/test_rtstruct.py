@@ -294,6 +294,17 @@ def test_structures_asked_for_by_name_get_their_values_whatever_else_overlaps_th
         read_structures(path, series, asked[1:])
 
 
+def test_a_name_that_two_drawn_structures_have_is_refused_where_it_is_asked_for(tmp_path: Path) -> None:
+    series = series_of(GRID)
+    drawn = [Drawn(name=n, contours=[circle(GRID, 5, (18, 18), 6.3)]) for n in ("Cord", "CORD ", "PTV", "PTV")]
+    path = write_structure_set(tmp_path / "rs.dcm", (*drawn, Drawn(name="PTV")), header_of(series))
+    with pytest.raises(InputError, match="expected each structure once, found several of the name"):
+        read_structures(path, series, [Segment(value=1, name="cord", color=(0, 0, 1))])
+    one = write_structure_set(tmp_path / "one.dcm", (drawn[0], Drawn(name="Cord")), header_of(series))
+    found = read_structures(one, series, [Segment(value=4, name="cord", color=(0, 0, 1))])
+    assert set(np.unique(found.labels.volume.array)) == {0, 4}
+
+
 def test_a_structure_set_of_another_scan_is_refused(tmp_path: Path) -> None:
     series = series_of(GRID)
     own = header_of(series)

@@ -50,7 +50,9 @@ def study(tmp_path: Path) -> StudyPaths:
         make_case(paths, name, score, with_files=True)
     write_json(paths.case("broken").failure, {"error": "broken.nii: expected a CT, found noise."})
     cases = tuple(StudyCase(name, str(tmp_path / f"{name}.nrrd")) for name in scores)
-    StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(paths)
+    StudyDescription(
+        supports=(), labels=label_table(SEGMENTS), background_label=255, settings={}, weights={}, cases=cases
+    ).write(paths)
     return paths
 
 
@@ -217,6 +219,72 @@ def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, backgr
     assert (before.volume.array != after.volume.array).sum() == 1
     assert [s.name for s in after.segments] == ["Mandible", "Cord"]
     assert not case_nodes.has_unsaved
+
+
+def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -> Any:
+    """Remove the segment "Cord" of a case and add one of another name, as the Segment Editor does it."""
+    import slicer
+
+    from OneShotSegLib.slicer.mrml.segmentations import oriented_image, reference_grid
+
+    case_nodes.load_mask("good", study.case("good").pseudo_mask)
+    background.finish()
+    node = case_nodes.mask_node("good")
+    segmentation = node.GetSegmentation()
+    segmentation.RemoveSegment("Segment_5")
+    segment = slicer.vtkSegment()
+    segment.SetName(name)
+    segment.SetLabelValue(3)
+    segment.AddRepresentation(
+        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (5, 5, 5))
+    )
+    segmentation.AddSegment(segment)
+    case_nodes.save_all()
+    return read_label_map(study.case("good").edited_mask)
+
+
+def test_a_segment_removed_and_painted_anew_has_the_study_s_value(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    errors: list[str] = []
+    case_nodes.connect(lambda case: None, errors.append)
+    saved = paint_anew(case_nodes, background, study, "cord ")
+    assert {s.name.strip(): s.value for s in saved.segments} == {"Mandible": 2, "cord": 5}
+    np.testing.assert_array_equal(saved.volume.array, read_label_map(study.case("good").pseudo_mask).volume.array)
+    assert errors == []
+
+
+def test_a_renamed_segment_is_kept_and_said_once(case_nodes: Any, background: Any, study: StudyPaths) -> None:
+    errors: list[str] = []
+    case_nodes.connect(lambda case: None, errors.append)
+    saved = paint_anew(case_nodes, background, study, "Spinal cord")
+    assert {s.name: s.value for s in saved.segments} == {"Mandible": 2, "Spinal cord": 3}
+    assert (saved.volume.array == 3).sum() == 8
+    sentences = [
+        "good: edited.seg.nrrd: it has no structure of these names: 'Cord'.",
+        "good: edited.seg.nrrd: structures that were not asked for, not used: 'Spinal cord'.",
+    ]
+    assert errors == sentences
+    case_nodes.load_mask("good", study.case("good").edited_mask)
+    background.finish()
+    assert errors == sentences
+
+
+def test_a_correction_with_other_values_is_shown_by_its_names(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    from OneShotSegLib.slicer.mrml.segmentations import describe_segments
+
+    mask = read_label_map(study.case("good").pseudo_mask)
+    swapped = tuple(replace(s, value=7 - s.value) for s in SEGMENTS)
+    array = np.where(mask.volume.array > 0, 7 - mask.volume.array, 0).astype(np.uint8)
+    write_label_map(LabelMap(mask.volume.with_array(array), swapped), study.case("good").edited_mask)
+    case_nodes.load_mask("good", study.case("good").edited_mask)
+    background.finish()
+    assert [(s.value, s.name) for s in describe_segments(case_nodes.mask_node("good"))] == [
+        (2, "Mandible"),
+        (5, "Cord"),
+    ]
 
 
 def test_an_accepted_correction_counts_as_edited(session: Any, study: StudyPaths) -> None:

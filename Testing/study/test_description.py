@@ -49,7 +49,7 @@ def test_a_folder_without_a_study_is_distinguished_from_a_broken_one(tmp_path: P
         (["/x/a/ct.nii.gz", "/x/b/CT.mha"], ["a", "b"]),
         (["/x/a/1.nii", "/x/b/1.nii"], ["a_1", "b_1"]),
         (["/x/a.nii", "/x/a.nii"], ["a"]),
-        (["/x/a.nii", "/x/A.nrrd"], ["x_a", "x_A-2"]),
+        (["/x/a.nii", "/x/A.nrrd", "/x/b.nii"], ["a", "A-2", "b"]),
         (["/x/con.nii"], ["_con"]),
         (["/x/..nii"], ["case"]),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_matching import match_labels, with_values_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.background import Background
@@ -27,6 +28,7 @@ from OneShotSegLib.slicer.mrml.segmentations import (
     reference_grid,
 )
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"
@@ -57,12 +59,31 @@ def find_node(scene: Any, class_name: str, study: StudyPaths, case: str) -> Any:
 class _ReadMask:
     labels: CroppedLabels
     centres: Mapping[str, Point]
+    notes: tuple[str, ...]
 
 
-def _read_mask(path: Path) -> _ReadMask:
-    label_map = read_label_map(path)
+def _read_mask(path: Path, study: StudyPaths) -> _ReadMask:
+    label_map, notes = _with_study_values(read_label_map(path), study, path)
     cropped = CroppedLabels.of(label_map)
-    return _ReadMask(cropped, {segment.name: centre for segment, centre in _centres(cropped)})
+    return _ReadMask(cropped, {segment.name: centre for segment, centre in _centres(cropped)}, notes)
+
+
+def _with_study_values(label_map: LabelMap, study: StudyPaths, path: Path) -> tuple[LabelMap, tuple[str, ...]]:
+    """A mask whose segments have the study's values, matched by name, and what of it exports will not use.
+
+    Segments that are none of the study's are kept: it is the reviewer's work, and what is edited is written again.
+    """
+    try:
+        structures = StudyDescription.read(study).structures
+    except InputError:
+        return label_map, ()  # a study that is still being made
+    if not structures:
+        return label_map, ()
+    label_map = with_values_of(label_map, structures)
+    try:
+        return label_map, match_labels(label_map, structures, path).notes
+    except InputError as error:
+        return label_map, (str(error),)
 
 
 def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Point]]:
@@ -107,6 +128,7 @@ class CaseNodes:
         self._loaded_cts: list[str] = []
         self._watched: dict[str, tuple[Any, list[int]]] = {}
         self._changed_at: dict[str, float] = {}
+        self._said: set[tuple[str, str]] = set()
         self._on_saved: Callable[[str], None] = lambda case: None
         self._on_error: Callable[[str], None] = lambda text: None
 
@@ -141,7 +163,9 @@ class CaseNodes:
             done(self.mask_node(case))
             return
         self._background.run(
-            lambda: _read_mask(mask), lambda read: done(self._put_mask(case, read)), lambda e: self._failed(case, e)
+            lambda: _read_mask(mask, self.study),
+            lambda read: done(self._put_mask(case, read)),
+            lambda e: self._failed(case, e),
         )
 
     def _put_mask(self, case: str, read: _ReadMask) -> Any:
@@ -155,6 +179,7 @@ class CaseNodes:
         else:
             fill_segmentation(node, read.labels)
         self._centres[case] = read.centres
+        self._say(case, read.notes)
         ct = self.ct_node(case)
         if ct is not None:
             node.SetReferenceImageGeometryParameterFromVolumeNode(ct)
@@ -198,6 +223,13 @@ class CaseNodes:
     def _failed(self, case: str, error: Exception) -> None:
         text = str(error) if isinstance(error, InputError) else f"{case}: {error}"
         self._on_error(text)
+
+    def _say(self, case: str, notes: Iterable[str]) -> None:
+        """Show sentences on a mask, each once: a correction is saved again and again."""
+        for note in notes:
+            if (case, note) not in self._said:
+                self._said.add((case, note))
+                self._on_error(f"{case}: {note}")
 
     def _watch(self, case: str, node: Any) -> None:
         kind = slicer.vtkSegmentation
@@ -244,17 +276,20 @@ class CaseNodes:
         del self._changed_at[case]
         path = self.study.case(case).edited_mask
 
-        def write() -> None:
+        def write() -> tuple[str, ...]:
             if not path.parent.is_dir():
                 raise InputError(_("{path}: the folder is no longer there.").format(path=path.parent))
-            write_label_map(_on(snapshot, grid), path)
+            label_map, notes = _with_study_values(_on(snapshot, grid), self.study, path)
+            write_label_map(label_map, path)
+            return notes
 
         def not_saved(error: Exception) -> None:
             self._changed_at.setdefault(case, self._clock())
             self._failed(case, error)
 
-        def saved(_nothing: None) -> None:
+        def saved(notes: tuple[str, ...]) -> None:
             self._on_saved(case)
+            self._say(case, notes)
             done()
 
         self._background.run(write, saved, not_saved)

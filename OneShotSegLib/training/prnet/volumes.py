@@ -14,7 +14,7 @@ from torch import Tensor
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.checkpoint import PRNetInfo
 from OneShotSegLib.networks.patches import PatchSource
@@ -64,8 +64,7 @@ def load_training_volumes(
     """
 
     def load(path: Path) -> list[TrainingVolume]:
-        ct = read_volume(path)
-        check_ct(ct.array, str(path))
+        ct = as_hounsfield(read_volume(path), str(path))
         volumes = [_resident(prepare_ct(ct, info.spacing, info.window), device) for info in infos]
         if not all(len(volume.body) for volume in volumes):
             raise InputError(f"{path}: expected a CT with a body in it, found air alone.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +17,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.intensity import check_ct
+from OneShotSegLib.imaging.hounsfield import as_hounsfield
+from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import Segment, consecutive, read_label_map
+from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.results import StudyResult, study_results, study_structures
+
+log = logging.getLogger(__name__)
 
 FOCUS_MARGIN_MM = 16.0
 MAX_SEEDS = 20_000
@@ -42,6 +46,7 @@ class CaseSource:
         trusted: Whether a reviewer accepted or corrected the labels; then they never change.
         absent: Values of the structures that the labels say nothing about.
         scores: Quality score of each structure's value, 0-1; missing for those without one.
+        structures: What the labels are matched with by name; those that are learnt, if left out.
     """
 
     name: str
@@ -50,6 +55,7 @@ class CaseSource:
     trusted: bool
     absent: tuple[int, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
+    structures: tuple[Segment, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -91,6 +97,7 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
         InputError: If the folder is no study, or nothing is left.
     """
     paths = StudyPaths(study)
+    structures = study_structures(paths)
     sources = [
         CaseSource(
             name=result.case,
@@ -99,13 +106,14 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
             trusted=result.trusted,
             absent=_absent(result.quality),
             scores=_scores(result),
+            structures=structures,
         )
         for result in study_results(paths)
         if result.state != "rejected"
     ]
     if not sources:
         raise InputError(f"{study}: expected cases that are done and not rejected to learn from, found none.")
-    return sources, study_structures(paths)
+    return sources, structures
 
 
 def _absent(quality: CaseQuality | None) -> tuple[int, ...]:
@@ -158,10 +166,12 @@ def _best_scores(sources: Sequence[CaseSource]) -> dict[int, float]:
 def _load_case(
     source: CaseSource, info: SegmentationInfo, best: Mapping[int, float], device: torch.device
 ) -> TrainingCase:
-    ct = read_volume(source.ct)
-    check_ct(ct.array, str(source.ct))
+    ct = as_hounsfield(read_volume(source.ct), str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
-    channels = consecutive(read_label_map(source.labels).volume, info.structures)
+    matched = read_matched(source.labels, source.structures or info.structures)
+    for note in matched.notes:
+        log.warning("%s: %s", source.name, note)
+    channels = consecutive(matched.labels.volume, info.structures)
     labels = resample_labels(channels, prepared).array
     box = body_box(prepared.array)
     image, labels = np.ascontiguousarray(prepared.array[box]), np.ascontiguousarray(labels[box])

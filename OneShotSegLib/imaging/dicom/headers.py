@@ -1,0 +1,139 @@
+"""Headers of DICOM files, read without their pixels; whatever is wrong with one ends in a sentence."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from OneShotSegLib.errors import InputError
+
+if TYPE_CHECKING:
+    # Elsewhere it is imported where it is used: Slicer's own process imports little at start-up.
+    from pydicom.dataset import Dataset
+
+PREAMBLE = 128
+DIRECTORY = "1.2.840.10008.1.3.10"
+"""What a DICOMDIR says that it is."""
+SHORT_NAME = 60
+
+
+class BrokenHeaderError(Exception):
+    """A file begins as a DICOM file and cannot be read as one."""
+
+
+def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
+    """The header of a DICOM file.
+
+    Args:
+        path: The file.
+        tags: Keywords of what to read of it; everything but the pixels if left out.
+
+    Returns:
+        The header; None for a file that is no DICOM file, or a directory of such (DICOMDIR).
+
+    Raises:
+        BrokenHeaderError: If the file begins as a DICOM file and is damaged.
+    """
+    from pydicom import dcmread
+
+    kind = _kind(path)
+    if not kind:
+        return None
+    try:
+        data = dcmread(path, stop_before_pixels=True, specific_tags=list(tags) if tags else None, force=kind == "bare")
+        if str(data.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
+            return None
+        identity = data.get("SeriesInstanceUID"), data.get("SOPInstanceUID")
+    except Exception as error:  # pydicom raises whatever a damaged byte leads to
+        raise BrokenHeaderError(str(path)) from error
+    if not all(identity):
+        if kind == "bare":
+            return None
+        raise BrokenHeaderError(str(path))
+    return data
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do."""
+    return bool(_kind(path))
+
+
+def _kind(path: Path) -> str:
+    """'whole' for a DICOM file, 'bare' for what may be one without the usual beginning, else ''."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(PREAMBLE + 4)
+    except OSError:
+        return ""
+    if start[PREAMBLE:] == b"DICM":
+        return "whole"
+    # Older files begin with an element of group 8, or with the group 2 that tells how they are written.
+    return (
+        "bare"
+        if start[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x02\x00\x00\x00")
+        else ""
+    )
+
+
+def text(data: Dataset, keyword: str) -> str:
+    """An element as text without blanks around it; '' where there is none."""
+    value = _value(data, keyword)
+    return "" if value is None else str(value).strip()
+
+
+def texts(data: Dataset, keyword: str) -> tuple[str, ...]:
+    """An element of several values as texts; () where there is none."""
+    value = _value(data, keyword)
+    if value is None or value == "":
+        return ()
+    parts = [value] if isinstance(value, str) else list(value) if hasattr(value, "__iter__") else [value]
+    return tuple(str(part).strip() for part in parts)
+
+
+def numbers(data: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """An element of so many finite numbers; None where there is none or it is empty.
+
+    Raises:
+        InputError: If it is something else; the sentence has no name of a file yet.
+    """
+    try:
+        value = data.get(keyword)
+        if value is None or value == "" or (hasattr(value, "__len__") and not len(value)):
+            return None
+        found = tuple(float(part) for part in (value if hasattr(value, "__iter__") else [value]))
+    except Exception as error:  # pydicom converts when asked, and raises whatever the text leads to
+        raise InputError(f"expected numbers in {keyword}, found something else.") from error
+    if len(found) != count or not all(math.isfinite(part) for part in found):
+        shown = ", ".join(f"{part:.4g}" for part in found[:8])
+        raise InputError(f"expected {count} number{'s' if count > 1 else ''} in {keyword}, found {shown}.")
+    return found
+
+
+def whole_number(data: Dataset, keyword: str) -> int | None:
+    """An element that is one whole number; None where there is none, or something else."""
+    try:
+        return int(data.get(keyword))
+    except Exception:
+        return None
+
+
+def first_item(data: Dataset | None, sequence: str) -> Dataset | None:
+    """The first item of a sequence; None where there is none."""
+    items = None if data is None else _value(data, sequence)
+    try:
+        return items[0] if items else None
+    except (TypeError, IndexError):
+        return None
+
+
+def _value(data: Dataset, keyword: str) -> Any:
+    try:
+        return data.get(keyword)
+    except Exception:  # as above
+        return None
+
+
+def short(name: str) -> str:
+    """A text of a header for a sentence: on one line, and not too long."""
+    return " ".join(name.split())[:SHORT_NAME]

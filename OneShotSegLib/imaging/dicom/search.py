@@ -1,0 +1,206 @@
+"""Which DICOM series a folder holds, and which of them is its CT; from headers alone."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, read_header, short, text, texts, whole_number
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+log = logging.getLogger(__name__)
+
+TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "ImageType",
+    "Modality",
+    "SeriesDescription",
+    "PatientID",
+    "StudyDate",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "NumberOfFrames",
+    "Rows",
+    "ImagePositionPatient",
+]
+CT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.2",
+    "1.2.840.10008.5.1.4.1.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.2.2",
+)
+"""CT, enhanced CT, legacy converted enhanced CT."""
+NOT_SCANS = ("RTDOSE", "RTSTRUCT", "RTPLAN", "RTIMAGE", "RTRECORD", "SEG", "SR", "PR", "KO", "REG", "DOC", "OT", "SC")
+LOCALIZERS = ("LOCALIZER", "SCOUT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesInfo:
+    """A DICOM series.
+
+    Attributes:
+        uid: Series instance UID.
+        modality: Such as CT or RTSTRUCT; '' if the files do not say.
+        description: Series description, '' if there is none.
+        slices: Number of slices, or of frames of multi-frame files; 0 for what is no image.
+        files: Its files, sorted by name.
+        image_type: Of the first of its files, such as ORIGINAL, PRIMARY, AXIAL.
+        patient_id: Patient ID, '' if there is none.
+        study_date: Study date as YYYYMMDD, '' if there is none.
+        study_uid: Study instance UID.
+        sop_class: SOP class UID of the first of its files.
+        number: Series number, if there is one.
+        is_placed: Whether all its files say where they lie; multi-frame files are taken to do so.
+    """
+
+    uid: str
+    modality: str
+    description: str
+    slices: int
+    files: tuple[Path, ...]
+    image_type: tuple[str, ...]
+    patient_id: str
+    study_date: str
+    study_uid: str
+    sop_class: str
+    number: int | None
+    is_placed: bool
+
+    @property
+    def is_localizer(self) -> bool:
+        """Whether it says that it is a localizer (scout, topogram)."""
+        return is_localizer(self.image_type)
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether it can be a scan of slices: images of a modality that makes slices, no localizer, no screen."""
+        is_screen = not self.is_placed and any(part.upper() == "SECONDARY" for part in self.image_type)
+        return self.slices > 0 and self.modality.upper() not in NOT_SCANS and not self.is_localizer and not is_screen
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether it is a scan of a CT."""
+        return self.is_scan and (self.modality.upper() == "CT" or self.sop_class in CT_CLASSES)
+
+    def describe(self) -> str:
+        """In a few words, for a list of several."""
+        named = short(self.description) or (f"series {self.number}" if self.number is not None else "no description")
+        kind = ", a localizer" if self.is_localizer else ""
+        slices = f"{self.slices} slice{'s' if self.slices != 1 else ''}"
+        return f"{named!r} ({self.modality or 'no modality'}, {slices}{kind})"
+
+
+def is_localizer(image_type: Iterable[str]) -> bool:
+    """Whether an image type is that of a localizer."""
+    return any(part.upper() in LOCALIZERS for part in image_type)
+
+
+def scan_series(folder: Path) -> list[SeriesInfo]:
+    """The DICOM series of a folder, not below it; files that are no DICOM files do not matter.
+
+    A file that begins as a DICOM file and is damaged is named in a logged warning.
+
+    Args:
+        folder: An existing folder.
+    """
+    series, broken = scan_files(folder)
+    if broken:
+        log.warning("%s: %s: damaged DICOM files, left out.", folder, _names(broken))
+    return series
+
+
+def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
+    """Like `scan_series`, with the damaged files instead of a warning."""
+    found: dict[str, SeriesInfo] = {}
+    broken: list[Path] = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        try:
+            data = read_header(path, TAGS)
+        except BrokenHeaderError:
+            broken.append(path)
+            continue
+        if data is not None:
+            one = _info(path, data)
+            known = found.get(one.uid)
+            found[one.uid] = one if known is None else _joined(known, one)
+    return list(found.values()), broken
+
+
+def _info(path: Path, data: Dataset) -> SeriesInfo:
+    frames = whole_number(data, "NumberOfFrames") or 1
+    return SeriesInfo(
+        uid=text(data, "SeriesInstanceUID"),
+        modality=text(data, "Modality"),
+        description=text(data, "SeriesDescription"),
+        slices=frames if whole_number(data, "Rows") else 0,
+        files=(path,),
+        image_type=texts(data, "ImageType"),
+        patient_id=text(data, "PatientID"),
+        study_date=text(data, "StudyDate"),
+        study_uid=text(data, "StudyInstanceUID"),
+        sop_class=text(data, "SOPClassUID"),
+        number=whole_number(data, "SeriesNumber"),
+        is_placed=bool(texts(data, "ImagePositionPatient") or whole_number(data, "NumberOfFrames")),
+    )
+
+
+def _joined(known: SeriesInfo, one: SeriesInfo) -> SeriesInfo:
+    # A localizer among the slices does not make a localizer of the series.
+    image_type = one.image_type if known.is_localizer and not one.is_localizer else known.image_type
+    return replace(
+        known,
+        slices=known.slices + one.slices,
+        files=known.files + one.files,
+        image_type=image_type,
+        is_placed=known.is_placed and one.is_placed,
+    )
+
+
+def one_scan(folder: Path, uid: str = "") -> SeriesInfo:
+    """The one CT of a folder, or its one scan of another modality if it holds no CT.
+
+    Args:
+        folder: An existing folder.
+        uid: Series instance UID, for a folder that holds several CT series.
+
+    Raises:
+        InputError: If it holds none or several, or damaged DICOM files.
+    """
+    series, broken = scan_files(folder)
+    if broken:
+        raise InputError(f"{folder}: expected readable DICOM files, found damaged ones ({_names(broken)}).")
+    if uid:
+        named = [one for one in series if one.uid == uid]
+        if not named:
+            raise InputError(f"{folder}: expected the DICOM series {uid}, found {_listed(series)}.")
+        return named[0]
+    scans = [one for one in series if one.is_ct] or [one for one in series if one.is_scan]
+    several = [one for one in scans if one.slices > 1]
+    chosen = several if several else scans
+    if len(chosen) == 1:
+        others = [one.describe() for one in series if one is not chosen[0]]
+        if others:
+            log.info("%s: read %s, not %s.", folder, chosen[0].describe(), ", ".join(others))
+        return chosen[0]
+    if not chosen:
+        raise InputError(f"{folder}: expected a DICOM series of a CT in this folder, found {_listed(series)}.")
+    raise InputError(
+        f"{folder}: expected one CT series in this folder, found {len(chosen)}: {_listed(chosen)}; put each into a "
+        "folder of its own, or choose one (--series)."
+    )
+
+
+def _listed(series: Sequence[SeriesInfo]) -> str:
+    return ", ".join(one.describe() for one in series) or "none"
+
+
+def _names(paths: Sequence[Path]) -> str:
+    shown = ", ".join(path.name for path in paths[:3])
+    return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
