@@ -14,6 +14,7 @@ from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.alignment import AlignmentSettings
 from OneShotSegLib.method.pipeline import STEPS, segment_query
 from OneShotSegLib.method.settings import DEFAULT, PAPER, Method
 from OneShotSegLib.method.support import Support
@@ -119,7 +120,11 @@ def test_the_fine_networks_grid_gives_the_same_mask_by_name_and_by_its_spacing(
 ) -> None:
     masks = []
     for spacing in (None, phantom_weights.fine.info.spacing):
-        method = replace(DEFAULT, expansion=replace(DEFAULT.expansion, spacing=spacing, limit_extent=False))
+        method = replace(
+            DEFAULT,
+            alignment=AlignmentSettings(enabled=False),
+            expansion=replace(DEFAULT.expansion, spacing=spacing, limit_extent=False),
+        )
         masks.append(
             mask_of(prepared_phantom(phantom_weights, method), scene.patient.ct, phantom_weights, method).array
         )

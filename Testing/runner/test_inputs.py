@@ -71,7 +71,9 @@ def test_what_is_not_used_comes_back_from_the_study(tmp_path: Path) -> None:
     entries = [LeftOut(path=tmp_path / "x", kind=Kind.OTHER_FILE, reason="2 files", count=2)]
     write_inputs(study, [tmp_path], entries)
     assert read_left_out(study) == tuple(entries)
-    study.inputs.write_text('{"left_out": [3, {"path": 1}, {"path": "a", "kind": "?", "reason": "b"}]}')
+    study.inputs.write_text(
+        '{"left_out": [3, {"path": 1}, {"path": "a", "kind": "?", "reason": "b"}]}', encoding="utf-8"
+    )
     assert [str(one) for one in read_left_out(study)] == ["a: b"]
 
 
