@@ -9,6 +9,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.inputs import FoundCT
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import check_lengths
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -51,5 +52,6 @@ def open_study(
         wanted = replace(there, cases=(*kept, *name_cases(cts, kept)))
     else:
         wanted = replace(wanted, cases=name_cases(cts))
+    check_lengths(paths.root, (case.case for case in wanted.cases))
     wanted.write(paths)
     return wanted
