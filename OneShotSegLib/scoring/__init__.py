@@ -1,7 +1,7 @@
 """Scores of results without a reference, and which cases to correct first.
 
-A score is made in four places: of a structure in one candidate (``propagated_result.structure_score``), of a structure
-in a network's result (``network_result``), of a structure in a fused mask (``fusion/candidate_fusion.py``), and of a
+A score is made in four places: of a structure in one candidate (``propagation.structure_score``), of a structure
+in a network's result (``network``), of a structure in a fused mask (``fusion/candidates.py``), and of a
 case, the mean of its structures that are not absent (``mean_score`` in ``study/quality.py``). Evaluation against
 references is in the room evaluation.
 

@@ -129,7 +129,7 @@ def check_segmentation(folder: Path, scan: Scan, labels: Volume) -> None:
     pytest.importorskip("highdicom")
     from OneShotSegLib.export.dicom_seg import segmentation
 
-    result = SimpleNamespace(ct=folder, case="case")
+    result = SimpleNamespace(ct=folder, case="case", series="")
     path = folder.parent / f"{folder.name}-seg.dcm"
     segmentation(result, labels, [Segment.numbered(1)]).save_as(path)  # type: ignore[arg-type]
     seg = pydicom.dcmread(path)
