@@ -28,8 +28,8 @@ HEAD = """# Command line
 
 `oneshotseg` is on the path after `pip install`, in `.venv/bin/` after `make`; `python -m OneShotSegLib` is the same.
 
-A **volume** is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series; where several are taken, a folder
-of such files stands for all of them. `--events json` prints one JSON object per line on standard output
+A **volume** is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series; where several are taken, a folder of
+such, searched to the bottom, stands for all of them. `--events json` prints one JSON object per line on standard output
 ([events](events.md)); text for people goes to standard error.
 
 ## Exit status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.naming import safe_name
 
 TEXTS = (".json", ".html", ".csv")
+NOT_USED = re.compile(rb"<!-- not used: begin -->.*?<!-- not used: end -->\n?", re.DOTALL)
 CT_FOLDER = "ct"
 """The folder of the unpacked study in which the receiver puts the CTs."""
 
@@ -92,7 +94,10 @@ def _content(path: Path, paths: StudyPaths, description: StudyDescription, hidde
     if path.name == CasePaths(path.parent).failure.name:
         # Its details are a traceback, which is of use on this machine alone.
         return _without_paths(_json({**read_json(path), "details": ""}), hidden)
-    return _without_paths(path.read_bytes(), hidden) if path.suffix in TEXTS else path.read_bytes()
+    content = path.read_bytes()
+    if path == paths.report:
+        content = NOT_USED.sub(b"", content)  # it names files that no case was made of
+    return _without_paths(content, hidden) if path.suffix in TEXTS else content
 
 
 def _description(description: StudyDescription, hidden: Mapping[str, str]) -> bytes:

@@ -75,6 +75,15 @@ def find_volumes(path: Path) -> list[Path]:
     return [ct.path for ct in search([path]).cts]
 
 
+def series_in(path: Path, series: Sequence[str]) -> str:
+    """The UID of the series that texts choose of a folder with several CT series; '' where there is no such choice."""
+    if not series or not path.is_dir():
+        return ""
+    cts = [one for one in scan_files(path)[0] if one.is_ct and one.slices > 1]
+    chosen = {matching[0].uid for text in series if len(matching := _matching(cts, text)) == 1}
+    return chosen.pop() if len(cts) > 1 and len(chosen) == 1 else ""
+
+
 def may_hold_cts(folder: Path) -> bool:
     """Whether a folder has a file in or below it that could be a CT; looks no further than the first."""
     for place, folders, names in os.walk(folder):

@@ -91,7 +91,7 @@ def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = _hounsfield(read_volume(study.support), study.support)
+    ct = _hounsfield(read_volume(study.support, study.description.supports[0].get("series", "")), study.support)
     strokes = read_label_map(study.paths.support_scribbles()).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(

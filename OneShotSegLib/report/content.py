@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.inputs import LeftOut, summary
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.study.description import StudyDescription, located
+from OneShotSegLib.study.inputs import read_left_out
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
@@ -110,12 +112,19 @@ class StudyContent:
         description: The content of study.json.
         cases: By doubt.
         notes: Sentences on what could not be read.
+        left_out: What the latest run did not use of its queries.
     """
 
     paths: StudyPaths
     description: StudyDescription
     cases: tuple[CaseContent, ...]
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def left_out_summary(self) -> str:
+        """The same, counted by kind."""
+        return summary(self.left_out)
 
     @property
     def labels(self) -> tuple[Segment, ...]:
@@ -167,7 +176,11 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
         case = _case(paths.case(entry.case), Path(entry.source), description.structures, evaluation)
         cases.append(replace(case, series=entry.series, review=ledger.get(case.name, ReviewEntry(case=case.name))))
     return StudyContent(
-        paths=paths, description=description, cases=tuple(sorted(cases, key=lambda case: case.doubt)), notes=notes
+        paths=paths,
+        description=description,
+        cases=tuple(sorted(cases, key=lambda case: case.doubt)),
+        notes=notes,
+        left_out=read_left_out(paths),
     )
 
 

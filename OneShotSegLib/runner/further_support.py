@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
@@ -39,6 +39,7 @@ class FurtherSupport:
         mask: Its corrected or accepted mask.
         queries: Case name to CT of the cases that are not accepted.
         folder: Where the strokes and the results of this support are kept; another correction has another folder.
+        series: Case name to the series instance UID of its CT, for those whose folder holds several CT series.
     """
 
     study: StudyPaths
@@ -47,6 +48,7 @@ class FurtherSupport:
     mask: Path
     queries: Mapping[str, Path]
     folder: Path
+    series: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, study: StudyPaths, case: str, mask: Path, open_cases: Sequence[str], folder: Path) -> FurtherSupport:
@@ -82,7 +84,16 @@ class FurtherSupport:
             version = fingerprint_of(mask.read_bytes())
         except OSError as error:
             raise InputError(f"{mask}: expected a mask, found none that can be read.") from error
-        return cls(study=study, case=case, ct=volumes[case], mask=mask, queries=queries, folder=folder / version)
+        series = {name: entry.series for name, entry in cases.items() if entry.series}
+        return cls(
+            study=study,
+            case=case,
+            ct=volumes[case],
+            mask=mask,
+            queries=queries,
+            folder=folder / version,
+            series={name: uid for name, uid in series.items() if name == case or name in queries},
+        )
 
     @property
     def results(self) -> StudyPaths:
@@ -103,7 +114,7 @@ class FurtherSupport:
             OSError: If nothing can be written.
         """
         structures = StudyDescription.read(self.study).structures
-        write_strokes(self.mask, self.ct, self.scribbles, structures)
+        write_strokes(self.mask, self.ct, self.scribbles, structures, self.series.get(self.case, ""))
 
     def request(self, weights: str = "auto", device: str = "auto") -> PropagationRequest:
         """The propagation of this support."""
@@ -114,6 +125,7 @@ class FurtherSupport:
             output=self.results.root,
             weights=weights,
             device=device,
+            series=tuple(self.series.values()),
         )
 
     def adopt(self, result: str) -> str:
@@ -129,8 +141,10 @@ class FurtherSupport:
             InputError: If a description or quality file is missing or broken.
             OSError: If nothing can be written.
         """
-        source = StudyDescription.read(self.results).case_volumes.get(result)
-        own = next((name for name, ct in self.queries.items() if ct == source), "")
+        cases = {entry.case: entry for entry in StudyDescription.read(self.results).cases}
+        found = cases.get(result)
+        place = (Path(found.source), found.series) if found is not None else None
+        own = next((name for name, ct in self.queries.items() if (ct, self.series.get(name, "")) == place), "")
         if not own:
             return ""
         new, old = self.results.case(result), self.study.case(own)
@@ -161,7 +175,7 @@ def replace_results(new: CasePaths, old: CasePaths) -> None:
     old.failure.unlink(missing_ok=True)
 
 
-def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segment] = ()) -> None:
+def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segment] = (), series: str = "") -> None:
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
@@ -169,6 +183,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
         ct: The CT, HU.
         target: The file to write, ``.seg.nrrd``.
         structures: Those of the study, with which the mask is matched by name; the mask's own if left out.
+        series: Series instance UID, where the CT's folder holds several CT series.
 
     Raises:
         InputError: If the mask has nothing in it or does not fit the CT.
@@ -178,7 +193,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
-    volume, labels = read_volume(ct), read_label_map(mask)
+    volume, labels = read_volume(ct, series), read_label_map(mask)
     if structures:
         matched = match_labels(labels, structures, mask)
         labels = matched.labels

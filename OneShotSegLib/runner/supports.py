@@ -11,6 +11,7 @@ from typing import Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.input_search import series_in
 from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.inference.engine import Engine
@@ -47,13 +48,13 @@ def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
     """
     check_supports(request)
     return [
-        _support(ct, scribbles, request.background_label)
+        _support(ct, scribbles, request.background_label, series_in(ct, request.series))
         for ct, scribbles in zip(request.supports, request.scribbles, strict=True)
     ]
 
 
-def _support(path: Path, scribbles: Path, background_label: int | None) -> ScribbledCT:
-    ct = read_volume(path)
+def _support(path: Path, scribbles: Path, background_label: int | None, series: str) -> ScribbledCT:
+    ct = read_volume(path, series)
     labels = on_support(read_labels_of(scribbles, path, ct), ct)
     return ScribbledCT(ct, labels.with_background(background_label))
 
@@ -67,6 +68,7 @@ def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:
                 "ct": str(path.resolve()),
                 "scribbles": StudyPaths(request.output).support_scribbles(number).name,
                 "fingerprint": fingerprint_of_support(support.ct, support.scribbles),
+                **({"series": uid} if (uid := series_in(path, request.series)) else {}),
             }
             for number, (path, support) in enumerate(zip(request.supports, engine.supports, strict=True))
         ),

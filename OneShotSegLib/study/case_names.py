@@ -12,9 +12,10 @@ from OneShotSegLib.study.naming import safe_name
 
 GENERIC_STEMS = {"ct", "image", "img", "scan", "volume", "data"}
 GENERIC_FOLDER = re.compile(
-    # What archives, scanners and viewers call folders: a word and perhaps a number ...
-    r"(dicom|dicomobj|dicomdir|dcm|images?|im|img|imgs|ima|cts?|scans?|scan|volumes?|vol|data|nifti|nii|nrrd|raw|"
-    r"series|ser|se|study|studies|std|st|exam|ex|export|exp|files?|input|original|axial|primary)[-_ ]?\d*"
+    # What people, archives and viewers call folders ...
+    r"images?|imgs|cts?|scans?|volumes?|vol|data|nifti|nii|nrrd|raw|files?|input|original|axial|primary|export"
+    # ... what scanners do, with a number or without ...
+    r"|(dicom|dicomobj|dcm|im|img|ima|series|ser|se|study|studies|std|st|exam|ex|exp)[-_ ]?\d*"
     # ... UIDs, hashes, and those of the NBIA's downloads: "01-01-2000-30178" and "3000566.000000-03192".
     r"|\d+(\.\d+){3,}|[0-9a-f]{24,}|\d\d-\d\d-\d{4}-.*|\d+\.\d{6}-.*",
     re.IGNORECASE,

@@ -9,9 +9,11 @@ import pytest
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.archive import export_zip
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.inputs import Kind, LeftOut
 from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.report.html import write_report
 from OneShotSegLib.study.case_state import record_failure
+from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import study_results
 from OneShotSegLib.study.review import ReviewLedger
@@ -30,7 +32,9 @@ def study(tmp_path: Path) -> StudyPaths:
     paths.logs.mkdir()
     (paths.logs / "run.log").write_text("a log", encoding="utf-8")
     paths.support_link(cts["pt_1"]).symlink_to(cts["pt_1"])
+    write_inputs(paths, [tmp_path], [LeftOut(path=tmp_path / "A^B.csv", kind=Kind.OTHER_FILE, reason="a table")])
     write_report(paths.root)
+    assert "A^B.csv" in paths.report.read_text(encoding="utf-8")
     return paths
 
 
@@ -55,7 +59,7 @@ def test_no_path_of_this_machine_is_in_it(study: StudyPaths, tmp_path: Path) -> 
     with zipfile.ZipFile(export_zip(study.root, tmp_path / "out.zip")) as archive:
         content = {name: archive.read(name).decode("utf-8", "replace") for name in archive.namelist()}
     assert "expected a CT" in content["study/cases/pt_3/failed.json"]
-    for trace in (str(tmp_path), "private", "Traceback"):
+    for trace in (str(tmp_path), "private", "Traceback", "A^B"):
         assert [name for name, text in content.items() if trace in text] == []
 
 

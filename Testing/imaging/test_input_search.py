@@ -13,8 +13,8 @@ from pydicom import dcmread
 from pydicom.uid import RTDoseStorage, RTStructureSetStorage, generate_uid
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import write_volume
-from OneShotSegLib.imaging.input_search import find_volumes, may_hold_cts, search
+from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.input_search import find_volumes, may_hold_cts, search, series_in
 from OneShotSegLib.imaging.inputs import Found, FoundCT, Kind, LeftOut, lines, summary
 from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.dicom_series import write_series
@@ -149,7 +149,9 @@ def test_a_folder_with_several_cts_lists_them_and_one_can_be_chosen(tmp_path: Pa
     assert kinds(found, tmp_path) == {"P1": Kind.SEVERAL_SERIES}
     chosen = search([folder], series=["LUNG"])
     assert [one.description for one in chosen.cts] == ["Thorax lung"]
-    assert chosen.cts[0].series
+    assert read_volume(folder, chosen.cts[0].series).same_grid(small_ct(1))
+    assert series_in(folder, ["LUNG"]) == chosen.cts[0].series
+    assert series_in(folder, []) == series_in(folder, ["thorax"]) == ""
     assert kinds(chosen, tmp_path) == {"P1": Kind.NOT_CHOSEN}
     assert search([folder], series=[chosen.cts[0].series]).cts == chosen.cts
     assert len(search([folder], series=["lung", "soft"]).cts) == 2

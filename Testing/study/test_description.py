@@ -71,6 +71,7 @@ def test_a_name_never_leaves_its_folder() -> None:
     ("paths", "names"),
     [
         (["/x/P1", "/x/P2/study/series"], ["P1", "P2"]),
+        (["/x/scan_1", "/x/scan_2/DICOM"], ["scan_1", "scan_2"]),
         (["/x/P1/series 1", "/x/P1/series 2", "/x/P2/series 1"], ["P1_series 1", "P1_series 2", "P2"]),
         (["/site1/P1/CT", "/site2/P1/CT", "/x/b.nii"], ["site1_P1", "site2_P1", "b"]),
         (["/x/P1/images/ct.nii.gz", "/x/P2/images/ct.nii.gz"], ["P1", "P2"]),
