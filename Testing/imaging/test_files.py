@@ -326,7 +326,7 @@ def test_files_and_dicom_folders_are_found_where_they_lie(tmp_path: Path) -> Non
     assert find_volumes(tmp_path / "batch") == [tmp_path / "batch" / "one.nii.gz"]
 
 
-def test_masks_next_to_a_ct_are_no_volumes_and_are_said(tmp_path, caplog):
+def test_masks_next_to_a_ct_are_no_volumes_and_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("ct.nii.gz", "seg.nii.gz", "cord.seg.nrrd"):
         write_volume(volume(), tmp_path / "batch" / "p1" / name)
     write_volume(volume(), tmp_path / "batch" / "p2" / "seg.nii.gz")

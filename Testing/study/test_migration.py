@@ -37,7 +37,7 @@ DESCRIPTION = """{
   "supports": [{"ct": "/data/support.nii.gz", "scribbles": "scribbles.seg.nrrd", "fingerprint": "42efb604e71921a9"}],
   "labels": [
     {"value": 3, "name": "Cord", "color": [0.9, 0.6, 0.0]},
-    {"value": 7, "name": "Gland", "color": [0.3, 0.7, 0.9]}
+    {"value": 7, "name": "Drüse links", "color": [0.3, 0.7, 0.9]}
   ],
   "background_label": 9,
   "settings": {
@@ -67,7 +67,7 @@ def old(tmp_path: Path) -> StudyPaths:
     write_volume(ct, paths.root / "patient.nii.gz")
     write_label_map(small_mask(ct), files.pseudo_mask)
     paths.description.write_text(DESCRIPTION, encoding="utf-8")
-    measures = (MEASURES % (CORD, "Cord"), MEASURES % (GLAND, "Gland"))
+    measures = (MEASURES % (CORD, "Cord"), MEASURES % (GLAND, "Drüse links"))
     files.quality.write_text(QUALITY % measures, encoding="utf-8")
     paths.review.write_text("case,state,score,comment,time\npatient,pending,0.6,,\n", encoding="utf-8")
     return paths
@@ -82,8 +82,9 @@ def test_settings_are_read_under_todays_names_and_the_file_stays_as_it_is(old: S
         "expansion": {"limit_extent": True, "extent_across": 1.5, "extent_along": 1.6, "shortest_extent_mm": 10.0},
         "smooth_mm": 2.0,
         "seed": 0,
+        "check_region": True,
     }
-    assert [segment.name for segment in description.structures] == ["Cord", "Gland"]
+    assert [segment.name for segment in description.structures] == ["Cord", "Drüse links"]
     assert old.description.read_text(encoding="utf-8") == DESCRIPTION
 
 
