@@ -9,6 +9,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/batch_progress.py
   OneShotSegLib/cli/batches.py
   OneShotSegLib/cli/cancelling.py
+  OneShotSegLib/cli/console.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
   OneShotSegLib/cli/options.py
@@ -69,14 +70,18 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/dicom/slices.py
   OneShotSegLib/imaging/dicom/stacking.py
   OneShotSegLib/imaging/dicom_series.py
+  OneShotSegLib/imaging/file_kinds.py
   OneShotSegLib/imaging/files.py
   OneShotSegLib/imaging/grids.py
   OneShotSegLib/imaging/headers.py
   OneShotSegLib/imaging/hounsfield.py
+  OneShotSegLib/imaging/input_search.py
+  OneShotSegLib/imaging/inputs.py
   OneShotSegLib/imaging/integrity.py
   OneShotSegLib/imaging/intensity.py
   OneShotSegLib/imaging/itk.py
   OneShotSegLib/imaging/itk_reading.py
+  OneShotSegLib/imaging/label_grids.py
   OneShotSegLib/imaging/label_matching.py
   OneShotSegLib/imaging/label_resampling.py
   OneShotSegLib/imaging/labelmaps.py
@@ -91,6 +96,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/segment_tags.py
   OneShotSegLib/imaging/soft_labels.py
   OneShotSegLib/imaging/structure_set.py
+  OneShotSegLib/imaging/utf8_names.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
@@ -154,6 +160,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/dask_cluster.py
   OneShotSegLib/runner/dask_executor.py
   OneShotSegLib/runner/further_support.py
+  OneShotSegLib/runner/inputs.py
   OneShotSegLib/runner/methods.py
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
@@ -212,12 +219,14 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
   OneShotSegLib/study/__init__.py
+  OneShotSegLib/study/case_names.py
   OneShotSegLib/study/case_state.py
   OneShotSegLib/study/checks.py
   OneShotSegLib/study/correction.py
   OneShotSegLib/study/csv_table.py
   OneShotSegLib/study/decisions.py
   OneShotSegLib/study/description.py
+  OneShotSegLib/study/inputs.py
   OneShotSegLib/study/layout.py
   OneShotSegLib/study/locking.py
   OneShotSegLib/study/migration.py
@@ -229,6 +238,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/segmentation.py
   OneShotSegLib/study/structure_choice.py
   OneShotSegLib/study/structure_table.py
+  OneShotSegLib/surroundings.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from OneShotSegLib.surroundings import prepare_process as _prepare_process
+
 __version__ = "0.2.0.dev0"
+
+_prepare_process()
 
 if TYPE_CHECKING:
     from OneShotSegLib.api import (

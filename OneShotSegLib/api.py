@@ -15,13 +15,15 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import Evaluation
 from OneShotSegLib.evaluation import evaluate as _evaluate
 from OneShotSegLib.events import Emit, ignore_events
-from OneShotSegLib.imaging.files import find_volumes, read_volume
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import from_itk
 from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import choose_device
@@ -111,13 +113,15 @@ class OneShotSegmenter:
         """Segment many CTs, one after another, each as it is asked for; a case that fails does not end the others.
 
         Args:
-            cts: Files, DICOM folders, or folders of them; one or several.
+            cts: Files, DICOM folders, or folders of them; one or several. What is not used of them is logged.
 
         Raises:
             InputError: If a path is not there, or a folder holds no CT.
         """
-        found = [path for ct in _paths(cts) for path in find_volumes(ct)]
-        for entry in name_cases(found):
+        found = search(_paths(cts))
+        for left_out in found.left_out:
+            log.warning("Not used: %s.", left_out)
+        for entry in name_cases(found.cts):
             path = Path(entry.source)
             try:
                 yield CaseOfBatch(entry.case, path, self.segment(path, case=entry.case))
@@ -179,7 +183,7 @@ def propagate_batch(
         output: The study folder.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
-            scheduler.
+            scheduler, series.
 
     Raises:
         InputError: If anything of this cannot be used; then nothing was written.
@@ -299,7 +303,7 @@ def _support(ct: Any, scribbles: Any, background_label: int | None) -> Scribbled
         labels = read_labels_of(Path(scribbles), Path(ct), volume)
     else:
         labels = _label_map(scribbles)
-    return ScribbledCT(volume, labels.with_background(background_label))
+    return ScribbledCT(volume, on_support(labels, volume).with_background(background_label))
 
 
 def _ct(image: Any) -> Volume:

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 KINDS = frozenset(
-    {"started", "planned", "case_started", "step", "warning", "case_done", "case_failed", "finished"},
+    {
+        *("started", "planned", "left_out", "case_found", "case_started", "step", "warning", "case_done"),
+        *("case_failed", "finished"),
+    },
 )
 GREATEST_NUMBER = 1e15
 

@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     """Run the command line; a mistake in the input is one sentence on standard error and exit status 2."""
+    from OneShotSegLib.cli.console import begin_again_in_utf_8, prepare_console
+
+    begin_again_in_utf_8()
+    prepare_console()
     from OneShotSegLib.cli.app import app
     from OneShotSegLib.cli.cancelling import Cancelled, listen, print_cancelled
     from OneShotSegLib.errors import InputError

@@ -34,7 +34,7 @@ def run_demo(output: Path, patients: int, device: str) -> None:
     cohort = output / "cohort"
     if output.is_dir() and any(output.iterdir()) and not cohort.is_dir():
         raise InputError(f"{output}: expected an empty folder or an earlier demo, found a folder with other files.")
-    console.print(f"Making {patients} phantom patients in {cohort} ...")
+    console.print(f"Making {patients} phantom patients in {cohort} ...", markup=False)
     files = phantom.write_cohort(cohort, patients)
     console.print(f"Propagating the scribbles of {files.support.name} to {len(files.queries)} other CTs ...")
     study = output / "study"
@@ -53,4 +53,4 @@ def run_demo(output: Path, patients: int, device: str) -> None:
     Console().print(result.render())
     took = time.monotonic() - started
     console.print(f"Mean Dice {result.overall().dice or 0.0:.2f} on phantom patients, {took:.0f} s in all.")
-    console.print(f"Report: {report.resolve()}", soft_wrap=True)
+    console.print(f"Report: {report.resolve()}", markup=False, soft_wrap=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-from OneShotSegLib.cli.options import Study
+from OneShotSegLib.cli.options import Study, print_error
+from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.export.request import NNUNetRequest
 
 app = typer.Typer(
@@ -40,7 +41,8 @@ def nnunet(
     from OneShotSegLib.export.nnunet import export_nnunet
 
     request = NNUNetRequest(study=study, raw=raw, dataset_id=dataset_id, name=name, accepted_only=accepted_only)
-    print(export_nnunet(request, _tracked))
+    with _failures() as on_failure:
+        print(export_nnunet(request, _tracked, on_failure))
 
 
 @app.command()
@@ -52,7 +54,8 @@ def nifti(
     """Write a NIfTI label map for each case, and tables that name the values and the reviewer's decisions."""
     from OneShotSegLib.export.nifti import export_nifti
 
-    print(export_nifti(study, folder, accepted_only, _tracked))
+    with _failures() as on_failure:
+        print(export_nifti(study, folder, accepted_only, _tracked, on_failure))
 
 
 @app.command("dicom-seg")
@@ -64,10 +67,11 @@ def dicom_seg(
     """Write a DICOM segmentation for each case whose CT is a DICOM series (pip install "OneShotSegLib[dicom]")."""
     from OneShotSegLib.export.dicom_seg import export_dicom_seg
 
-    written, passed_over = export_dicom_seg(study, folder, accepted_only, _tracked)
-    for case, reason in passed_over.items():
-        print(f"{case}: {reason}", file=sys.stderr)
-    print(f"{len(written)} segmentations in {folder}", file=sys.stderr)
+    with _failures() as on_failure:
+        written, passed_over = export_dicom_seg(study, folder, accepted_only, _tracked, on_failure)
+        for case, reason in passed_over.items():
+            print_error(f"{case}: {reason}")
+        print_error(f"{len(written)} segmentations in {folder}")
 
 
 @app.command()
@@ -79,10 +83,11 @@ def rtstruct(
     """Write a DICOM RTSTRUCT for each case whose CT is a DICOM series (pip install "OneShotSegLib[dicom]")."""
     from OneShotSegLib.export.rtstruct import export_rtstruct
 
-    written, passed_over = export_rtstruct(study, folder, accepted_only, _tracked)
-    for case, reason in passed_over.items():
-        print(f"{case}: {reason}", file=sys.stderr)
-    print(f"{len(written)} structure sets in {folder}", file=sys.stderr)
+    with _failures() as on_failure:
+        written, passed_over = export_rtstruct(study, folder, accepted_only, _tracked, on_failure)
+        for case, reason in passed_over.items():
+            print_error(f"{case}: {reason}")
+        print_error(f"{len(written)} structure sets in {folder}")
 
 
 @app.command("zip")
@@ -94,7 +99,23 @@ def zip_(
     """Write the study without its CTs and without paths of this machine, to hand on the review."""
     from OneShotSegLib.export.archive import export_zip
 
-    print(export_zip(study, file, report))
+    with _failures() as on_failure:
+        print(export_zip(study, file, report, on_failure))
+
+
+@contextmanager
+def _failures() -> Iterator[Callable[[str, str], None]]:
+    """Takes the cases that cannot be exported; in the end they are printed, and the exit status says so.
+
+    Raises:
+        typer.Exit: If there were some.
+    """
+    failed: dict[str, str] = {}
+    yield failed.__setitem__
+    for case, reason in failed.items():
+        print_error(f"{case}: not exported: {reason}")
+    if failed:
+        raise typer.Exit(ExitStatus.SOME_FAILED)
 
 
 def _tracked(items: Sequence[T]) -> Iterable[T]:

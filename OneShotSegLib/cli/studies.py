@@ -90,10 +90,11 @@ def evaluate(
     from OneShotSegLib.evaluation import evaluate as evaluate_masks
 
     result = evaluate_masks(reference, predictions, edited, skip_uncontoured=uncontoured is Uncontoured.skip)
+    # First what needs no place to write to: the study may be one that can only be read.
+    Console().print(result.render())
     result.to_csv(csv)
     if plot is not None:
         result.box_plot(plot)
-    Console().print(result.render())
 
 
 def report(study: Study) -> None:

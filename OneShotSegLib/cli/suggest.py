@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from OneShotSegLib.scoring.suggestion import Suggestion, suggest
 
@@ -21,7 +22,7 @@ def show_suggestions(study: Path, count: int, as_json: bool) -> None:
     """
     found = suggest(study, count)
     if as_json:
-        print(json.dumps([asdict(suggestion) for suggestion in found], indent=2, ensure_ascii=False))
+        print(json.dumps([asdict(suggestion) for suggestion in found], indent=2))
     elif found:
         Console().print(_table(found))
     else:
@@ -31,5 +32,5 @@ def show_suggestions(study: Path, count: int, as_json: bool) -> None:
 def _table(found: Sequence[Suggestion]) -> Table:
     table = Table("case", "look at", "worth", "doubt", "novelty", box=None)
     for one in found:
-        table.add_row(one.case, one.structure, f"{one.worth:.2f}", f"{one.doubt:.2f}", f"{one.novelty:.2f}")
+        table.add_row(Text(one.case), Text(one.structure), f"{one.worth:.2f}", f"{one.doubt:.2f}", f"{one.novelty:.2f}")
     return table

@@ -6,15 +6,16 @@ import html
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import suffix_of
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import STUDY_FORMAT, STUDY_VERSION, CasePaths, StudyPaths, read_json
+from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.naming import safe_name
 
 TEXTS = (".json", ".html", ".csv")
@@ -22,12 +23,19 @@ CT_FOLDER = "ct"
 """The folder of the unpacked study in which the receiver puts the CTs."""
 
 
-def export_zip(study: Path, file: Path, report: bool = True) -> Path:
+def export_zip(study: Path, file: Path, report: bool = True, on_failure: OnFailure = log_failure) -> Path:
     """Write the zip, whole or not at all.
 
     It holds the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
     pictures show slices of the CTs. It holds no CT, link or log, and no path of this machine: each is replaced by
-    ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review.
+    ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review. A file that cannot
+    be read is left out.
+
+    Args:
+        study: The study folder.
+        file: The zip file.
+        report: Put the report in too.
+        on_failure: Told of each file that could not be read; by default that is logged as a warning.
 
     Raises:
         InputError: If the folder is no study, or the file exists.
@@ -41,8 +49,13 @@ def export_zip(study: Path, file: Path, report: bool = True) -> Path:
     hidden = private_paths(paths, description)
     with atomic_file(file) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in _members(paths, description, report):
-            name = f"{safe_name(paths.root.resolve().name)}/{path.relative_to(paths.root).as_posix()}"
-            _add(archive, name, _content(path, paths, description, hidden))
+            inner = path.relative_to(paths.root).as_posix()
+            try:
+                content = _content(path, paths, description, hidden)
+            except (InputError, OSError) as error:
+                on_failure(inner, str(error))
+            else:
+                _add(archive, f"{safe_name(paths.root.resolve().name)}/{inner}", content)
     return file
 
 
@@ -88,7 +101,7 @@ def _description(description: StudyDescription, hidden: Mapping[str, str]) -> by
         cases=tuple(replace(case, source=hidden[case.source]) for case in description.cases),
         supports=tuple({**s, "ct": hidden[s["ct"]]} if s.get("ct") else s for s in description.supports),
     )
-    return _json({"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(shared)})
+    return _json(shared.as_json())
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.export.selection import Notes, check_is_new, read_result, results_to_export
+from OneShotSegLib.export.selection import (
+    Notes,
+    OnFailure,
+    check_is_new,
+    export_each,
+    log_failure,
+    read_result,
+    results_to_export,
+)
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
@@ -19,9 +27,14 @@ WriteCase = Callable[[StudyResult, Volume, LabelMap, Path], None]
 
 
 def export_cases(
-    study: Path, folder: Path, write: WriteCase, accepted_only: bool = True, tracked: Tracked = iter
+    study: Path,
+    folder: Path,
+    write: WriteCase,
+    accepted_only: bool = True,
+    tracked: Tracked = iter,
+    on_failure: OnFailure = log_failure,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Write ``<case>.dcm`` for each case whose CT is a DICOM series, all or none.
+    """Write ``<case>.dcm`` for each case whose CT is a DICOM series; the folder appears when all are done.
 
     Args:
         study: The study folder.
@@ -29,30 +42,39 @@ def export_cases(
         write: Writes one case.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written.
 
     Returns:
-        The files, and for each case that was passed over, the reason.
+        The files, and for each case that was passed over because there is nothing to write of it, the reason.
 
     Raises:
-        InputError: If no case has a DICOM series, a mask cannot be matched, or the folder holds something.
+        InputError: If no case has a DICOM series, none can be written, or the folder holds something.
     """
     check_is_new(folder)
     results = results_to_export(study, accepted_only)
-    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if not r.ct.is_dir()}
+    passed_over = {r.case: "its CT is no DICOM series, passed over." for r in results if r.ct.is_file()}
     series = [result for result in results if result.case not in passed_over]
     if not series:
         raise InputError(f"{study}: expected cases whose CT is a folder with a DICOM series, found none.")
     structures = study_structures(StudyPaths(study))
     notes: Notes = {}
     with atomic_folder(folder) as temporary:
-        for result in tracked(series):
+
+        def write_one(result: StudyResult) -> None:
             ct, labels = read_result(result, structures, notes)
             there = _that_occur(labels)
-            if there:
-                write(result, ct, LabelMap(labels.volume, there), temporary / f"{result.case}.dcm")
-            else:
+            if not there:
                 passed_over[result.case] = "it has no structure, passed over."
-    return [folder / f"{r.case}.dcm" for r in series if r.case not in passed_over], passed_over
+                return
+            file = temporary / f"{result.case}.dcm"
+            try:
+                write(result, ct, LabelMap(labels.volume, there), file)
+            except BaseException:
+                file.unlink(missing_ok=True)
+                raise
+
+        done = export_each(tracked(series), write_one, on_failure)
+    return [folder / f"{r.case}.dcm" for r in done if r.case not in passed_over], passed_over
 
 
 def _that_occur(labels: LabelMap) -> tuple[Segment, ...]:

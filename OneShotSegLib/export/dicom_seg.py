@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_cases import Tracked, export_cases
-from OneShotSegLib.export.dicom_codes import Concept, category_and_type
+from OneShotSegLib.export.dicom_codes import UTF_8, Concept, category_and_type, dicom_text, roi_names, text_of
+from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.dicom.regular import labels_on_slices
 from OneShotSegLib.imaging.dicom.stacking import Stack
 from OneShotSegLib.imaging.dicom_series import series_slices
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SERIES_NUMBER = 900
 """Well above those that scanners give, so that a viewer lists it last."""
+TEXTS = ("PN", "LO", "SH", "ST", "LT", "UC", "UT")
+"""Types of values that depend on the character set."""
 MAY_BE_EMPTY = (
     "PatientName",
     "PatientID",
@@ -40,24 +44,30 @@ MAY_BE_EMPTY = (
 
 
 def export_dicom_seg(
-    study: Path, folder: Path, accepted_only: bool = True, tracked: Tracked = iter
+    study: Path,
+    folder: Path,
+    accepted_only: bool = True,
+    tracked: Tracked = iter,
+    on_failure: OnFailure = log_failure,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Write ``<case>.dcm`` for each case whose CT is a DICOM series, all or none.
+    """Write ``<case>.dcm`` for each case whose CT is a DICOM series; the folder appears when all are done.
 
     Args:
         study: The study folder.
         folder: A new or empty folder.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Returns:
-        The files, and for each case that was passed over, the reason.
+        The files, and for each case that was passed over because there is nothing to write of it, the reason.
 
     Raises:
-        InputError: If highdicom is not installed, no case has a DICOM series, or the folder holds something.
+        InputError: If highdicom is not installed, no case has a DICOM series, none can be written, or the folder holds
+            something.
     """
     _require_highdicom()
-    return export_cases(study, folder, _write, accepted_only, tracked)
+    return export_cases(study, folder, _write, accepted_only, tracked, on_failure)
 
 
 def _require_highdicom() -> None:
@@ -92,23 +102,31 @@ def segmentation(result: StudyResult, numbered: Volume, segments: Sequence[Segme
 
     stack = series_slices(result.ct)
     sources = _sources(stack)
+    labels = roi_names(segment.name for segment in segments)
     by = AlgorithmIdentificationSequence("OneShotSeg", codes.DCM.ArtificialIntelligence, OneShotSegLib.__version__)
     try:
-        return Segmentation(
-            source_images=sources,
-            pixel_array=_frames(numbered, stack, sources),
-            segmentation_type=SegmentationTypeValues.BINARY,
-            segment_descriptions=[_description(n, s, result, by) for n, s in enumerate(segments, 1)],
-            series_instance_uid=UID(),
-            series_number=SERIES_NUMBER,
-            sop_instance_uid=UID(),
-            instance_number=1,
-            manufacturer="OneShotSeg",
-            manufacturer_model_name="OneShotSeg",
-            software_versions=OneShotSegLib.__version__,
-            device_serial_number="0",
-            series_description="OneShotSeg segmentation",
-        )
+        with warnings.catch_warnings():
+            # It warns of names of one component, and prints them: a patient's name belongs nowhere else.
+            warnings.simplefilter("ignore")
+            return Segmentation(
+                source_images=sources,
+                pixel_array=_frames(numbered, stack, sources),
+                segmentation_type=SegmentationTypeValues.BINARY,
+                segment_descriptions=[
+                    _description(number, label, segment, result, by)
+                    for number, (label, segment) in enumerate(zip(labels, segments, strict=True), 1)
+                ],
+                series_instance_uid=UID(),
+                series_number=SERIES_NUMBER,
+                sop_instance_uid=UID(),
+                instance_number=1,
+                manufacturer="OneShotSeg",
+                manufacturer_model_name="OneShotSeg",
+                software_versions=OneShotSegLib.__version__,
+                device_serial_number="0",
+                series_description="OneShotSeg segmentation",
+                specific_character_set=UTF_8,
+            )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{result.ct}: expected a series with what a DICOM segmentation has to refer to, found otherwise ({error})."
@@ -131,6 +149,7 @@ def _sources(stack: Stack) -> list[Dataset]:
         for keyword in MAY_BE_EMPTY:
             if keyword not in data:
                 setattr(data, keyword, "")
+        _put_in_utf_8(data)
         holder = data
         if "PerFrameFunctionalGroupsSequence" in data:
             holder = _shared_measures(data)
@@ -144,6 +163,15 @@ def _sources(stack: Stack) -> list[Dataset]:
         if stack.is_regular:
             holder.SpacingBetweenSlices = f"{spacing:.10g}"
     return sources
+
+
+def _put_in_utf_8(data: Dataset) -> None:
+    """Have the texts of a header written in UTF-8, whatever its own character set is."""
+    data.decode()
+    for element in data:
+        if element.VR in TEXTS and element.value is not None:
+            element.value = text_of(element.value)
+    data.SpecificCharacterSet = UTF_8
 
 
 def _shared_measures(data: Dataset) -> Dataset:
@@ -171,7 +199,7 @@ def _frames(numbered: Volume, stack: Stack, sources: Sequence[Dataset]) -> NDArr
     return frames
 
 
-def _description(number: int, segment: Segment, result: StudyResult, by: Any) -> Any:
+def _description(number: int, label: str, segment: Segment, result: StudyResult, by: Any) -> Any:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentAlgorithmTypeValues, SegmentDescription
     from highdicom.uid import UID
@@ -179,13 +207,13 @@ def _description(number: int, segment: Segment, result: StudyResult, by: Any) ->
     category, kind = category_and_type(segment)
     return SegmentDescription(
         segment_number=number,
-        segment_label=segment.name[:64],
+        segment_label=label,
         segmented_property_category=_code(category),
         segmented_property_type=_code(kind),
         algorithm_type=SegmentAlgorithmTypeValues.SEMIAUTOMATIC,
         algorithm_identification=by,
         tracking_uid=UID(),
-        tracking_id=f"{result.case} {segment.name}"[:64],
+        tracking_id=dicom_text(f"{result.case} {segment.name}"),
         display_color=CIELabColor.from_rgb(*(round(255 * part) for part in segment.color)),
     )
 

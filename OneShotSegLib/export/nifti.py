@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from OneShotSegLib.export.selection import Notes, check_is_new, read_labels, results_to_export, write_case_table
+from OneShotSegLib.export.selection import (
+    Notes,
+    OnFailure,
+    check_is_new,
+    export_each,
+    log_failure,
+    read_labels,
+    results_to_export,
+    write_case_table,
+)
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.study.csv_table import write_table
@@ -18,6 +27,7 @@ def export_nifti(
     folder: Path,
     accepted_only: bool = True,
     tracked: Callable[[Sequence[StudyResult]], Iterable[StudyResult]] = iter,
+    on_failure: OnFailure = log_failure,
 ) -> Path:
     """Write ``<case>.nii.gz`` for each case with the study's own label values, whole or not at all.
 
@@ -29,6 +39,7 @@ def export_nifti(
         folder: A new or empty folder.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Raises:
         InputError: If the study has nothing to export, a mask cannot be matched, or the folder holds something.
@@ -38,9 +49,12 @@ def export_nifti(
     structures = study_structures(StudyPaths(study))
     notes: Notes = {}
     with atomic_folder(folder) as temporary:
-        for result in tracked(results):
+
+        def write_one(result: StudyResult) -> None:
             write_volume(read_labels(result, structures, notes).volume, temporary / f"{result.case}.nii.gz")
-        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in results}, notes)
+
+        done = export_each(tracked(results), write_one, on_failure)
+        write_case_table(temporary / "cases.csv", {f"{result.case}.nii.gz": result for result in done}, notes)
         rows = [{"value": s.value, "name": s.name, "color": " ".join(map(str, s.color))} for s in structures]
         write_table(temporary / "structures.csv", ("value", "name", "color"), rows)
     return folder

@@ -9,7 +9,16 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.request import NNUNetRequest, plain
-from OneShotSegLib.export.selection import Notes, check_is_new, read_result, results_to_export, write_case_table
+from OneShotSegLib.export.selection import (
+    Notes,
+    OnFailure,
+    check_is_new,
+    export_each,
+    log_failure,
+    read_result,
+    results_to_export,
+    write_case_table,
+)
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
@@ -26,12 +35,13 @@ TAKEN_LABELS = ("background", "ignore")
 Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 
 
-def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
+def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter, on_failure: OnFailure = log_failure) -> Path:
     """Write the dataset, whole or not at all, and nothing over what is there.
 
     Args:
         request: What to write.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Returns:
         The dataset's folder.
@@ -42,14 +52,17 @@ def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter) -> Path:
     _check(request)
     results = results_to_export(request.study, request.accepted_only)
     structures = study_structures(StudyPaths(request.study))
-    named = dict(zip(unique_names(plain(result.case) for result in results), results, strict=True))
-    identifiers = {result.case: identifier for identifier, result in named.items()}
+    names = unique_names(plain(result.case) for result in results)
+    identifiers = {result.case: name for result, name in zip(results, names, strict=True)}
     notes: Notes = {}
     with atomic_folder(request.folder) as folder:
-        for result in tracked(results):
+
+        def write_one(result: StudyResult) -> None:
             _write_case(folder, identifiers[result.case], result, structures, notes)
-        write_case_table(folder / "cases.csv", named, notes)
-        write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(results)))
+
+        done = export_each(tracked(results), write_one, on_failure)
+        write_case_table(folder / "cases.csv", {identifiers[result.case]: result for result in done}, notes)
+        write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(done)))
     return request.folder
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.contours import closed_contours
 from OneShotSegLib.export.dicom_cases import Tracked, export_cases
-from OneShotSegLib.export.dicom_codes import category_and_type
+from OneShotSegLib.export.dicom_codes import UTF_8, category_and_type, dicom_text, roi_names, text_of
+from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.boxes import Box, label_boxes
 from OneShotSegLib.imaging.ct_series import CTSeries, read_ct_series, require_pydicom
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
@@ -29,12 +29,9 @@ SERIES_NUMBER = 901
 """Well above those that scanners give, so that a viewer lists it last."""
 STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 """By which a structure set refers to a study: a class long retired, which all readers expect."""
-UTF_8 = "ISO_IR 192"
-LONGEST_NAME = 64
 CONTOUR_DATA = 0x30060050
 DECIMALS = 3
 """Of a coordinate in mm."""
-FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]+")
 OF_THE_CT = (
     "PatientName",
     "PatientID",
@@ -73,25 +70,30 @@ AT_LEAST_EMPTY = (
 
 
 def export_rtstruct(
-    study: Path, folder: Path, accepted_only: bool = True, tracked: Tracked = iter
+    study: Path,
+    folder: Path,
+    accepted_only: bool = True,
+    tracked: Tracked = iter,
+    on_failure: OnFailure = log_failure,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Write the structure set ``<case>.dcm`` for each case whose CT is a DICOM series, all or none.
+    """Write ``<case>.dcm`` for each case whose CT is a DICOM series; the folder appears when all are done.
 
     Args:
         study: The study folder.
         folder: A new or empty folder.
         accepted_only: Leave out what waits for review.
         tracked: Wraps the cases to show progress.
+        on_failure: Told of each case that could not be written; by default that is logged as a warning.
 
     Returns:
-        The files, and for each case that was passed over, the reason.
+        The files, and for each case that was passed over because there is nothing to write of it, the reason.
 
     Raises:
-        InputError: If pydicom is not installed, no case has a DICOM series, a series lacks what a structure set refers
-            to, or the folder holds something.
+        InputError: If pydicom is not installed, no case has a DICOM series, none can be written, or the folder holds
+            something.
     """
     require_pydicom("Structure sets")
-    return export_cases(study, folder, _write, accepted_only, tracked)
+    return export_cases(study, folder, _write, accepted_only, tracked, on_failure)
 
 
 def _write(result: StudyResult, ct: Volume, labels: LabelMap, path: Path) -> None:
@@ -124,7 +126,7 @@ def structure_set(series: CTSeries, labels: LabelMap, name: str = "") -> FileDat
     data.StructureSetROISequence = [_region(number, text, frame) for number, text in enumerate(names, 1)]
     slices = [_image(header, uid) for uid in series.instances]
     data.ROIContourSequence = [
-        _contours(number, segment, labels.volume, boxes[segment.value], slices)
+        _contours(number, segment, labels.volume, boxes[segment.value], list(zip(series.planes, slices, strict=True)))
         for number, segment in enumerate(segments, 1)
     ]
     data.RTROIObservationsSequence = [_observation(number, segment) for number, segment in enumerate(segments, 1)]
@@ -140,7 +142,7 @@ def _check(series: CTSeries, header: Dataset) -> None:
             f"{series.folder}: expected a series with what a structure set has to refer to, found none of its "
             f"{', '.join(missing)}."
         )
-    if len(series.instances) != series.grid.shape[0]:
+    if len(series.instances) != len(series.planes):
         raise InputError(f"{series.folder}: expected a series of one file per slice, found a multi-frame file.")
 
 
@@ -166,14 +168,14 @@ def _describe(data: FileDataset, header: Dataset, name: str) -> None:
     for field in OF_THE_CT:
         # Names as text, so that they are written in this file's character set, not in the CT's.
         if header.get(field) or field in AT_LEAST_EMPTY:
-            setattr(data, field, str(header.get(field) or ""))
+            setattr(data, field, text_of(header.get(field)))
     data.InstanceCreationDate, data.InstanceCreationTime = date, time
     data.SOPClassUID, data.SOPInstanceUID = STRUCTURE_SET_STORAGE, data.file_meta.MediaStorageSOPInstanceUID
     data.Modality, data.SeriesNumber, data.InstanceNumber = "RTSTRUCT", SERIES_NUMBER, 1
     data.SeriesInstanceUID, data.SeriesDescription = generate_uid(prefix=None), "OneShotSeg structures"
     data.Manufacturer = data.ManufacturerModelName = "OneShotSeg"
     data.SoftwareVersions, data.OperatorsName = OneShotSegLib.__version__, ""
-    data.StructureSetLabel, data.StructureSetName = "OneShotSeg", (name or "OneShotSeg")[:LONGEST_NAME]
+    data.StructureSetLabel, data.StructureSetName = "OneShotSeg", dicom_text(name) or "OneShotSeg"
     data.StructureSetDate, data.StructureSetTime = date, time
 
 
@@ -201,22 +203,6 @@ def _image(header: Dataset, uid: str) -> Dataset:
     return image
 
 
-def roi_names(names: Iterable[str]) -> list[str]:
-    """ROI names for these names, in their order: at most 64 characters, none that DICOM forbids, each name once."""
-    found: list[str] = []
-    taken: set[str] = set()
-    for text in names:
-        plain = " ".join(FORBIDDEN.sub(" ", text).split()) or "Structure"
-        name, count = plain[:LONGEST_NAME].strip(), 1
-        while name.casefold() in taken:
-            count += 1
-            ending = f" ({count})"
-            name = plain[: LONGEST_NAME - len(ending)].strip() + ending
-        taken.add(name.casefold())
-        found.append(name)
-    return found
-
-
 def _region(number: int, name: str, frame: str) -> Dataset:
     from pydicom.dataset import Dataset
 
@@ -226,18 +212,23 @@ def _region(number: int, name: str, frame: str) -> Dataset:
     return region
 
 
-def _contours(number: int, segment: Segment, labels: Volume, box: Box, slices: Sequence[Dataset]) -> Dataset:
-    """A structure's colour and its contours, slice by slice."""
+def _contours(
+    number: int, segment: Segment, labels: Volume, box: Box, slices: Sequence[tuple[float, Dataset]]
+) -> Dataset:
+    """A structure's colour and its contours, on the slices with their planes; each is read from the nearest plane."""
     from pydicom.dataset import Dataset
 
     region = Dataset()
     region.ReferencedROINumber = number
     region.ROIDisplayColor = [round(255 * part) for part in segment.color]
     items: list[Dataset] = []
-    for plane in range(box[0].start, box[0].stop):
+    for place, image in slices:
+        plane = round(place)
+        if not box[0].start <= plane < box[0].stop:
+            continue
         for polygon in closed_contours(labels.array[plane, box[1], box[2]] == segment.value):
-            index = np.insert(polygon, 0, 0, axis=1) + np.array([plane, box[1].start, box[2].start])
-            items.append(_contour(len(items) + 1, labels.to_world(index), slices[plane]))
+            index = np.insert(polygon, 0, 0, axis=1) + np.array([place, box[1].start, box[2].start])
+            items.append(_contour(len(items) + 1, labels.to_world(index), image))
     region.ContourSequence = items
     return region
 

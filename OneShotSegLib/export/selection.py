@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import read_matched
-from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import write_table
@@ -19,6 +19,8 @@ from OneShotSegLib.study.results import StudyResult, study_results
 CASE_COLUMNS = ("file", "case", "state", "score", "notes")
 Notes = dict[str, tuple[str, ...]]
 """By case, the sentences on what of its mask was not matched with the study's structures."""
+OnFailure = Callable[[str, str], None]
+"""Told of a case that could not be exported, and why, in one sentence."""
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     Raises:
         InputError: If the folder is no study, or nothing is left.
     """
-    left = [result for result in study_results(StudyPaths(study)) if result.state != "rejected"]
+    results = study_results(StudyPaths(study), without_broken_measures=True)
+    left = [result for result in results if result.state != "rejected"]
     chosen = [result for result in left if result.trusted] if accepted_only else left
     if chosen:
         return chosen
@@ -64,10 +67,9 @@ def labels_on_ct(result: StudyResult, ct: Volume, structures: Sequence[Segment],
     """The same on the CT's own grid, where it is already unless another program moved it.
 
     Raises:
-        InputError: If the mask cannot be read or matched.
+        InputError: If the mask cannot be read or matched, or does not fit the CT.
     """
-    labels = read_labels(result, structures, notes)
-    return labels if labels.volume.same_grid(ct) else labels.with_volume(resample_labels(labels.volume, ct))
+    return map_on_ct(read_labels(result, structures, notes), ct, result.mask)
 
 
 def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> tuple[Volume, LabelMap]:
@@ -76,8 +78,53 @@ def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes
     Raises:
         InputError: If one of them cannot be read, or the mask cannot be matched.
     """
-    ct = read_volume(result.ct)
-    return ct, labels_on_ct(result, ct, structures, notes)
+    try:
+        ct = read_volume(result.ct)
+        return ct, labels_on_ct(result, ct, structures, notes)
+    except OSError as error:  # a share that went away
+        raise InputError(f"{error.filename or result.ct}: {error.strerror or error}.") from error
+
+
+def log_failure(case: str, reason: str) -> None:
+    """An `OnFailure` that logs a warning."""
+    log.warning("%s: not exported: %s", case, reason)
+
+
+def export_each(
+    results: Iterable[StudyResult], write: Callable[[StudyResult], None], on_failure: OnFailure = log_failure
+) -> list[StudyResult]:
+    """Write case after case; one that cannot be written does not keep the others from it.
+
+    Args:
+        results: The cases.
+        write: Writes one case, and leaves nothing of it if it fails.
+        on_failure: Told of each case that could not be written.
+
+    Returns:
+        The cases that were written.
+
+    Raises:
+        InputError: If none could be, with the first one's reason.
+        OSError: If the disk is full or the like.
+    """
+    done: list[StudyResult] = []
+    failures: dict[str, str] = {}
+    for result in results:
+        try:
+            write(result)
+        except OSError:
+            raise
+        except InputError as error:
+            failures[result.case] = str(error)
+        except Exception as error:  # whatever it is, the other cases go on
+            failures[result.case] = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
+        else:
+            done.append(result)
+    if failures and not done:
+        raise InputError(next(iter(failures.values())))
+    for case, reason in failures.items():
+        on_failure(case, reason)
+    return done
 
 
 def check_is_new(folder: Path) -> None:

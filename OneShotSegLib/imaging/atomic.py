@@ -34,13 +34,25 @@ def atomic_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix if suffix is None else suffix}")
     UNFINISHED.add(temporary)
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(path)
+        with _errors_name(path, temporary):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         UNFINISHED.discard(temporary)
+
+
+@contextmanager
+def _errors_name(path: Path, temporary: Path) -> Iterator[None]:
+    """Let an error of the file system name what was to be written, not the temporary name that nobody knows."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error.filename, str | os.PathLike) and Path(error.filename).is_relative_to(temporary):
+            error.filename = str(path / Path(error.filename).relative_to(temporary))
+        raise
 
 
 def _sync(path: Path) -> None:
@@ -86,14 +98,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Args:
         path: The folder to appear; there must be nothing there, or an empty folder.
     """
+    path = path.absolute()  # "." has no name
     temporary = path.with_name(f"{path.name}.unfinished")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        yield temporary
-        if path.is_dir():
-            path.rmdir()
-        temporary.replace(path)
+        with _errors_name(path, temporary):
+            temporary.mkdir(parents=True)
+            yield temporary
+            if path.is_dir():
+                path.rmdir()
+            temporary.replace(path)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

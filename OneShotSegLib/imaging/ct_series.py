@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.dicom_series import series_files
+from OneShotSegLib.imaging.dicom.slices import Slice
+from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.volume import Volume
+
+ROUNDED_MM = 0.1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,6 +25,8 @@ class CTSeries:
         grid: The CT's grid; its voxels take no memory.
         files: The files in the order of the slices.
         instances: SOP instance UIDs in the same order; one for all slices of a multi-frame CT.
+        planes: Where each slice lies along the grid's first axis, in voxels: whole numbers unless the slices are
+            unevenly spaced or one is missing, so that the grid is not theirs.
         patient_id: Patient ID, '' if the series has none.
         frame_of_reference: Frame of reference UID, '' if the series has none.
     """
@@ -30,6 +35,7 @@ class CTSeries:
     grid: Volume
     files: tuple[str, ...]
     instances: tuple[str, ...]
+    planes: tuple[float, ...]
     patient_id: str
     frame_of_reference: str
 
@@ -69,7 +75,8 @@ def read_ct_series(folder: Path, ct: Volume | None = None) -> CTSeries:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    files = series_files(folder)
+    slices = series_slices(folder).slices
+    files = tuple(dict.fromkeys(str(one.file) for one in slices))
     grid = read_volume(folder) if ct is None else ct
     try:
         first = dcmread(files[0], stop_before_pixels=True)
@@ -83,6 +90,14 @@ def read_ct_series(folder: Path, ct: Volume | None = None) -> CTSeries:
         grid=grid.with_array(np.broadcast_to(np.uint8(0), grid.shape)),
         files=files,
         instances=instances,
+        planes=tuple(_plane(grid, one) for one in slices),
         patient_id=str(first.get("PatientID") or "").strip(),
         frame_of_reference=str(first.get("FrameOfReferenceUID") or ""),
     )
+
+
+def _plane(grid: Volume, one: Slice) -> float:
+    """The plane of a slice in the grid; positions that are rounded numbers do not move it."""
+    assert one.position is not None
+    plane = float(grid.to_index(one.position[::-1])[0])
+    return round(plane) if abs(plane - round(plane)) * grid.spacing[0] <= ROUNDED_MM else plane

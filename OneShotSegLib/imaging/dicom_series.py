@@ -4,40 +4,46 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from OneShotSegLib.imaging.dicom.search import one_scan, scan_files
+from OneShotSegLib.imaging.dicom.search import one_scan
 from OneShotSegLib.imaging.dicom.series import read_series, series_stack
 from OneShotSegLib.imaging.dicom.stacking import Stack
 from OneShotSegLib.imaging.volume import Volume
 
 
-def series_ids(folder: Path) -> tuple[str, ...]:
-    """The DICOM series of images in a folder (not below it); where all DICOM files are damaged, their paths."""
-    series, broken = scan_files(folder)
-    return tuple(one.uid for one in series if one.slices) or tuple(str(path) for path in broken)
-
-
-def series_files(folder: Path) -> tuple[str, ...]:
+def series_files(folder: Path, series: str = "") -> tuple[str, ...]:
     """The files of a folder's one CT, in the order of their slices; a multi-frame file is named once.
 
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
+
     Raises:
         InputError: If it holds none or several, or the slices do not make one volume.
     """
-    return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder).slices))
+    return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder, series).slices))
 
 
-def series_slices(folder: Path) -> Stack:
+def series_slices(folder: Path, series: str = "") -> Stack:
     """The slices of a folder's one CT with their planes, in the order of their positions.
 
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
+
     Raises:
         InputError: If it holds none or several, or the slices do not make one volume.
     """
-    return series_stack(one_scan(folder).files, folder)
+    return series_stack(one_scan(folder, series).files, folder)
 
 
-def read_folder(folder: Path) -> Volume:
+def read_folder(folder: Path, series: str = "") -> Volume:
     """Read a folder's one CT, as `read_series` does.
 
+    Args:
+        folder: The folder.
+        series: Series instance UID, where the folder holds several CT series.
+
     Raises:
         InputError: If it holds none or several, or the slices do not make one volume.
     """
-    return read_series(one_scan(folder).files, folder)
+    return read_series(one_scan(folder, series).files, folder)

@@ -1,4 +1,4 @@
-"""Files of volumes: finding them, reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
+"""Files of volumes: reading NIfTI, NRRD, MetaImage and DICOM series, and writing all but DICOM."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.dicom_series import read_folder, series_ids
+from OneShotSegLib.imaging.dicom_series import read_folder
 from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
     all_finite,
@@ -39,6 +40,7 @@ from OneShotSegLib.imaging.nifti_header import (
     read_nifti_header,
 )
 from OneShotSegLib.imaging.nrrd_header import nrrd_grid
+from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.imaging.volume import Volume
 
 if TYPE_CHECKING:
@@ -48,11 +50,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".nhdr", ".mha", ".mhd")
-GENERIC_STEMS = ("ct", "image", "img", "scan", "volume", "data")
-"""Names of files that say nothing of whose CT it is: the folder's name does."""
 LABEL_STEMS = ("seg", "label", "labels", "reference", "segmentation")
 """Names of label maps in a case's folder."""
-SEGMENTATION = ".seg.nrrd"
 WRITABLE = (".nii.gz", ".nii", ".seg.nrrd", ".nrrd", ".mha")
 
 
@@ -67,60 +66,7 @@ def stem_of(path: Path) -> str:
     return path.name[: len(path.name) - len(suffix_of(path))]
 
 
-def find_volumes(path: Path) -> list[Path]:
-    """The volumes that a path names: a file, a DICOM folder, or a folder of files and DICOM folders.
-
-    Masks that lie next to a CT are left out, which is logged as a warning: Slicer segmentations, and files named seg,
-    label and the like beside one named ct and the like.
-
-    Raises:
-        InputError: If there is nothing there that can be read.
-    """
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder.")
-    if path.is_file():
-        return [path]
-    files = _volume_files(path)
-    if files:
-        _say_left_out([path], files)
-        return files
-    if series_ids(path):
-        return [path]
-    nested = [p for p in sorted(path.iterdir()) if p.is_dir() and (series_ids(p) or _volume_files(p))]
-    found = [volume for folder in nested for volume in (_volume_files(folder) or [folder])]
-    if not found:
-        raise InputError(f"{path}: expected NIfTI, NRRD, MetaImage files or DICOM series in this folder, found none.")
-    _say_left_out(nested, found)
-    return found
-
-
-def _say_left_out(folders: Iterable[Path], volumes: Iterable[Path]) -> None:
-    """Log which masks lie next to the volumes and are none of them."""
-    taken = set(volumes)
-    masks = [f"{p.parent.name}/{p.name}" for folder in folders for p in _image_files(folder) if p not in taken]
-    if masks:
-        some = ", ".join(masks[:3]) + (" ..." if len(masks) > 3 else "")
-        log.warning("%d mask(s) next to the CTs are no cases, left out: %s.", len(masks), some)
-
-
-def _image_files(folder: Path) -> list[Path]:
-    """The visible NIfTI, NRRD and MetaImage files in a folder, not below it."""
-    return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
-
-
-def _volume_files(folder: Path) -> list[Path]:
-    """The same without masks that lie next to a CT."""
-    found = _image_files(folder)
-    is_case = any(stem_of(path).casefold() in GENERIC_STEMS for path in found)
-    masks = [
-        path
-        for path in found
-        if suffix_of(path) == SEGMENTATION or (is_case and stem_of(path).casefold() in LABEL_STEMS)
-    ]
-    return [path for path in found if path not in masks] or found
-
-
-def read_volume(path: Path | str) -> Volume:
+def read_volume(path: Path | str, series: str = "") -> Volume:
     """Read a scalar 3D image on its own grid.
 
     The grid must be whole in the file, regular and plausible (`imaging.grids`); sizes in other units than mm are
@@ -129,14 +75,62 @@ def read_volume(path: Path | str) -> Volume:
     Args:
         path: A NIfTI, NRRD or MetaImage file, or a folder with one DICOM series of a CT (`read_series`); other series
             there, such as structure sets, doses and localizers, do not matter.
+        series: Series instance UID, for a folder that holds several CT series.
 
     Raises:
         InputError: With one sentence, if the file is missing, broken, or no scalar 3D image.
     """
     path = Path(path)
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, series)
     return from_itk(read_itk(path))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageHeader:
+    """What the header of a volume file says of its voxels.
+
+    Attributes:
+        size: Number of voxels along each axis of the file, x first.
+        spacing: Voxel size in mm in the same order.
+        components: Values per voxel.
+        is_8_bit: Whether each value is one byte.
+    """
+
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    components: int
+    is_8_bit: bool
+
+    @property
+    def voxels(self) -> int:
+        """Number of voxels."""
+        return math.prod(self.size)
+
+
+def read_image_header(path: Path) -> ImageHeader:
+    """Read the header of a NIfTI, NRRD or MetaImage file, not its voxels.
+
+    Raises:
+        InputError: With one sentence, if it cannot be read.
+        OSError: If the file cannot be opened.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
+    path.open("rb").close()  # a plain error for a file that may not be read
+    if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
+        raise unreadable(path)
+    reader = sitk.ImageFileReader()
+    with quiet_itk(), _unambiguous_name(path) as name:
+        reader.SetFileName(str(name))
+        execute(reader.ReadImageInformation, path)
+    kinds = {sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkVectorUInt8, sitk.sitkVectorInt8}
+    return ImageHeader(
+        size=tuple(reader.GetSize()),
+        spacing=tuple(reader.GetSpacing()),
+        components=reader.GetNumberOfComponents(),
+        is_8_bit=reader.GetPixelIDValue() in kinds,
+    )
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:
@@ -165,8 +159,8 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with _readable(path) as readable:
-        reader.SetFileName(str(readable))
+    with _rightly_read(path) as unambiguous, readable(unambiguous) as name:
+        reader.SetFileName(str(name))
         _read_header(reader, path)
         check_header(path, reader.GetSize(), 1 if layers else reader.GetNumberOfComponents())
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
@@ -229,7 +223,7 @@ def _check_voxels(path: Path, image: sitk.Image) -> None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[Path]:
+def _rightly_read(path: Path) -> Iterator[Path]:
     """The file as its reader reads it rightly: without an intercept that does not count, under an unambiguous name."""
     header = read_nifti_header(path) if suffix_of(path).startswith(".nii") else None
     if header is None or not has_stray_intercept(header):
@@ -289,7 +283,8 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         image.SetMetaData(key, value)
     with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            with writable(temporary) as name:
+                sitk.WriteImage(image, str(name), useCompression=True)
         except RuntimeError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
         if not (is_whole_nrrd(temporary) if suffix_of(path).endswith(".nrrd") else _is_whole(temporary)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.label_grids import onto_grid
+from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Vector, Volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +45,26 @@ class ScribblePoints:
     def moved(self, positions: Vector) -> ScribblePoints:
         """The same labels at other positions."""
         return ScribblePoints(positions, self.labels)
+
+
+def on_support(scribbles: LabelMap, support: Volume) -> LabelMap:
+    """Scribbles on the support's own grid, where it shows that they were painted on it (`onto_grid`).
+
+    What was done beyond a new order of the voxels is logged as a warning.
+
+    Args:
+        scribbles: Scribbles, perhaps cropped, with other axes, finer, or a trifle beside the support's voxels.
+        support: The CT.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    found = onto_grid(scribbles.volume, support, strokes=True)
+    if found is None:
+        check_grid(scribbles.volume, support)
+    elif found.note:
+        log.warning("The scribbles' grid is not that of their CT: %s.", found.note)
+    return scribbles if found is None else scribbles.with_volume(found.labels)
 
 
 def check_grid(scribbles: Volume, support: Volume) -> None:

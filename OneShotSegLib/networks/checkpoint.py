@@ -17,6 +17,7 @@ from torch import Tensor
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.intensity import HUWindow
+from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.networks.checkpoint_checks import (
     are_finite,
     described_values,
@@ -135,7 +136,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], description: Mapping
     """
     with atomic_file(path) as temporary:
         try:
-            save_file(dict(tensors), str(temporary), {"format": FORMAT, "description": json.dumps(description)})
+            with writable(temporary) as name:
+                save_file(dict(tensors), str(name), {"format": FORMAT, "description": json.dumps(description)})
         except safetensors.SafetensorError as error:
             raise OSError(f"{path}: could not be written (is the disk full, or the folder read-only?).") from error
 
@@ -149,7 +151,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise InputError(f"{path}: no such weights file.")
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
+        with readable(path) as name, safetensors.safe_open(str(name), framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
     except (safetensors.SafetensorError, OSError) as error:

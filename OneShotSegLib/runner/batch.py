@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,14 @@ from typing import Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
-from OneShotSegLib.imaging.files import find_volumes
+from OneShotSegLib.imaging.inputs import LeftOut
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.html import write_report
 from OneShotSegLib.runner.case import done_fields
+from OneShotSegLib.runner.inputs import emit_left_out
 from OneShotSegLib.runner.prefetch import prefetch
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
-from OneShotSegLib.study.description import StudyCase, name_cases
+from OneShotSegLib.study.description import StudyCase
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.locking import exclusive
 from OneShotSegLib.study.opening import check_output
@@ -80,15 +81,6 @@ def study_reserved(output: Path) -> Iterator[StudyPaths]:
         yield paths
 
 
-def find_cases(volumes: Iterable[Path]) -> tuple[StudyCase, ...]:
-    """A case for each CT in these files and folders.
-
-    Raises:
-        InputError: If one is missing, or a folder has no CT.
-    """
-    return name_cases(path for volume in volumes for path in find_volumes(volume))
-
-
 def run_batch(
     paths: StudyPaths,
     cases: Sequence[StudyCase],
@@ -97,6 +89,7 @@ def run_batch(
     *,
     retry_failed: bool = False,
     warnings: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
 ) -> BatchResult:
     """Do the cases that are not done yet, from the event "started" to "finished".
 
@@ -107,12 +100,14 @@ def run_batch(
         emit: Takes the events.
         retry_failed: Try each case that fails once more, after all the others.
         warnings: What is to be said of the run as a whole.
+        left_out: What of the queries is not used.
 
     Raises:
         InputError: If the review ledger is broken by now, or the study is gone.
         OSError: If ledger or report cannot be written; the cases are done all the same.
     """
     emit("started", cases=[case.case for case in cases], study=str(paths.root))
+    emit_left_out(left_out, emit)
     for text in warnings:
         emit("warning", text=text)
     waiting, given_up = _left_to_do(paths, cases, emit)

@@ -89,8 +89,8 @@ class FurtherSupport:
         """Write the strokes; to be done before the run.
 
         Raises:
-            InputError: If the mask has nothing in it, cannot be matched with the study's structures by name, or lies
-                on another grid than the CT.
+            InputError: If the mask has nothing in it, cannot be matched with the study's structures by name, or does
+                not fit the CT.
             OSError: If nothing can be written.
         """
         structures = StudyDescription.read(self.study).structures
@@ -156,16 +156,17 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
-        mask: A label map on the CT's grid.
+        mask: A label map of the CT, on its grid or one that fits it (`map_on_ct`).
         ct: The CT, HU.
         target: The file to write, ``.seg.nrrd``.
         structures: Those of the study, with which the mask is matched by name; the mask's own if left out.
 
     Raises:
-        InputError: If the mask has nothing in it or lies on another grid than the CT.
+        InputError: If the mask has nothing in it or does not fit the CT.
         OSError: If nothing can be written.
     """
     # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
+    from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
     volume, labels = read_volume(ct), read_label_map(mask)
@@ -174,8 +175,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
         labels = matched.labels
         for note in matched.notes:
             log.warning("%s", note)
-    if not labels.volume.same_grid(volume):
-        raise InputError(f"{mask}: expected a mask on the grid of its CT, found another grid.")
+    labels = map_on_ct(labels, volume, mask)
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")
     background = background_segment()

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.runner.warning_events import collected_warnings
 from OneShotSegLib.study.description import StudyCase
 
+log = logging.getLogger(__name__)
 
-def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Volume]]]:
+
+@dataclass(frozen=True)
+class PrefetchedCT:
+    """A CT that is being read in another thread, and what was logged there as warnings."""
+
+    reading: Future[tuple[Volume, list[str]]]
+
+    def result(self) -> Volume:
+        """The CT, once it is read; its warnings are logged in this thread, so that they count for the case."""
+        volume, warnings = self.reading.result()
+        for text in warnings:
+            log.warning("%s", text)
+        return volume
+
+
+def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, PrefetchedCT]]:
     """Each case with its CT, the next one being read meanwhile; at most two CTs are held."""
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
     try:
-        previous: tuple[StudyCase, Future[Volume]] | None = None
+        previous: tuple[StudyCase, PrefetchedCT] | None = None
         for case in cases:
-            current = (case, reader.submit(read_volume, Path(case.source)))
+            current = (case, PrefetchedCT(reader.submit(_read, Path(case.source))))
             if previous is not None:
                 yield previous
             previous = current
@@ -26,3 +45,8 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Future[Vol
     finally:
         # A cancelled run does not wait for a CT that nobody needs any more.
         reader.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(path: Path) -> tuple[Volume, list[str]]:
+    with collected_warnings() as warnings:
+        return read_volume(path), warnings

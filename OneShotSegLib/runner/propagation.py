@@ -15,17 +15,18 @@ from OneShotSegLib.runner.batch import (
     BatchResult,
     Executor,
     SequentialExecutor,
-    find_cases,
     run_batch,
     study_reserved,
 )
 from OneShotSegLib.runner.case import run_case
+from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.run_log import run_log
 from OneShotSegLib.runner.supports import describe, read_supports, write_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
 from OneShotSegLib.study.description import StudyCase
+from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.opening import open_study
 
@@ -46,19 +47,28 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
     """
     method = method_named(request.method)
     with study_reserved(request.output) as paths:
-        cases = find_cases(request.queries)
+        found = find_inputs(
+            paths, request.queries, supports=request.supports, scribbles=request.scribbles, series=request.series
+        )
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
             supports = read_supports(request)
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
-        description = open_study(paths, describe(request, engine), cases)
+        description = open_study(paths, describe(request, engine), found.cts)
         remove_left_behind(paths.root)
         write_supports(paths, request, engine.supports)
+        write_inputs(paths, request.queries, found.left_out)
         with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
             return run_batch(
-                paths, description.cases, executor, emit_and_log, retry_failed=request.retry_failed, warnings=warnings
+                paths,
+                description.cases,
+                executor,
+                emit_and_log,
+                retry_failed=request.retry_failed,
+                warnings=warnings,
+                left_out=found.left_out,
             )
 
 

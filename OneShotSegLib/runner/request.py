@@ -34,6 +34,7 @@ class PropagationRequest:
         retry_failed: Try each case that fails once more, after all the others.
         workers: Worker processes to start on this machine; None for this process alone.
         scheduler: Address of a Dask scheduler whose workers do the cases.
+        series: Which series to take of a folder that holds several CT series: each a UID, or a part of a description.
     """
 
     supports: Sequence[Path]
@@ -47,6 +48,7 @@ class PropagationRequest:
     retry_failed: bool = False
     workers: int | None = None
     scheduler: str | None = None
+    series: Sequence[str] = ()
 
     @property
     def is_distributed(self) -> bool:
@@ -77,6 +79,7 @@ class SegmentationRequest:
         flips: Average over flips along z and y.
         largest_component: "all", "none", or names or values of structures with commas.
         fill_holes: Likewise.
+        series: Which series to take of a folder that holds several CT series, as in `PropagationRequest`.
     """
 
     model: Path
@@ -87,3 +90,4 @@ class SegmentationRequest:
     flips: bool = False
     largest_component: str = ALL
     fill_holes: str = NONE
+    series: Sequence[str] = ()

@@ -14,12 +14,14 @@ from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
 from OneShotSegLib.networks.inference import STEPS, Segmenter, SegmentOptions, segment_ct
-from OneShotSegLib.runner.batch import BatchResult, SequentialExecutor, find_cases, run_batch, study_reserved
+from OneShotSegLib.runner.batch import BatchResult, SequentialExecutor, run_batch, study_reserved
 from OneShotSegLib.runner.case import segment_case
+from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
 from OneShotSegLib.runner.run_log import run_log
 from OneShotSegLib.scoring.network import score_prediction
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.opening import open_study
 from OneShotSegLib.study.segmentation import Segmentation
@@ -44,18 +46,19 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         OSError: If the study folder cannot be written to.
     """
     with study_reserved(request.output) as paths:
-        cases = find_cases(request.volumes)
+        found = find_inputs(paths, request.volumes, series=request.series)
         device = choose_device(request.device)
         segmenter = Segmenter.load(request.model, device)
         options = _options(request, segmenter.info.structures)
-        description = open_study(paths, _describe(segmenter, options, device), cases)
+        description = open_study(paths, _describe(segmenter, options, device), found.cts)
         remove_left_behind(paths.root)
+        write_inputs(paths, request.volumes, found.left_out)
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
             return _run_case(segmenter, options, paths, case, read, emit)
 
         with run_log(paths, emit) as emit_and_log:
-            return run_batch(paths, description.cases, SequentialExecutor(run), emit_and_log)
+            return run_batch(paths, description.cases, SequentialExecutor(run), emit_and_log, left_out=found.left_out)
 
 
 def _run_case(

@@ -14,6 +14,7 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import describe_device
 from OneShotSegLib.networks.weights import Weights
@@ -41,7 +42,8 @@ def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
 
 def _support(path: Path, scribbles: Path, background_label: int | None) -> ScribbledCT:
     ct = read_volume(path)
-    return ScribbledCT(ct, read_labels_of(scribbles, path, ct).with_background(background_label))
+    labels = on_support(read_labels_of(scribbles, path, ct), ct)
+    return ScribbledCT(ct, labels.with_background(background_label))
 
 
 def describe(request: PropagationRequest, engine: Engine) -> StudyDescription:

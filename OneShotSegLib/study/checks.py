@@ -64,7 +64,7 @@ def is_list_of(**fields: Check) -> Check:
 DESCRIPTION: Mapping[str, Check] = {
     "supports": is_list_of(ct=is_text, scribbles=is_text, fingerprint=is_text),
     "labels": is_list_of(value=is_label, name=is_text, color=is_color),
-    "cases": is_list_of(case=is_file_name, source=is_text),
+    "cases": is_list_of(case=is_file_name, source=is_text, series=is_text, description=is_text),
     "background_label": lambda value: value is None or is_label(value),
     "settings": is_mapping,
     "weights": is_mapping,

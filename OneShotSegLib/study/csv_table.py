@@ -17,6 +17,8 @@ from OneShotSegLib.study.layout import write_text
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 GUARDED = re.compile(r"'" + FORMULA.pattern)
 DELIMITERS = ",;\t"
+NO_UTF_8 = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
+"""How `write_text` escapes what UTF-8 cannot hold."""
 
 
 def guard(text: str) -> str:
@@ -30,15 +32,17 @@ def unguard(cell: str) -> str:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a CSV file whole or not at all: UTF-8, commas, texts guarded, numbers as they are, None as nothing."""
+    """Write a CSV file whole or not at all: UTF-8, commas, texts guarded, numbers as they are, None as nothing.
+
+    Bytes of a name that are no UTF-8 are escaped as in JSON (``\\udcfc``), and come back as they were.
+    """
     buffer = io.StringIO()
     # The line ends of RFC 4180: with others the writer does not quote a carriage return within a text.
     writer = csv.writer(buffer, lineterminator="\r\n")
     writer.writerow([guard(column) for column in columns])
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
-    # A name from the file system may hold bytes that are no UTF-8; it must not cost the whole table.
-    write_text(path, buffer.getvalue().encode("utf-8", "replace").decode("utf-8"))
+    write_text(path, buffer.getvalue())
 
 
 def _cell(value: object) -> object:
@@ -65,7 +69,7 @@ def read_table(path: Path, required: Sequence[str]) -> Table:
         InputError: If it is no UTF-8 CSV, lacks a required column, or has a row with more or fewer cells than columns.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = NO_UTF_8.sub(lambda found: chr(int(found[1], 16)), path.read_bytes().decode("utf-8-sig"))
         header = text.partition("\n")[0]
         delimiter = max(DELIMITERS, key=header.count)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

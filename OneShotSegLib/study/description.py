@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -13,9 +13,10 @@ from typing import Any
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.imaging.files import GENERIC_STEMS, stem_of
+from OneShotSegLib.imaging.inputs import FoundCT, absolute
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.case_names import Place, names_of
 from OneShotSegLib.study.checks import check_description
 from OneShotSegLib.study.layout import OLDER_VERSIONS, STUDY_FORMAT, STUDY_VERSION, StudyPaths, read_json, write_json
 from OneShotSegLib.study.migration import migrated_description
@@ -29,10 +30,19 @@ class StudyCase:
     Attributes:
         case: Its name, which is that of its folder.
         source: Where its CT lies: an absolute path.
+        series: Series instance UID, where the source is a folder with several CT series; else ''.
+        description: That series' description, '' if there is none.
     """
 
     case: str
     source: str
+    series: str = ""
+    description: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where its CT lies, whatever way leads there: equal for two ways to the same."""
+        return os.path.realpath(self.source), self.series
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +76,12 @@ class StudyDescription:
 
     def write(self, study: StudyPaths) -> None:
         """Write study.json, whole or not at all."""
-        write_json(study.description, {"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(self)})
+        write_json(study.description, self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of study.json."""
+        cases = [{name: text for name, text in asdict(case).items() if text} for case in self.cases]
+        return {"format": STUDY_FORMAT, "version": STUDY_VERSION, **asdict(self), "cases": cases}
 
     @classmethod
     def read(cls, study: StudyPaths) -> StudyDescription:
@@ -92,7 +107,13 @@ class StudyDescription:
     def _from(cls, path: Path, content: dict[str, Any]) -> StudyDescription:
         try:
             cases = tuple(
-                StudyCase(entry["case"], str(located(path.parent, entry["source"]))) for entry in content.pop("cases")
+                StudyCase(
+                    entry["case"],
+                    str(located(path.parent, entry["source"])),
+                    entry.get("series", ""),
+                    entry.get("description", ""),
+                )
+                for entry in content.pop("cases")
             )
             supports, labels = tuple(content.pop("supports")), tuple(content.pop("labels"))
             if any("value" not in entry or "name" not in entry for entry in labels):
@@ -144,20 +165,23 @@ def fingerprint_of_support(ct: Volume, scribbles: LabelMap) -> str:
     return fingerprint_of(ct.describe_grid(), ct.array.tobytes(), scribbles.volume.array.tobytes(), names)
 
 
-def name_cases(paths: Iterable[Path]) -> tuple[StudyCase, ...]:
-    """A unique, safe name for each path: the file's own, or its folder's where the file's is generic ("ct.nii.gz").
+def name_cases(cts: Iterable[FoundCT | Path], known: Sequence[StudyCase] = ()) -> tuple[StudyCase, ...]:
+    """A unique, safe name for each CT; see `OneShotSegLib.study.case_names`.
 
-    Where several have one name, and there alone, the name of the folder above goes before it.
+    Args:
+        cts: Where the CTs lie; links keep their own names.
+        known: Cases that have names: these do not change, and their CTs are left out of the result.
     """
-    sources = list(dict.fromkeys(path.resolve() for path in paths))
-    named = [_stem_and_folder(path) for path in sources]
-    count = Counter(stem.casefold() for stem, _ in named)
-    names = [f"{folder}_{stem}" if count[stem.casefold()] > 1 else stem for stem, folder in named]
-    return tuple(StudyCase(name, str(path)) for name, path in zip(unique_names(names), sources, strict=True))
-
-
-def _stem_and_folder(path: Path) -> tuple[str, str]:
-    """What a CT is named after, and the folder above that."""
-    if stem_of(path).casefold() in GENERIC_STEMS:
-        return path.parent.name, path.parent.parent.name
-    return stem_of(path), path.parent.name
+    taken = {case.place for case in known}
+    fresh: dict[tuple[str, str], StudyCase] = {}
+    for ct in cts:
+        one = FoundCT(path=ct) if isinstance(ct, Path) else ct
+        source = str(absolute(one.path))
+        # A series is named only where the folder alone does not say which it is.
+        case = StudyCase("", source, one.series, one.description if one.series else "")
+        if case.place not in taken:
+            fresh.setdefault(case.place, case)
+    everything = [*known, *fresh.values()]
+    names = names_of([Place(Path(case.source), case.description or case.series) for case in everything])
+    unique = unique_names(names[len(known) :], (case.case for case in known))
+    return tuple(replace(case, case=name) for case, name in zip(fresh.values(), unique, strict=True))

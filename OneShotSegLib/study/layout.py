@@ -104,6 +104,11 @@ class StudyPaths:
         return self.root / "report.html"
 
     @property
+    def inputs(self) -> Path:
+        """What the latest run searched for CTs, and what it did not use."""
+        return self.root / "inputs.json"
+
+    @property
     def lock(self) -> Path:
         """The file that a run keeps locked while it is at work; it is empty and stays."""
         return self.root / ".oneshotseg.lock"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.study.description import StudyCase, StudyDescription
+from OneShotSegLib.imaging.inputs import FoundCT
+from OneShotSegLib.study.description import StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.naming import unique_names
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -24,13 +25,13 @@ def check_output(paths: StudyPaths) -> None:
         raise InputError(f"{paths.root}: expected an empty folder or a study, found a folder with other files.")
 
 
-def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCase, ...]) -> StudyDescription:
+def open_study(paths: StudyPaths, wanted: StudyDescription, cts: Iterable[FoundCT]) -> StudyDescription:
     """Begin a study, or continue the one that is there; new cases come after the old ones.
 
     Args:
         paths: The study.
         wanted: What it is to be, without cases.
-        cases: The cases asked for.
+        cts: The CTs asked for.
 
     Returns:
         What was written to study.json.
@@ -43,12 +44,8 @@ def open_study(paths: StudyPaths, wanted: StudyDescription, cases: tuple[StudyCa
         difference = wanted.differs_from(there)
         if difference:
             raise InputError(f"{paths.root}: expected this study or an empty folder, found a study with {difference}.")
-        known = {case.source: case for case in there.cases}
-        fresh = [case for case in cases if case.source not in known]
-        names = unique_names((case.case for case in fresh), (case.case for case in there.cases))
-        named = (replace(case, case=name) for case, name in zip(fresh, names, strict=True))
-        wanted = replace(there, cases=(*there.cases, *named))
+        wanted = replace(there, cases=(*there.cases, *name_cases(cts, there.cases)))
     else:
-        wanted = replace(wanted, cases=cases)
+        wanted = replace(wanted, cases=name_cases(cts))
     wanted.write(paths)
     return wanted

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, read_quality
 from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +41,12 @@ class StudyResult:
         return self.state in TRUSTED_STATES
 
 
-def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
+def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> Iterator[StudyResult]:
     """The cases of a study that have a mask, in the study's order, rejected ones too.
+
+    Args:
+        paths: The study.
+        without_broken_measures: Take a case whose quality.json is broken as one without measures, and log a warning.
 
     Raises:
         InputError: If the folder is no study, or a file of it is broken.
@@ -48,8 +56,18 @@ def study_results(paths: StudyPaths) -> Iterator[StudyResult]:
         state, files = ledger.state_of(case.case), paths.case(case.case)
         mask = counting_mask(files, state)
         if mask.is_file():
-            quality = read_quality(files.quality) if files.is_done else None
+            quality = _quality(files, without_broken_measures)
             yield StudyResult(case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality)
+
+
+def _quality(files: CasePaths, without_broken: bool) -> CaseQuality | None:
+    try:
+        return read_quality(files.quality) if files.is_done else None
+    except InputError as error:
+        if not without_broken:
+            raise
+        log.warning("%s: its measures are left out: %s", files.name, error)
+        return None
 
 
 def counting_mask(files: CasePaths, state: ReviewState) -> Path:

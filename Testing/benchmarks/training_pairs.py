@@ -26,7 +26,8 @@ from published import PublishedTrainer
 
 from OneShotSegLib import phantom
 from OneShotSegLib.imaging.ct import prepare_ct
-from OneShotSegLib.imaging.files import find_volumes, read_volume, write_volume
+from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.input_search import find_volumes
 from OneShotSegLib.networks.checkpoint import PRNetInfo
 from OneShotSegLib.training.prnet.trainer import COARSE, PRNetTrainer, TrainingSettings
 from OneShotSegLib.training.prnet.volumes import load_training_volumes

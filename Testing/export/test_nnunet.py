@@ -104,7 +104,8 @@ def test_nothing_is_written_over_and_a_number_is_given_once(study: StudyPaths, t
 
 
 def test_an_export_that_fails_leaves_nothing(study: StudyPaths, tmp_path: Path) -> None:
-    (tmp_path / "ct" / "pt 2.nii.gz").unlink()
+    for name in NAMES:
+        (tmp_path / "ct" / f"{name}.nii.gz").unlink()
     with pytest.raises(InputError, match="no such file"):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
     assert not files(tmp_path / "raw")

@@ -15,7 +15,8 @@ from OneShotSegLib.cli.app import app
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation import evaluate
 from OneShotSegLib.export.contours import closed_contours
-from OneShotSegLib.export.rtstruct import export_rtstruct, roi_names, structure_set
+from OneShotSegLib.export.dicom_codes import roi_names
+from OneShotSegLib.export.rtstruct import export_rtstruct, structure_set
 from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels

@@ -46,7 +46,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "timer"}
+BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "surroundings", "timer"}
 
 
 @dataclass(frozen=True)

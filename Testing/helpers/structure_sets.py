@@ -54,6 +54,7 @@ def series_of(grid: Volume, folder: Path = Path("scan")) -> CTSeries:
         grid=grid,
         files=(),
         instances=tuple(generate_uid() for _ in range(grid.shape[0])),
+        planes=tuple(range(grid.shape[0])),
         patient_id="ID-1",
         frame_of_reference=generate_uid(),
     )

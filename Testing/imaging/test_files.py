@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import find_volumes, read_volume, stem_of, suffix_of, write_volume
+from OneShotSegLib.imaging.files import read_volume, stem_of, suffix_of, write_volume
 from OneShotSegLib.imaging.integrity import is_whole_nrrd
 from OneShotSegLib.imaging.volume import Volume
 
@@ -307,32 +307,9 @@ def test_a_series_of_one_slice_is_refused(tmp_path: Path) -> None:
 def test_folders_without_images_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("notes", encoding="utf-8")
     assert "found none" in sentence_of(tmp_path)
-    with pytest.raises(InputError, match="found none"):
-        find_volumes(tmp_path)
 
 
-# Finding and naming
-
-
-def test_files_and_dicom_folders_are_found_where_they_lie(tmp_path: Path) -> None:
-    write_volume(volume(), tmp_path / "batch" / "b" / "two.nrrd")
-    write_series(tmp_path / "batch" / "a", slices())
-    (tmp_path / "batch" / "empty").mkdir()
-    found = find_volumes(tmp_path / "batch")
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["batch/a", "batch/b/two.nrrd"]
-    assert find_volumes(tmp_path / "batch" / "a") == [tmp_path / "batch" / "a"]
-    write_volume(volume(), tmp_path / "batch" / "one.nii.gz")
-    (tmp_path / "batch" / ".hidden.nii.gz").write_bytes(b"")
-    assert find_volumes(tmp_path / "batch") == [tmp_path / "batch" / "one.nii.gz"]
-
-
-def test_masks_next_to_a_ct_are_no_volumes_and_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name in ("ct.nii.gz", "seg.nii.gz", "cord.seg.nrrd"):
-        write_volume(volume(), tmp_path / "batch" / "p1" / name)
-    write_volume(volume(), tmp_path / "batch" / "p2" / "seg.nii.gz")
-    found = find_volumes(tmp_path / "batch")
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["batch/p1/ct.nii.gz", "batch/p2/seg.nii.gz"]
-    assert "2 mask(s) next to the CTs are no cases, left out: p1/cord.seg.nrrd, p1/seg.nii.gz." in caplog.text
+# Naming
 
 
 @pytest.mark.parametrize(

@@ -50,5 +50,5 @@ def test_a_dicom_patient_is_named_nowhere_in_the_study_and_no_socket_is_opened(
     content = texts(tmp_path / "study")
     assert any("scan_1" in text for name, text in content.items() if name.endswith(".log"))
     said = "".join([*content, *content.values(), *received, *capsys.readouterr()]).lower()
-    assert "without gaps" in said
+    assert "expected slices without gaps" in said
     assert not [trace for trace in TRACES if trace in said]

@@ -27,7 +27,9 @@ SCORES = {"good": 0.9, "doubtful": 0.2, "fair": 0.6}
 
 
 def ct_and_mask() -> tuple[Volume, LabelMap]:
-    ct = Volume.create(np.full((24, 40, 40), 40, dtype=np.int16), (2, 1, 1))
+    hu = np.full((24, 40, 40), 40, dtype=np.int16)
+    hu[:, :2] = -1000
+    ct = Volume.create(hu, (2, 1, 1))
     labels = np.zeros(ct.shape, dtype=np.uint8)
     labels[6:18, 10:24, 10:24] = 2
     return ct, LabelMap(ct.with_array(labels), SEGMENTS)

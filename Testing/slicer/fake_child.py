@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.imaging.files import find_volumes, read_volume
+from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.input_search import find_volumes
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.study.description import StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths

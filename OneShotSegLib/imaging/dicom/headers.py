@@ -54,6 +54,11 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
     return data
 
 
+def looks_like_dicom(path: Path) -> bool:
+    """Whether a file begins as DICOM files do."""
+    return bool(_kind(path))
+
+
 def _kind(path: Path) -> str:
     """'whole' for a DICOM file, 'bare' for what may be one without the usual beginning, else ''."""
     try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.dicom.slices import Slice
 from OneShotSegLib.imaging.itk_reading import quiet_itk
+from OneShotSegLib.imaging.utf8_names import readable
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -55,9 +56,9 @@ class PixelReader:
 
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(path))
         try:
-            with quiet_itk():
+            with quiet_itk(), readable(path) as name:
+                reader.SetFileName(str(name))
                 image = reader.Execute()
         except RuntimeError as error:
             raise self._broken(shown) from error

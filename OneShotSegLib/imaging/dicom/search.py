@@ -151,8 +151,12 @@ def _joined(known: SeriesInfo, one: SeriesInfo) -> SeriesInfo:
     return replace(known, slices=known.slices + one.slices, files=known.files + one.files, image_type=image_type)
 
 
-def one_scan(folder: Path) -> SeriesInfo:
+def one_scan(folder: Path, uid: str = "") -> SeriesInfo:
     """The one CT of a folder, or its one scan of another modality if it holds no CT.
+
+    Args:
+        folder: An existing folder.
+        uid: Series instance UID, for a folder that holds several CT series.
 
     Raises:
         InputError: If it holds none or several, or damaged DICOM files.
@@ -160,6 +164,11 @@ def one_scan(folder: Path) -> SeriesInfo:
     series, broken = scan_files(folder)
     if broken:
         raise InputError(f"{folder}: expected readable DICOM files, found damaged ones ({_names(broken)}).")
+    if uid:
+        named = [one for one in series if one.uid == uid]
+        if not named:
+            raise InputError(f"{folder}: expected the DICOM series {uid}, found {_listed(series)}.")
+        return named[0]
     scans = [one for one in series if one.is_ct] or [one for one in series if one.is_scan]
     several = [one for one in scans if one.slices > 1]
     chosen = several if several else scans
@@ -172,7 +181,7 @@ def one_scan(folder: Path) -> SeriesInfo:
         raise InputError(f"{folder}: expected a DICOM series of a CT in this folder, found {_listed(series)}.")
     raise InputError(
         f"{folder}: expected one CT series in this folder, found {len(chosen)}: {_listed(chosen)}; put each into a "
-        "folder of its own."
+        "folder of its own, or choose one (--series)."
     )
 
 

@@ -11,7 +11,7 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import find_volumes
+from OneShotSegLib.imaging.input_search import may_hold_cts
 from OneShotSegLib.slicer import dicom_database
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, Device
@@ -224,7 +224,8 @@ class BatchSection:
         if not text:
             raise InputError(_("Choose the folder with the CTs first."))
         folder = Path(text).expanduser()
-        find_volumes(folder)
+        if not folder.is_dir() or not may_hold_cts(folder):
+            raise InputError(_("{folder}: expected a folder with CTs, found none.").format(folder=folder))
         return Batch([folder])
 
     def _from_dicom(self, study: StudyPaths) -> Batch:

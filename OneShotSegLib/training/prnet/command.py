@@ -12,7 +12,8 @@ import torch
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.atomic import atomic_file
-from OneShotSegLib.imaging.files import find_volumes
+from OneShotSegLib.imaging.input_search import search
+from OneShotSegLib.imaging.inputs import LeftOut
 from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet
 from OneShotSegLib.networks.device import describe_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
@@ -29,18 +30,20 @@ RECORD = "training.json"
 
 @dataclass(frozen=True)
 class _Split:
-    """Which CTs are learnt from, and which ones are held out."""
+    """Which CTs are learnt from, which ones are held out, and what of the volumes is not used."""
 
     training: Sequence[Path]
     held_out: Sequence[Path]
+    left_out: Sequence[LeftOut]
 
     @classmethod
     def of(cls, request: PRNetTrainingRequest) -> _Split:
-        paths = [path for volume in request.volumes for path in find_volumes(volume)]
+        found = search(request.volumes)
+        paths = [ct.path for ct in found.cts]
         held_out = request.hold_out or min(max(len(paths) // 10, 1), 8)
         if len(paths) <= held_out:
             raise InputError(f"Expected more than {held_out} CTs (so many are held out), found {len(paths)}.")
-        return cls(paths[:-held_out], paths[-held_out:])
+        return cls(paths[:-held_out], paths[-held_out:], found.left_out)
 
 
 def train_weights(request: PRNetTrainingRequest, emit: Emit = ignore_events) -> None:
@@ -56,6 +59,8 @@ def train_weights(request: PRNetTrainingRequest, emit: Emit = ignore_events) -> 
         if not ranks.leads:
             emit = ignore_events
         emit("started", cases=list(FILES), study=str(request.output))
+        for entry in split.left_out:
+            emit("left_out", **entry.fields)
         trainers = _prepare(request, split, ranks, device)
         if trainers:
             if ranks.leads:
