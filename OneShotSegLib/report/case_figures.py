@@ -11,12 +11,11 @@ import numpy as np
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import examine_hounsfield
-from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
 from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
-from OneShotSegLib.study.results import counting_mask
+from OneShotSegLib.study.results import counting_mask, read_mask
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def _read_hounsfield(path: Path) -> Volume:
 def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
     mask = counting_mask(case.paths, case.review.state)
     ct = _read_hounsfield(case.source)
-    matched = read_matched(mask, structures)
+    matched = read_mask(mask, structures)
     labels = matched.labels.volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)
