@@ -16,6 +16,7 @@ from OneShotSegLib.evaluation import Evaluation
 from OneShotSegLib.evaluation import evaluate as _evaluate
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.grids import check_grid
 from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import from_itk
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
@@ -329,7 +330,9 @@ def _from_itk(image: Any) -> Volume:
         raise InputError(f"Expected a path, a Volume or a SimpleITK image, found {type(image).__name__}.")
     if image.GetDimension() != 3:
         raise InputError(f"Expected an image of 3 dimensions, found one of {image.GetDimension()}.")
-    return from_itk(image)
+    volume = from_itk(image)
+    check_grid("The image", volume.spacing, volume.origin, volume.direction)
+    return volume
 
 
 def _name_of(ct: Any) -> str:

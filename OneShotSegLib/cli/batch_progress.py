@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from OneShotSegLib.cli.plan import not_used
+from OneShotSegLib.imaging.inputs import Kind, LeftOut
 
 
 class BatchProgress:
@@ -28,9 +32,12 @@ class BatchProgress:
         )
         self.task: TaskID | None = None
         self.ended: set[str] = set()
+        self.left_out: list[LeftOut] = []
 
     def __call__(self, event: str, **fields: Any) -> None:
         """Show the event."""
+        if event != "left_out" and self.left_out:
+            self._show_left_out()
         action: Callable[..., None] | None = getattr(self, f"_on_{event}", None)
         if action is not None:
             action(**fields)
@@ -38,6 +45,14 @@ class BatchProgress:
     def _on_started(self, cases: list[str], **_: Any) -> None:
         self.bar.start()
         self.task = self.bar.add_task("starting", total=len(cases))
+
+    def _on_left_out(self, path: str, kind: str, reason: str, count: int = 1, **_: Any) -> None:
+        self.left_out.append(LeftOut(path=Path(path), kind=Kind(kind), reason=reason, count=count))
+
+    def _show_left_out(self) -> None:
+        for line in not_used(self.left_out):
+            self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.left_out.clear()
 
     def _on_step(self, case: str, step: str, **_: Any) -> None:
         if self.task is not None:

@@ -71,6 +71,16 @@ def propagate(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, whose workers do the cases; instead of --workers.")
     ] = PropagationRequest.scheduler,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
+            "may be repeated."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cases and what is not used; compute and write nothing.")
+    ] = False,
     events: EventsOption = Events.text,
 ) -> None:
     """Propagate the scribbles of one CT to others and grow them into pseudo masks."""
@@ -88,7 +98,11 @@ def propagate(
         retry_failed=retry_failed,
         workers=workers,
         scheduler=scheduler,
+        series=tuple(series or ()),
     )
+    if dry_run:
+        _plan(request, events)
+        return
     _end(propagate_batch(request, _emit_to(events)))
 
 
@@ -109,6 +123,13 @@ def segment(
         str, typer.Option(help="Structures whose holes are filled: all, none, or names with commas.")
     ] = SegmentationRequest.fill_holes,
     device: Device = SegmentationRequest.device,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
+            "may be repeated."
+        ),
+    ] = None,
     events: EventsOption = Events.text,
 ) -> None:
     """Segment CTs with a network that train-seg trained."""
@@ -123,8 +144,20 @@ def segment(
         flips=flips,
         largest_component=largest_component,
         fill_holes=fill_holes,
+        series=tuple(series or ()),
     )
     _end(segment_batch(request, _emit_to(events)))
+
+
+def _plan(request: PropagationRequest, events: Events) -> None:
+    from OneShotSegLib.cli.plan import print_plan
+    from OneShotSegLib.events import JsonEvents
+    from OneShotSegLib.runner.planning import plan_batch
+
+    if events is Events.json:
+        plan_batch(request, JsonEvents())
+    else:
+        print_plan(plan_batch(request))
 
 
 def _emit_to(events: Events) -> Emit:

@@ -36,6 +36,9 @@ class TrainingProgress:
         self.output = study
         self._line("Reading the CTs ...")
 
+    def _on_left_out(self, path: str, reason: str, **_: Any) -> None:
+        self._line(f"Not used: {path}: {reason}")
+
     def _on_planned(self, text: str, **_: Any) -> None:
         self._line(text)
 

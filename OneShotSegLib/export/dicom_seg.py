@@ -100,7 +100,7 @@ def segmentation(result: StudyResult, numbered: Volume, segments: Sequence[Segme
     from highdicom.uid import UID
     from pydicom.sr.codedict import codes
 
-    stack = series_slices(result.ct)
+    stack = series_slices(result.ct, result.series)
     sources = _sources(stack)
     labels = roi_names(segment.name for segment in segments)
     by = AlgorithmIdentificationSequence("OneShotSeg", codes.DCM.ArtificialIntelligence, OneShotSegLib.__version__)

@@ -97,7 +97,9 @@ def export_rtstruct(
 
 
 def _write(result: StudyResult, ct: Volume, labels: LabelMap, path: Path) -> None:
-    structure_set(read_ct_series(result.ct, ct), labels, result.case).save_as(path, enforce_file_format=True)
+    structure_set(read_ct_series(result.ct, ct, result.series), labels, result.case).save_as(
+        path, enforce_file_format=True
+    )
 
 
 def structure_set(series: CTSeries, labels: LabelMap, name: str = "") -> FileDataset:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.case_ct import check_ct, has_own_ct, read_case_ct
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, read_mask, study_results
@@ -27,14 +27,19 @@ log = logging.getLogger(__name__)
 def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
     """The results to export: those that the reviewer accepted or corrected, or all that they did not reject.
 
+    A case whose CT is another one by now is passed over, which a warning says.
+
     Raises:
         InputError: If the folder is no study, or nothing is left.
     """
     results = study_results(StudyPaths(study), without_broken_measures=True)
     left = [result for result in results if result.state != "rejected"]
     chosen = [result for result in left if result.trusted] if accepted_only else left
+    own = [result for result in chosen if has_own_ct(result)]
+    if own:
+        return own
     if chosen:
-        return chosen
+        raise InputError(f"{study}: expected cases whose CT is the one that they were made of, found none.")
     if left:
         raise InputError(
             f"{study}: expected accepted cases, found none among {len(left)} that wait for review; "
@@ -75,10 +80,12 @@ def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes
     """A result's CT and, on the same grid, its mask with the study's structures; see `read_labels`.
 
     Raises:
+        OtherCTError: If the CT is another one than the case was made of.
         InputError: If one of them cannot be read, or the mask cannot be matched.
     """
     try:
-        ct = read_volume(result.ct)
+        ct = read_case_ct(result.ct, result.series)
+        check_ct(result.files, ct, result.ct)
         return ct, labels_on_ct(result, ct, structures, notes)
     except OSError as error:  # a share that went away
         raise InputError(f"{error.filename or result.ct}: {error.strerror or error}.") from error

@@ -57,12 +57,13 @@ def require_pydicom(what: str) -> None:
         ) from error
 
 
-def read_ct_series(folder: Path, ct: Volume | None = None) -> CTSeries:
+def read_ct_series(folder: Path, ct: Volume | None = None, series: str = "") -> CTSeries:
     """Read a series' headers and its grid.
 
     Args:
         folder: A folder with one DICOM series.
         ct: The CT where it has been read already; only its grid is used.
+        series: Series instance UID, where the folder holds several CT series.
 
     Raises:
         InputError: If it is no DICOM series, pydicom is not installed, or a header cannot be read.
@@ -75,9 +76,9 @@ def read_ct_series(folder: Path, ct: Volume | None = None) -> CTSeries:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    slices = series_slices(folder).slices
+    slices = series_slices(folder, series).slices
     files = tuple(dict.fromkeys(str(one.file) for one in slices))
-    grid = read_volume(folder) if ct is None else ct
+    grid = read_volume(folder, series) if ct is None else ct
     try:
         first = dcmread(files[0], stop_before_pixels=True)
         wanted = ["SOPInstanceUID"]

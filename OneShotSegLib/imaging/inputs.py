@@ -93,7 +93,8 @@ class LeftOut:
     @property
     def fields(self) -> dict[str, Any]:
         """The same as JSON can hold it."""
-        return {"path": str(self.path), "kind": self.kind.value, "reason": self.reason, "count": self.count}
+        fields = {"path": str(self.path), "kind": self.kind.value, "reason": self.reason, "count": self.count}
+        return {**fields, "text": f"Not used: {self}."}
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

@@ -15,6 +15,7 @@ from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
 from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
+from OneShotSegLib.study.case_ct import check_ct, read_case_ct
 from OneShotSegLib.study.results import counting_mask, read_mask
 
 
@@ -64,14 +65,16 @@ def _short(path: Path) -> str:
     return "/".join(path.parts[-2:])
 
 
-def _read_hounsfield(path: Path) -> Volume:
+def _hounsfield(ct: Volume, path: Path) -> Volume:
     """The CT as the method saw it; what was mended was already logged by the run."""
-    return examine_hounsfield(read_volume(path), str(path))[0]
+    return examine_hounsfield(ct, str(path))[0]
 
 
 def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
     mask = counting_mask(case.paths, case.review.state)
-    ct = _read_hounsfield(case.source)
+    read = read_case_ct(case.source, case.series)
+    check_ct(case.paths, read, f"…/{_short(case.source)}")
+    ct = _hounsfield(read, case.source)
     matched = read_mask(mask, structures)
     labels = matched.labels.volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
@@ -87,7 +90,7 @@ def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = _read_hounsfield(study.support)
+    ct = _hounsfield(read_volume(study.support), study.support)
     strokes = read_label_map(study.paths.support_scribbles()).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(

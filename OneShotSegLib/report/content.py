@@ -65,6 +65,7 @@ class CaseContent:
         quality: Its measures; None unless it is done.
         error: Why it failed, or why its result cannot be read.
         review: What the reviewer decided.
+        series: Series instance UID of the CT, where the source is a folder with several CT series; else ''.
     """
 
     name: str
@@ -74,6 +75,7 @@ class CaseContent:
     quality: CaseQuality | None = None
     error: str = ""
     review: ReviewEntry = field(default_factory=lambda: ReviewEntry(case=""))
+    series: str = ""
 
     @property
     def status(self) -> str:
@@ -163,7 +165,7 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
     cases = []
     for entry in description.cases:
         case = _case(paths.case(entry.case), Path(entry.source), description.structures, evaluation)
-        cases.append(replace(case, review=ledger.get(case.name, ReviewEntry(case=case.name))))
+        cases.append(replace(case, series=entry.series, review=ledger.get(case.name, ReviewEntry(case=case.name))))
     return StudyContent(
         paths=paths, description=description, cases=tuple(sorted(cases, key=lambda case: case.doubt)), notes=notes
     )

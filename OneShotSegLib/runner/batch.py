@@ -15,6 +15,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.html import write_report
 from OneShotSegLib.runner.case import done_fields
 from OneShotSegLib.runner.inputs import emit_left_out
+from OneShotSegLib.runner.known_cases import KnownCases
 from OneShotSegLib.runner.prefetch import prefetch
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
 from OneShotSegLib.study.description import StudyCase
@@ -89,6 +90,7 @@ def run_batch(
     *,
     retry_failed: bool = False,
     warnings: Sequence[str] = (),
+    known: KnownCases | None = None,
     left_out: Sequence[LeftOut] = (),
 ) -> BatchResult:
     """Do the cases that are not done yet, from the event "started" to "finished".
@@ -100,6 +102,7 @@ def run_batch(
         emit: Takes the events.
         retry_failed: Try each case that fails once more, after all the others.
         warnings: What is to be said of the run as a whole.
+        known: What became of the cases that the study had before.
         left_out: What of the queries is not used.
 
     Raises:
@@ -108,9 +111,10 @@ def run_batch(
     """
     emit("started", cases=[case.case for case in cases], study=str(paths.root))
     emit_left_out(left_out, emit)
-    for text in warnings:
+    known = known or KnownCases()
+    for text in (*warnings, *known.notes):
         emit("warning", text=text)
-    waiting, given_up = _left_to_do(paths, cases, emit)
+    waiting, given_up = _left_to_do(paths, cases, known, emit)
     failed = executor.do(waiting, emit)
     if retry_failed and failed:
         failed = executor.do(failed, emit)
@@ -121,15 +125,20 @@ def run_batch(
     return result
 
 
-def _left_to_do(paths: StudyPaths, cases: Sequence[StudyCase], emit: Emit) -> tuple[list[StudyCase], list[StudyCase]]:
-    """The cases to do in this run, and those that ended earlier runs too often to be tried now."""
+def _left_to_do(
+    paths: StudyPaths, cases: Sequence[StudyCase], known: KnownCases, emit: Emit
+) -> tuple[list[StudyCase], list[StudyCase]]:
+    """The cases to do in this run, and those that cannot be: of another CT, or ended too many runs."""
     fresh: list[StudyCase] = []
     interrupted: list[StudyCase] = []
     given_up: list[StudyCase] = []
     for case in cases:
         files = paths.case(case.case)
         quality = result_of(files)
-        if quality is not None:
+        if case.case in known.failed:
+            emit("case_failed", case=case.case, error=known.failed[case.case])
+            given_up.append(case)
+        elif quality is not None:
             end(files)
             emit("case_done", **done_fields(quality), resumed=True)
         elif sudden_ends(files) >= SUDDEN_ENDS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
 from OneShotSegLib.errors import InputError
@@ -13,6 +14,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.pipeline import STEPS
 from OneShotSegLib.runner.warning_events import warnings_emitted
+from OneShotSegLib.study.case_ct import fingerprint_of_ct, record_of
 from OneShotSegLib.study.case_state import begin, check_is_there, end, record_failure
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
@@ -38,6 +40,8 @@ def run_case(engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Vo
     steps = len(STEPS) * engine.candidates_per_query
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
+        if fingerprint_of_ct(ct) in {fingerprint_of_ct(support.ct) for support in engine.supports}:
+            raise InputError(f"{case}: expected another CT than the support, found the support under another name.")
         return engine.segment(case, ct, on_step)
 
     return segment_case(paths, case, read, segment, steps, emit)
@@ -71,11 +75,14 @@ def segment_case(
         def on_step(step: str) -> None:
             emit("step", case=case, step=step, fraction=round(next(number) / (steps + 1), 3))
 
-        result = segment(read(), on_step)
+        ct = read()
+        record = record_of(ct)
+        result = segment(ct, on_step)
         on_step(WRITE)
         check_is_there(paths)
-        result.write(files)
-        return result.quality
+        quality = replace(result.quality, ct=record)
+        replace(result, quality=quality).write(files)
+        return quality
 
     return do_case(paths, case, work, emit)
 

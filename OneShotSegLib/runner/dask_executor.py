@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import Weights, resolve_weights, shipped_folders
@@ -24,6 +23,7 @@ from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.supports import fingerprint_of_weights, read_supports
 from OneShotSegLib.runner.warning_events import warnings_emitted
+from OneShotSegLib.study.case_ct import read_case_ct
 from OneShotSegLib.study.case_state import record_failure, result_of
 from OneShotSegLib.study.description import StudyCase
 from OneShotSegLib.study.layout import StudyPaths
@@ -116,7 +116,7 @@ def run_on_worker(job: Job, case: StudyCase, topic: str) -> list[Event]:
         return events
     with warnings_emitted(emit, case=case.case):
         engine = engine_for(job)
-    run_case(engine, paths, case.case, lambda: read_volume(Path(case.source)), emit)
+    run_case(engine, paths, case.case, lambda: read_case_ct(case.source, case.series), emit)
     return events
 
 

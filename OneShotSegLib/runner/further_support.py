@@ -19,6 +19,7 @@ from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, background_segment, read_label_map, write_label_map
 from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
@@ -63,10 +64,18 @@ class FurtherSupport:
             InputError: If the folder is no study, the CT of the case is not known, its mask cannot be read, or nothing
                 is left to propagate to.
         """
-        volumes = StudyDescription.read(study).case_volumes
+        cases = {entry.case: entry for entry in StudyDescription.read(study).cases}
+        volumes = {name: Path(entry.source) for name, entry in cases.items()}
         if case not in volumes:
             raise InputError(f"{case}: expected a case whose CT the study names, found none of that name.")
-        queries = {name: volumes[name] for name in open_cases if name != case and name in volumes}
+        own = cases[case]
+        if is_other_ct(study.case(case), own.source, own.series):
+            raise InputError(f"{own.source}: expected the CT that the case was made of, found another one.")
+        queries = {
+            name: volumes[name]
+            for name in open_cases
+            if name != case and name in volumes and not is_other_ct(study.case(name), volumes[name], cases[name].series)
+        }
         if not queries:
             raise InputError("Expected cases that are not accepted, found none: there is nothing to propagate to.")
         try:

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.runner.warning_events import collected_warnings
+from OneShotSegLib.study.case_ct import read_case_ct
 from OneShotSegLib.study.description import StudyCase
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Prefetched
     try:
         previous: tuple[StudyCase, PrefetchedCT] | None = None
         for case in cases:
-            current = (case, PrefetchedCT(reader.submit(_read, Path(case.source))))
+            current = (case, PrefetchedCT(reader.submit(_read, case)))
             if previous is not None:
                 yield previous
             previous = current
@@ -47,6 +46,6 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Prefetched
         reader.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(path: Path) -> tuple[Volume, list[str]]:
+def _read(case: StudyCase) -> tuple[Volume, list[str]]:
     with collected_warnings() as warnings:
-        return read_volume(path), warnings
+        return read_case_ct(case.source, case.series), warnings

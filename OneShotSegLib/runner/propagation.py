@@ -20,6 +20,7 @@ from OneShotSegLib.runner.batch import (
 )
 from OneShotSegLib.runner.case import run_case
 from OneShotSegLib.runner.inputs import find_inputs
+from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.run_log import run_log
@@ -50,13 +51,15 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         found = find_inputs(
             paths, request.queries, supports=request.supports, scribbles=request.scribbles, series=request.series
         )
+        known = known_cases(paths, found.cts)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
             supports = read_supports(request)
             weights = choose_weights(request.weights, supports[0].ct, device)
             engine = Engine(supports, weights, method, device)
-        description = open_study(paths, describe(request, engine), found.cts)
+        description = open_study(paths, describe(request, engine), found.cts, known.cases)
+        discard_results(paths, known.redo)
         remove_left_behind(paths.root)
         write_supports(paths, request, engine.supports)
         write_inputs(paths, request.queries, found.left_out)
@@ -68,6 +71,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
                 emit_and_log,
                 retry_failed=request.retry_failed,
                 warnings=warnings,
+                known=known,
                 left_out=found.left_out,
             )
 

@@ -17,6 +17,7 @@ from OneShotSegLib.networks.inference import STEPS, Segmenter, SegmentOptions, s
 from OneShotSegLib.runner.batch import BatchResult, SequentialExecutor, run_batch, study_reserved
 from OneShotSegLib.runner.case import segment_case
 from OneShotSegLib.runner.inputs import find_inputs
+from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
 from OneShotSegLib.runner.run_log import run_log
 from OneShotSegLib.scoring.network import score_prediction
@@ -47,10 +48,12 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
     """
     with study_reserved(request.output) as paths:
         found = find_inputs(paths, request.volumes, series=request.series)
+        known = known_cases(paths, found.cts)
         device = choose_device(request.device)
         segmenter = Segmenter.load(request.model, device)
         options = _options(request, segmenter.info.structures)
-        description = open_study(paths, _describe(segmenter, options, device), found.cts)
+        description = open_study(paths, _describe(segmenter, options, device), found.cts, known.cases)
+        discard_results(paths, known.redo)
         remove_left_behind(paths.root)
         write_inputs(paths, request.volumes, found.left_out)
 
@@ -58,7 +61,9 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
             return _run_case(segmenter, options, paths, case, read, emit)
 
         with run_log(paths, emit) as emit_and_log:
-            return run_batch(paths, description.cases, SequentialExecutor(run), emit_and_log, left_out=found.left_out)
+            return run_batch(
+                paths, description.cases, SequentialExecutor(run), emit_and_log, known=known, left_out=found.left_out
+            )
 
 
 def _run_case(

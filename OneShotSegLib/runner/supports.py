@@ -23,17 +23,29 @@ from OneShotSegLib.study.description import StudyDescription, fingerprint_of_sup
 from OneShotSegLib.study.layout import StudyPaths
 
 
-def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
-    """Read the supports.
+def check_supports(request: PropagationRequest) -> None:
+    """Check that every support has its scribbles and is there; reads nothing.
 
     Raises:
-        InputError: If a file cannot be read, or not every support has its scribbles.
+        InputError: If not.
     """
     if not request.supports or len(request.supports) != len(request.scribbles):
         raise InputError(
             "Expected scribbles for each support (--support CT --scribbles MAP, repeated together); "
             f"found {len(request.supports)} and {len(request.scribbles)}."
         )
+    for path in (*request.supports, *request.scribbles):
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder.")
+
+
+def read_supports(request: PropagationRequest) -> list[ScribbledCT]:
+    """Read the supports.
+
+    Raises:
+        InputError: If a file cannot be read, or not every support has its scribbles.
+    """
+    check_supports(request)
     return [
         _support(ct, scribbles, request.background_label)
         for ct, scribbles in zip(request.supports, request.scribbles, strict=True)

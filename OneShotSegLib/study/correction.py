@@ -13,6 +13,7 @@ from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
+from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.structure_table import read_named_label_map
@@ -39,6 +40,8 @@ def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
     volumes = description.case_volumes
     if case not in volumes:
         raise InputError(f"{case}: expected a case of the study in {study.root}, found none of that name.")
+    if is_other_ct(study.case(case), volumes[case]):
+        raise InputError(f"{volumes[case]}: expected the CT that the case was made of, found another one.")
     notes: tuple[str, ...]
     if is_structure_set(file):
         found = read_structures(file, volumes[case], description.structures)

@@ -29,7 +29,7 @@ def write_inputs(paths: StudyPaths, searched: Iterable[Path], left_out: Sequence
     Raises:
         OSError: If it cannot be written.
     """
-    entries = [one.fields for one in left_out]
+    entries = [{name: value for name, value in one.fields.items() if name != "text"} for one in left_out]
     write_json(paths.inputs, {"searched": [str(absolute(path)) for path in searched], "left_out": entries})
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.inputs import FoundCT
-from OneShotSegLib.study.description import StudyDescription, name_cases
+from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.naming import check_lengths
 
 
 def check_output(paths: StudyPaths) -> None:
@@ -25,13 +26,16 @@ def check_output(paths: StudyPaths) -> None:
         raise InputError(f"{paths.root}: expected an empty folder or a study, found a folder with other files.")
 
 
-def open_study(paths: StudyPaths, wanted: StudyDescription, cts: Iterable[FoundCT]) -> StudyDescription:
+def open_study(
+    paths: StudyPaths, wanted: StudyDescription, cts: Iterable[FoundCT], known: Iterable[StudyCase] = ()
+) -> StudyDescription:
     """Begin a study, or continue the one that is there; new cases come after the old ones.
 
     Args:
         paths: The study.
         wanted: What it is to be, without cases.
         cts: The CTs asked for.
+        known: The cases of the study that is there, with new sources where CTs moved; as it has them if left out.
 
     Returns:
         What was written to study.json.
@@ -44,8 +48,10 @@ def open_study(paths: StudyPaths, wanted: StudyDescription, cts: Iterable[FoundC
         difference = wanted.differs_from(there)
         if difference:
             raise InputError(f"{paths.root}: expected this study or an empty folder, found a study with {difference}.")
-        wanted = replace(there, cases=(*there.cases, *name_cases(cts, there.cases)))
+        kept = tuple(known) or there.cases
+        wanted = replace(there, cases=(*kept, *name_cases(cts, kept)))
     else:
         wanted = replace(wanted, cases=name_cases(cts))
+    check_lengths(paths.root, (case.case for case in wanted.cases))
     wanted.write(paths)
     return wanted

@@ -58,6 +58,23 @@ class StructureQuality:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CTRecord:
+    """What the CT was that a result was made of.
+
+    Attributes:
+        fingerprint: Of its voxels and their positions: equal for the same CT, in whatever file.
+        size: Number of voxels along z, y, x.
+        bytes: Size of its file, or of the files of its folder; 0 if that is not known.
+        modified: When the latest of these was changed, microseconds since 1970; 0 likewise.
+    """
+
+    fingerprint: str
+    size: tuple[int, int, int]
+    bytes: int = 0
+    modified: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaseQuality:
     """Measures of one case.
 
@@ -67,6 +84,7 @@ class CaseQuality:
         structures: In the label table's order.
         seconds: Time each step took.
         warnings: Sentences for the reviewer.
+        ct: What its CT was; None in studies of before 0.2, until the CT is read again.
     """
 
     case: str
@@ -74,6 +92,7 @@ class CaseQuality:
     structures: tuple[StructureQuality, ...]
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    ct: CTRecord | None = None
 
     @property
     def worst(self) -> StructureQuality | None:
@@ -90,7 +109,10 @@ def mean_score(structures: Iterable[StructureQuality]) -> float:
 
 def write_quality(quality: CaseQuality, path: Path) -> None:
     """Write quality.json."""
-    write_json(path, asdict(quality))
+    content = asdict(quality)
+    if quality.ct is None:
+        del content["ct"]
+    write_json(path, content)
 
 
 def read_quality(path: Path) -> CaseQuality:
@@ -105,9 +127,24 @@ def read_quality(path: Path) -> CaseQuality:
             raise TypeError("values of other kinds")
         structures = tuple(StructureQuality(**migrated_measures(entry)) for entry in content.pop("structures"))
         warnings = tuple(content.pop("warnings"))
-        return CaseQuality(**content, structures=structures, warnings=warnings)
+        ct = _ct_record(content.pop("ct", None))
+        return CaseQuality(**content, structures=structures, warnings=warnings, ct=ct)
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the quality of a case, found other content.") from error
+
+
+def _ct_record(entry: Any) -> CTRecord | None:
+    if entry is None:
+        return None
+    size, counts = entry["size"], [entry.get("bytes", 0), entry.get("modified", 0)]
+    if (
+        not is_text(entry["fingerprint"])
+        or len(size) != 3
+        or not all(type(number) is int for number in (*size, *counts))
+    ):
+        raise TypeError("values of other kinds")
+    z, y, x = size
+    return CTRecord(fingerprint=entry["fingerprint"], size=(z, y, x), bytes=counts[0], modified=counts[1])
 
 
 def _is_quality(content: Any) -> bool:

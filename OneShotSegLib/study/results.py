@@ -28,6 +28,7 @@ class StudyResult:
         mask: The one that counts; see `counting_mask`.
         state: What was decided; "pending" if nothing was.
         quality: Its measures; None where there are none.
+        series: Series instance UID of the CT, where its folder holds several CT series; else ''.
     """
 
     case: str
@@ -35,6 +36,12 @@ class StudyResult:
     mask: Path
     state: ReviewState
     quality: CaseQuality | None
+    series: str = ""
+
+    @property
+    def files(self) -> CasePaths:
+        """The case's files."""
+        return CasePaths(self.mask.parent)
 
     @property
     def trusted(self) -> bool:
@@ -58,7 +65,9 @@ def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> I
         mask = counting_mask(files, state)
         if mask.is_file():
             quality = _quality(files, without_broken_measures)
-            yield StudyResult(case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality)
+            yield StudyResult(
+                case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality, series=case.series
+            )
 
 
 def _quality(files: CasePaths, without_broken: bool) -> CaseQuality | None:

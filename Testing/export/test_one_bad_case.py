@@ -6,16 +6,19 @@ import json
 import shutil
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
+from pydicom.multival import MultiValue
 
 from OneShotSegLib.cli import main
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.dicom_codes import dicom_text, text_of
 from OneShotSegLib.export.dicom_seg import export_dicom_seg
 from OneShotSegLib.export.nifti import export_nifti
 from OneShotSegLib.export.rtstruct import export_rtstruct
+from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.study.csv_table import read_table
 from OneShotSegLib.study.layout import StudyPaths
 from Testing.helpers.dicom_series import write_series
@@ -173,21 +176,26 @@ def test_names_stay_right_whatever_the_ct_s_character_set(
 def test_structures_of_any_name_are_named_in_utf_8(tmp_path: Path, kind: str) -> None:
     source = write_series(tmp_path / "scan", small_ct(), "A")
     study = write_small_study(tmp_path / "study", {"scan": source}, ("accepted",))
+    names = {"Cord": "脊髄 " + "漢" * 90, "Drüse links": "Gauche Σ"}
     content = json.loads(study.description.read_text(encoding="utf-8"))
-    for label, name in zip(content["labels"], ("脊髄\t" + "漢" * 90, "Gauche\\Σ\x07"), strict=False):
-        label["name"] = name
+    for label in content["labels"]:
+        label["name"] = names.get(label["name"], label["name"])
     study.description.write_text(json.dumps(content), encoding="utf-8")
-    from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
-
     mask = read_label_map(study.case("scan").pseudo_mask)
-    plain = tuple(Segment(value=s.value, name=s.name, color=s.color) for s in mask.segments)
-    write_label_map(LabelMap(mask.volume, plain), study.case("scan").pseudo_mask)
+    renamed = tuple(replace(segment, name=names[segment.name], tags="") for segment in mask.segments)
+    write_label_map(LabelMap(mask.volume, renamed), study.case("scan").pseudo_mask)
     write = export_dicom_seg if kind == "dicom-seg" else export_rtstruct
     write(study.root, tmp_path / "out")
     data = pydicom.dcmread(tmp_path / "out" / "scan.dcm")
     if kind == "dicom-seg":
-        names = [item.SegmentLabel for item in data.SegmentSequence]
+        found = [item.SegmentLabel for item in data.SegmentSequence]
     else:
-        names = [item.ROIName for item in data.StructureSetROISequence]
-    assert names == [("脊髄 " + "漢" * 90)[:64], "Gauche Σ"]
-    assert np.array([len(name) <= 64 for name in names]).all()
+        found = [item.ROIName for item in data.StructureSetROISequence]
+    assert found == [name[:64] for name in names.values()]
+
+
+def test_texts_hold_what_dicom_allows() -> None:
+    assert dicom_text("a\\b\tc\x07\x85d\ud800 ") == "a b c d"
+    assert len(dicom_text("漢" * 90)) == 64
+    assert text_of(MultiValue(str, ["a", "b"])) == "a\\b"
+    assert text_of(None) == ""

@@ -8,22 +8,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, RTDoseStorage, RTStructureSetStorage, generate_uid
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.export.rtstruct import structure_set
+from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.dicom.search import scan_series
 from OneShotSegLib.imaging.dicom.series import read_series
 from OneShotSegLib.imaging.dicom_series import series_files, series_slices
 from OneShotSegLib.imaging.files import read_volume
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.synthetic_scans import (
     CENTRE,
@@ -188,6 +192,31 @@ def test_what_can_be_read_rightly_is_read_and_said(
     assert found > 0.95
     assert said in text
     check_segmentation(tmp_path / "ct", scan, ball_labels(read_volume(tmp_path / "ct")))
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.2])
+@pytest.mark.parametrize("along", [np.r_[-30:-10:2.5, -10:31:5.0], np.delete(STRAIGHT.along, 9)])
+def test_contours_of_a_structure_set_lie_on_the_slices_that_they_refer_to(
+    tmp_path: Path, along: NDArray[Any], drift: float
+) -> None:
+    scan = replace(STRAIGHT, along=along, drift=(drift, 0.0))
+    write_scan(tmp_path / "ct", scan)
+    series = read_ct_series(tmp_path / "ct")
+    labels = LabelMap(ball_labels(read_volume(tmp_path / "ct")), (Segment.numbered(1),))
+    (region,) = structure_set(series, labels).ROIContourSequence
+    places = {
+        data.SOPInstanceUID: np.array(data.ImagePositionPatient, dtype=float)
+        for data in (pydicom.dcmread(file, stop_before_pixels=True) for file in (tmp_path / "ct").iterdir())
+    }
+    referred = set()
+    for contour in region.ContourSequence:
+        points = np.array(contour.ContourData, dtype=float).reshape(-1, 3)
+        uid = contour.ContourImageSequence[0].ReferencedSOPInstanceUID
+        np.testing.assert_allclose(points[:, 2], places[uid][2], atol=1e-2)
+        distance = np.linalg.norm(points - CENTRE, axis=1)
+        assert (distance < RADIUS + 4).all()
+        referred.add(uid)
+    assert len(referred) == int((np.abs(along) < RADIUS - 0.5).sum())
 
 
 def test_a_slice_with_a_small_step_sideways_is_put_in_its_place(
@@ -392,6 +421,46 @@ def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path: Path, caplog: py
         ("ORIGINAL", "PRIMARY", "AXIAL"),
     )
     assert read_series(ct.files[::-1], "ct").same_grid(read_volume(tmp_path / "ct"))
+
+
+def test_screens_that_were_captured_are_no_second_ct(tmp_path: Path) -> None:
+    def screen(data: Dataset, number: int) -> None:
+        data.ImageType = ["DERIVED", "SECONDARY", "REF_SURVIEW"]
+        if number % 2:
+            del data.ImagePositionPatient, data.ImageOrientationPatient
+
+    write_scan(tmp_path / "ct", STRAIGHT)
+    write_scan(tmp_path / "ct", STRAIGHT.without(*range(6, 21)), screen)
+    assert read_volume(tmp_path / "ct").shape == (21, 48, 48)
+
+
+def test_a_folder_with_a_localizer_alone_is_refused(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct", OTHER_VIEW, field("ImageType", lambda _: ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    assert "found 'series 3' (CT, 1 slice, a localizer)" in sentence_of(tmp_path / "ct")
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5"])
+def test_compressed_slices_are_read_like_plain_ones(tmp_path: Path, syntax: str) -> None:
+    write_scan(tmp_path / "plain", TILTED)
+    (tmp_path / "packed").mkdir()
+    for file in (tmp_path / "plain").iterdir():
+        data = pydicom.dcmread(file)
+        data.compress(syntax)
+        data.save_as(tmp_path / "packed" / file.name)
+    plain, packed = read_volume(tmp_path / "plain"), read_volume(tmp_path / "packed")
+    np.testing.assert_array_equal(plain.array, packed.array)
+
+
+def test_a_legacy_converted_multi_frame_ct_is_read_like_its_slices(tmp_path: Path) -> None:
+    legacy = pytest.importorskip("highdicom.legacy")
+    write_scan(tmp_path / "ct", STRAIGHT)
+    slices = [pydicom.dcmread(file) for file in sorted((tmp_path / "ct").iterdir())]
+    converted = legacy.LegacyConvertedEnhancedCTImage(slices, generate_uid(), 5, generate_uid(), 1)
+    (tmp_path / "legacy").mkdir()
+    converted.save_as(tmp_path / "legacy" / "a.dcm")
+    plain, one = read_volume(tmp_path / "ct"), read_volume(tmp_path / "legacy")
+    assert one.same_grid(plain)
+    np.testing.assert_array_equal(one.array, plain.array)
 
 
 def test_several_ct_series_are_listed(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from OneShotSegLib.api import _from_itk
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
@@ -381,6 +383,13 @@ def test_four_axes_with_one_volume_are_read_where_they_lie(tmp_path: Path) -> No
     assert ct.shape == SHAPE
     assert ball_dice(ball_labels(ct)) > 0.93
     assert "4 axes" in sentence_of(nifti(tmp_path / "b.nii", array, ("<8h", 40, 4, 32, 26, 11, 2, 1, 1, 1)))
+
+
+def test_a_sheared_image_of_simpleitk_is_refused() -> None:
+    image = sitk.Image(4, 5, 6, sitk.sitkInt16)
+    image.SetDirection((1, 0, 0, 0.6, 0.8, 0, 0, 0, 1))
+    with pytest.raises(InputError, match=r"^The image: expected a"):
+        _from_itk(image)
 
 
 def test_an_array_s_grid_is_held_to_the_same_rules() -> None:

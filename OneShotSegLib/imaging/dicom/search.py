@@ -29,7 +29,7 @@ TAGS = [
     "SeriesNumber",
     "NumberOfFrames",
     "Rows",
-    "SharedFunctionalGroupsSequence",
+    "ImagePositionPatient",
 ]
 CT_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.2",
@@ -57,6 +57,7 @@ class SeriesInfo:
         study_uid: Study instance UID.
         sop_class: SOP class UID of the first of its files.
         number: Series number, if there is one.
+        is_placed: Whether all its files say where they lie; multi-frame files are taken to do so.
     """
 
     uid: str
@@ -70,6 +71,7 @@ class SeriesInfo:
     study_uid: str
     sop_class: str
     number: int | None
+    is_placed: bool
 
     @property
     def is_localizer(self) -> bool:
@@ -78,8 +80,9 @@ class SeriesInfo:
 
     @property
     def is_scan(self) -> bool:
-        """Whether it can be a scan of slices: images of a modality that makes slices, no localizer."""
-        return self.slices > 0 and self.modality.upper() not in NOT_SCANS and not self.is_localizer
+        """Whether it can be a scan of slices: images of a modality that makes slices, no localizer, no screen."""
+        is_screen = not self.is_placed and any(part.upper() == "SECONDARY" for part in self.image_type)
+        return self.slices > 0 and self.modality.upper() not in NOT_SCANS and not self.is_localizer and not is_screen
 
     @property
     def is_ct(self) -> bool:
@@ -89,7 +92,9 @@ class SeriesInfo:
     def describe(self) -> str:
         """In a few words, for a list of several."""
         named = short(self.description) or (f"series {self.number}" if self.number is not None else "no description")
-        return f"{named!r} ({self.modality or 'no modality'}, {self.slices} slice{'s' if self.slices != 1 else ''})"
+        kind = ", a localizer" if self.is_localizer else ""
+        slices = f"{self.slices} slice{'s' if self.slices != 1 else ''}"
+        return f"{named!r} ({self.modality or 'no modality'}, {slices}{kind})"
 
 
 def is_localizer(image_type: Iterable[str]) -> bool:
@@ -142,13 +147,20 @@ def _info(path: Path, data: Dataset) -> SeriesInfo:
         study_uid=text(data, "StudyInstanceUID"),
         sop_class=text(data, "SOPClassUID"),
         number=whole_number(data, "SeriesNumber"),
+        is_placed=bool(texts(data, "ImagePositionPatient") or whole_number(data, "NumberOfFrames")),
     )
 
 
 def _joined(known: SeriesInfo, one: SeriesInfo) -> SeriesInfo:
     # A localizer among the slices does not make a localizer of the series.
     image_type = one.image_type if known.is_localizer and not one.is_localizer else known.image_type
-    return replace(known, slices=known.slices + one.slices, files=known.files + one.files, image_type=image_type)
+    return replace(
+        known,
+        slices=known.slices + one.slices,
+        files=known.files + one.files,
+        image_type=image_type,
+        is_placed=known.is_placed and one.is_placed,
+    )
 
 
 def one_scan(folder: Path, uid: str = "") -> SeriesInfo:

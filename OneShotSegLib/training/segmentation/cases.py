@@ -21,6 +21,7 @@ from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
+from OneShotSegLib.study.case_ct import has_own_ct
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.results import StudyResult, read_mask, study_results, study_structures
@@ -45,6 +46,7 @@ class CaseSource:
         trusted: Whether a reviewer accepted or corrected the labels; then they never change.
         absent: Values of the structures that the labels say nothing about.
         scores: Quality score of each structure's value, 0-1; missing for those without one.
+        series: Series instance UID of the CT, where its folder holds several CT series; else ''.
         structures: What the labels are matched with by name; those that are learnt, if left out.
     """
 
@@ -54,6 +56,7 @@ class CaseSource:
     trusted: bool
     absent: tuple[int, ...] = ()
     scores: Mapping[int, float] = field(default_factory=dict)
+    series: str = ""
     structures: tuple[Segment, ...] = ()
 
 
@@ -90,7 +93,9 @@ class TrainingCase:
 
 
 def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
-    """The cases of a study that may be learnt from, and its structures; rejected and failed cases are left out.
+    """The cases of a study that may be learnt from, and its structures.
+
+    Left out are rejected and failed cases, and, with a warning, those whose CT is another one by now.
 
     Raises:
         InputError: If the folder is no study, or nothing is left.
@@ -101,6 +106,7 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
         CaseSource(
             name=result.case,
             ct=result.ct,
+            series=result.series,
             labels=result.mask,
             trusted=result.trusted,
             absent=_absent(result.quality),
@@ -108,7 +114,7 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
             structures=structures,
         )
         for result in study_results(paths)
-        if result.state != "rejected"
+        if result.state != "rejected" and has_own_ct(result)
     ]
     if not sources:
         raise InputError(f"{study}: expected cases that are done and not rejected to learn from, found none.")
@@ -133,7 +139,7 @@ def choose_spacing(sources: Sequence[CaseSource], look_at: int = 9) -> tuple[flo
     step = max(1, len(sources) // look_at)
     spacings = []
     for source in sources[::step]:
-        ct = read_volume(source.ct)
+        ct = read_volume(source.ct, source.series)
         spacings.append(np.abs(ct.direction) @ ct.spacing)
     chosen = np.clip(np.round(np.median(spacings, axis=0) / SPACING_STEP_MM) * SPACING_STEP_MM, FINEST_MM, COARSEST_MM)
     z, y, x = (float(value) for value in chosen)
@@ -165,7 +171,7 @@ def _best_scores(sources: Sequence[CaseSource]) -> dict[int, float]:
 def _load_case(
     source: CaseSource, info: SegmentationInfo, best: Mapping[int, float], device: torch.device
 ) -> TrainingCase:
-    ct = as_hounsfield(read_volume(source.ct), str(source.ct))
+    ct = as_hounsfield(read_volume(source.ct, source.series), str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
     matched = read_mask(source.labels, source.structures or info.structures)
     for note in matched.notes:
