@@ -13,6 +13,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
   OneShotSegLib/cli/options.py
+  OneShotSegLib/cli/plan.py
   OneShotSegLib/cli/prnet_progress.py
   OneShotSegLib/cli/review.py
   OneShotSegLib/cli/segmentation_progress.py
@@ -161,7 +162,9 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/dask_executor.py
   OneShotSegLib/runner/further_support.py
   OneShotSegLib/runner/inputs.py
+  OneShotSegLib/runner/known_cases.py
   OneShotSegLib/runner/methods.py
+  OneShotSegLib/runner/planning.py
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
   OneShotSegLib/runner/request.py
@@ -219,6 +222,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
   OneShotSegLib/study/__init__.py
+  OneShotSegLib/study/case_ct.py
   OneShotSegLib/study/case_names.py
   OneShotSegLib/study/case_state.py
   OneShotSegLib/study/checks.py

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TextIO
 
 KINDS = frozenset(
     {
-        *("started", "planned", "left_out", "case_started", "step", "warning", "case_done"),
+        *("started", "planned", "left_out", "case_found", "case_started", "step", "warning", "case_done"),
         *("case_failed", "finished"),
     },
 )

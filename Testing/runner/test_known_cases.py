@@ -147,7 +147,9 @@ def test_a_run_does_a_replaced_ct_anew_and_leaves_a_decided_one(
         shutil.copy(three, root / f"{name}.nii.gz")
     shutil.copy(one, root / "c.nii.gz")  # where the CT of a is now
     events: list[tuple[str, dict[str, object]]] = []
-    result = propagate_batch(tiny.request(study.root, queries=[root]), lambda e, **f: events.append((e, f)))
+    result = propagate_batch(
+        tiny.request(study.root, queries=[root]), lambda event, **fields: events.append((event, fields))
+    )
     assert result.failed == ("b",)
     assert study.case("b").pseudo_mask.read_bytes() == decided
     sources = {case.case: Path(case.source).name for case in StudyDescription.read(study).cases}

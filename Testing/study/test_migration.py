@@ -80,6 +80,7 @@ def test_settings_are_read_under_todays_names_and_the_file_stays_as_it_is(old: S
         "tracking": {"enabled": True, "beyond": 0.45},
         "propagation": {"starts": 10, "coarse_passes": 3, "fine_passes": 0, "fit": True},
         "expansion": {"limit_extent": True, "extent_across": 1.5, "extent_along": 1.6, "shortest_extent_mm": 10.0},
+        "check_region": True,
         "smooth_mm": 2.0,
         "seed": 0,
         "check_region": True,
@@ -110,7 +111,7 @@ def test_an_old_study_gets_a_report(old: StudyPaths) -> None:
 
 
 def test_an_old_study_can_be_evaluated(old: StudyPaths, tmp_path: Path) -> None:
-    write_label_map(small_mask(small_ct()), tmp_path / "reference" / "patient.seg.nrrd")
+    write_label_map(small_mask(small_ct()), tmp_path / "reference" / "patient.nii.gz")
     figures = evaluate(tmp_path / "reference", old.root).figures
     assert [figure.dice for figure in figures] == [1.0, 1.0]
 
