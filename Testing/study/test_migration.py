@@ -83,7 +83,6 @@ def test_settings_are_read_under_todays_names_and_the_file_stays_as_it_is(old: S
         "check_region": True,
         "smooth_mm": 2.0,
         "seed": 0,
-        "check_region": True,
     }
     assert [segment.name for segment in description.structures] == ["Cord", "Drüse links"]
     assert old.description.read_text(encoding="utf-8") == DESCRIPTION
