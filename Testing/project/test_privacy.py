@@ -36,8 +36,8 @@ def test_a_dicom_patient_is_named_nowhere_in_the_study_and_no_socket_is_opened(
     def refuse(*arguments: object, **named: object) -> None:
         raise AssertionError("the network was asked for")
 
-    good = write_series(tmp_path / "scan_1", read_volume(tiny.files.queries[0]), PATIENT)
-    broken = write_series(tmp_path / "scan_2", read_volume(tiny.files.queries[1]), PATIENT)
+    good = write_series(tmp_path / "first", read_volume(tiny.files.queries[0]), PATIENT)
+    broken = write_series(tmp_path / "second", read_volume(tiny.files.queries[1]), PATIENT)
     (broken / "007.dcm").unlink()
     for name in ("connect", "connect_ex", "bind", "sendto"):
         monkeypatch.setattr(socket.socket, name, refuse)
@@ -46,9 +46,9 @@ def test_a_dicom_patient_is_named_nowhere_in_the_study_and_no_socket_is_opened(
     outcome = propagate_batch(
         tiny.request(tmp_path / "study", queries=(good, broken)), lambda event, **fields: received.append(str(fields))
     )
-    assert (outcome.done, outcome.failed) == (("scan_1",), ("scan_2",))
+    assert (outcome.done, outcome.failed) == (("first",), ("second",))
     content = texts(tmp_path / "study")
-    assert any("scan_1" in text for name, text in content.items() if name.endswith(".log"))
+    assert any("first" in text for name, text in content.items() if name.endswith(".log"))
     said = "".join([*content, *content.values(), *received, *capsys.readouterr()]).lower()
     assert "expected slices without gaps" in said
     assert not [trace for trace in TRACES if trace in said]
