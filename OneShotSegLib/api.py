@@ -19,7 +19,6 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.grids import check_grid
 from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import from_itk
-from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, label_map_of, read_label_map
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
@@ -35,7 +34,7 @@ from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.results import StudyResult, study_results
+from OneShotSegLib.study.results import StudyResult, read_mask, study_results
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
@@ -266,7 +265,7 @@ class Study:
         results = self.results()
         if case not in results:
             raise InputError(f"{case}: expected a case with a mask ({', '.join(results) or 'none'}), found none.")
-        found = read_matched(results[case].mask, self._description.structures)
+        found = read_mask(results[case].mask, self._description.structures)
         for note in found.notes:
             log.warning("%s: %s", case, note)
         return found.labels

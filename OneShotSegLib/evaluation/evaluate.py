@@ -17,6 +17,7 @@ from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.results import read_mask
 from OneShotSegLib.study.structure_table import read_named_label_map
 
 
@@ -77,20 +78,28 @@ def _evaluate_case(
     # In folders the table is made of the files: what each of them does not have was said once.
     of_names = notes if StudyPaths(predictions).description.is_file() else []
     truth = read_reference(case, reference, predictions, labels, of_names)
-    predicted = _predicted(case, truth, mask, labels, notes, of_names)
+    predicted = _predicted(case, truth, mask, predictions, labels, notes, of_names)
     a, b = crop_to_both(truth.volume.array, predicted)
     spacing = truth.volume.spacing
     return [compare(case, value, name, a == value, b == value, spacing) for value, name in labels.items()]
 
 
 def _predicted(
-    case: str, truth: LabelMap, mask: Path | None, labels: Names, notes: list[str], of_names: list[str]
+    case: str,
+    truth: LabelMap,
+    mask: Path | None,
+    predictions: Path,
+    labels: Names,
+    notes: list[str],
+    of_names: list[str],
 ) -> np.ndarray:
     """The predicted labels on the reference's grid."""
     if mask is None:
         notes.append(f"{case}: no mask, so every structure counts as a false negative.")
         return np.zeros(truth.volume.shape, dtype=np.uint8)
-    matched = match_labels(read_named_label_map(mask), structures_of(labels), mask)
+    structures = structures_of(labels)
+    is_study = StudyPaths(predictions).description.is_file()
+    matched = read_mask(mask, structures) if is_study else match_labels(read_named_label_map(mask), structures, mask)
     of_names += [f"{case}: {note}" for note in matched.notes]
     volume = matched.labels.volume
     if not volume.same_grid(truth.volume):

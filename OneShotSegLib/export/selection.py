@@ -8,13 +8,12 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.label_grids import map_on_ct
-from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.case_ct import check_ct, has_own_ct, read_case_ct
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.results import StudyResult, study_results
+from OneShotSegLib.study.results import StudyResult, read_mask, study_results
 
 CASE_COLUMNS = ("file", "case", "state", "score", "notes")
 Notes = dict[str, tuple[str, ...]]
@@ -60,7 +59,7 @@ def read_labels(result: StudyResult, structures: Sequence[Segment], notes: Notes
     Raises:
         InputError: If the mask cannot be read or matched.
     """
-    found = read_matched(result.mask, structures)
+    found = read_mask(result.mask, structures)
     if found.notes:
         notes[result.case] = found.notes
     for note in found.notes:

@@ -34,16 +34,18 @@ class MatchedLabels(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_matched(path: Path, structures: Sequence[Segment]) -> MatchedLabels:
+def read_matched(path: Path, structures: Sequence[Segment], same_values: bool = False) -> MatchedLabels:
     """Read a label map and match it with structures; see `match_labels`.
 
     Raises:
         InputError: If it cannot be read or matched.
     """
-    return match_labels(read_label_map(path), structures, path)
+    return match_labels(read_label_map(path), structures, path, same_values)
 
 
-def match_labels(labels: LabelMap, structures: Sequence[Segment], source: Path) -> MatchedLabels:
+def match_labels(
+    labels: LabelMap, structures: Sequence[Segment], source: Path, same_values: bool = False
+) -> MatchedLabels:
     """The structures of a label map, found by name, with the values, names and colours that they have here.
 
     Case, blanks around a name and Unicode's form make no difference. A map without any name (NIfTI) is matched by
@@ -54,12 +56,17 @@ def match_labels(labels: LabelMap, structures: Sequence[Segment], source: Path) 
         labels: The map.
         structures: What is asked for.
         source: The map's file, for the sentences.
+        same_values: The map was written with the structures' values: what no name tells, the value does, which is said.
 
     Raises:
         InputError: If names are there and none matches, or one that is asked for is there twice.
     """
     if not labels.named:
         return _by_value(labels, structures, source)
+    if same_values:
+        labels, said = _renamed(labels, structures, source)
+        matched = match_labels(labels, structures, source)
+        return MatchedLabels(matched.labels, (*said, *matched.notes))
     names = [segment.name for segment in labels.named]
     missing, others = compare_names(names, structures, source)
     notes = [*name_notes(missing, others, source)]
@@ -103,6 +110,19 @@ def name_notes(missing: Sequence[str], others: Sequence[str], source: Path) -> t
     notes = [f"{source.name}: it has no structure of these names: {_quoted(missing)}."] if missing else []
     notes += [f"{source.name}: structures that were not asked for, not used: {_quoted(others)}."] if others else []
     return tuple(notes)
+
+
+def _renamed(labels: LabelMap, structures: Sequence[Segment], source: Path) -> tuple[LabelMap, tuple[str, ...]]:
+    """The map with the name of the structure of its value for each segment of an unknown name, if no other has it."""
+    there, asked = {segment.key for segment in labels.named}, {structure.key for structure in structures}
+    free = {structure.value: structure for structure in structures if structure.key not in there}
+    unknown = {s.value for s in labels.named if s.key not in asked and s.value in free}
+    if not unknown:
+        return labels, ()
+    whats = ", ".join(f"'{s.name}' as '{free[s.value].name}'" for s in labels.named if s.value in unknown)
+    segments = tuple(replace(s, name=free[s.value].name) if s.value in unknown else s for s in labels.segments)
+    note = f"{source.name}: structures of other names, taken by their values: {whats}."
+    return LabelMap(labels.volume, segments, labels.unnamed), (note,)
 
 
 def _by_value(labels: LabelMap, structures: Sequence[Segment], source: Path) -> MatchedLabels:

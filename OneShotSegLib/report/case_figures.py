@@ -11,13 +11,12 @@ import numpy as np
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import examine_hounsfield
-from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.report.content import CaseContent, StudyContent
 from OneShotSegLib.report.figures import Picture, Scene, center_of, extent_of_grid
 from OneShotSegLib.study.case_ct import check_ct, read_case_ct
-from OneShotSegLib.study.results import counting_mask
+from OneShotSegLib.study.results import counting_mask, read_mask
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
     read = read_case_ct(case.source, case.series)
     check_ct(case.paths, read, f"…/{_short(case.source)}")
     ct = _hounsfield(read, case.source)
-    matched = read_matched(mask, structures)
+    matched = read_mask(mask, structures)
     labels = matched.labels.volume
     scribbles = read_label_map(case.paths.scribbles).volume if case.paths.scribbles.is_file() else None
     scene = Scene(ct, labels, scribbles)

@@ -17,13 +17,13 @@ from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
-from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, background_segment, read_label_map, write_label_map
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.results import read_mask
 
 log = logging.getLogger(__name__)
 
@@ -193,12 +193,10 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
 
-    volume, labels = read_volume(ct, series), read_label_map(mask)
-    if structures:
-        matched = match_labels(labels, structures, mask)
-        labels = matched.labels
-        for note in matched.notes:
-            log.warning("%s", note)
+    volume = read_volume(ct, series)
+    labels, notes = read_mask(mask, structures) if structures else (read_label_map(mask), ())
+    for note in notes:
+        log.warning("%s", note)
     labels = map_on_ct(labels, volume, mask)
     if not labels.volume.array.any():
         raise InputError(f"{mask}: expected structures to learn from, found an empty mask.")

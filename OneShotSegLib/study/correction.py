@@ -6,16 +6,13 @@ import logging
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.files import read_volume
+from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import match_labels
-from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
-from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
@@ -28,7 +25,8 @@ def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
     """A file as a corrected mask: on the CT's grid, the study's structures, matched by name, with its values.
 
     What the file has of other structures is left out; a structure that it does not have is empty in the correction.
-    A label map on another grid is brought onto the CT's. All this is logged as warnings.
+    A label map on another grid is brought onto the CT's where it fits it (`onto_grid`). What was done is logged as
+    warnings.
 
     Args:
         study: The study.
@@ -36,7 +34,7 @@ def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
         file: A label map (without names it is matched by value) or a structure set.
 
     Raises:
-        InputError: If there is no such case, the file cannot be read or matched, or lies elsewhere than the CT.
+        InputError: If there is no such case, the file cannot be read or matched, or does not fit the CT.
     """
     description = StudyDescription.read(study)
     volumes = description.case_volumes
@@ -50,26 +48,10 @@ def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
         labels, notes = found.labels, found.notes
     else:
         labels, notes = match_labels(read_named_label_map(file), description.structures, file)
-        labels = _on_ct(labels, read_volume(volumes[case]), file, case)
+        labels = map_on_ct(labels, read_volume(volumes[case]), file)
     for note in notes:
         log.warning("%s: %s", case, note)
     return labels
-
-
-def _on_ct(labels: LabelMap, ct: Volume, file: Path, case: str) -> LabelMap:
-    """The map on the CT's grid; what cannot be there is said."""
-    if labels.volume.same_grid(ct):
-        return labels
-    painted = np.argwhere(labels.volume.array > 0)
-    at = ct.to_index(labels.volume.to_world(painted))
-    outside = np.count_nonzero(((at < -0.5) | (at > np.asarray(ct.shape) - 0.5)).any(axis=1))
-    if len(painted) and outside == len(painted):
-        raise InputError(f"{file}: expected a mask on the CT of {case}, found one that lies beside it.")
-    log.warning("%s: %s: it lies on another grid than the CT and was brought onto the CT's.", case, file.name)
-    if outside:
-        millilitres = outside * float(np.prod(labels.volume.spacing)) / 1000
-        log.warning("%s: %s: %.3g ml outside the CT were left out.", case, file.name, millilitres)
-    return labels.with_volume(resample_labels(labels.volume, ct))
 
 
 def write_correction(study: StudyPaths, case: str, file: Path) -> Path:

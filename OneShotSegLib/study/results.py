@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.label_matching import MatchedLabels, read_matched
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
@@ -86,6 +87,22 @@ def counting_mask(files: CasePaths, state: ReviewState) -> Path:
     """
     has_correction = files.edited_mask.is_file() and state != "accepted"
     return files.edited_mask if has_correction else files.pseudo_mask
+
+
+def read_mask(mask: Path, structures: Sequence[Segment]) -> MatchedLabels:
+    """A case's mask with the study's structures and values, matched by name; see `match_labels`.
+
+    A pseudo mask was written with the study's values. So a structure that was renamed in study.json since is still
+    found, which is said. In a correction, which may come from anywhere, names alone count.
+
+    Args:
+        mask: The mask that counts; see `counting_mask`.
+        structures: The study's structures.
+
+    Raises:
+        InputError: If it cannot be read or matched.
+    """
+    return read_matched(mask, structures, same_values=mask.name == CasePaths(mask.parent).pseudo_mask.name)
 
 
 def study_structures(paths: StudyPaths) -> tuple[Segment, ...]:

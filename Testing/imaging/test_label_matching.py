@@ -182,6 +182,18 @@ def test_a_map_without_names_is_matched_by_value(tmp_path: Path) -> None:
     assert match_labels(label_map_of(Volume.create(painted(), (1, 1, 1))), STRUCTURES, FILE).notes == ()
 
 
+def test_what_was_written_with_the_structures_values_is_found_under_an_older_name(tmp_path: Path) -> None:
+    for names, count in (({"Cord": "Myelon"}, 1), ({s.name: f"old {s.name}" for s in STRUCTURES}, 1), ({}, 0)):
+        write_segmentation(tmp_path / FILE.name, parts(names))
+        labels, notes = read_matched(tmp_path / FILE.name, STRUCTURES, same_values=True)
+        np.testing.assert_array_equal(labels.volume.array, painted())
+        assert len(notes) == count
+    other = [replace(part, value=v) for part, v in zip(parts({"Cord": "Myelon"}), (7, 1, 2, 3), strict=True)]
+    write_segmentation(tmp_path / FILE.name, other)
+    labels, _ = read_matched(tmp_path / FILE.name, STRUCTURES, same_values=True)
+    np.testing.assert_array_equal(labels.volume.array, np.where(painted() == 2, 0, painted()))
+
+
 def test_terminology_of_the_file_is_kept(tmp_path: Path) -> None:
     tagged = tuple(replace(s, tags="Segmentation.Status:completed|", color=(1, 1, 1)) for s in STRUCTURES)
     write_label_map(LabelMap(Volume.create(painted(), (1, 1, 1)), tagged), tmp_path / FILE.name)

@@ -78,7 +78,9 @@ def test_the_header_is_what_slicer_writes(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30).filter(str.strip)
+)
 def test_any_name_comes_back_and_adds_no_entry_of_its_own(tmp_path: Path, name: str) -> None:
     named = LabelMap(label_map().volume, (replace(SEGMENTS[0], name=name), *SEGMENTS[1:]))
     write_label_map(named, tmp_path / "m.seg.nrrd")

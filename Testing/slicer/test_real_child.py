@@ -2,46 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import MAX_BLOCKED_SECONDS, BlockMonitor, Session
 
-# In a process of its own: this one must not import torch, as Slicer's does not.
-MAKE_WEIGHTS = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-import torch
-from OneShotSegLib.networks.checkpoint import PRNetInfo, save_prnet
-from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE
-torch.manual_seed(0)
-coarse = PRNetInfo(
-    stage="coarse",
-    base_channels=4,
-    patch_size=(16, 32, 16),
-    spacing=(6.0, 6.0, 6.0),
-    position_range=(700.0, 500.0, 500.0),
-)
-fine = replace(coarse, stage="fine", spacing=(3.0, 4.0, 4.0), position_range=(60.0, 60.0, 60.0))
-for info, name in ((coarse, COARSE_FILE), (fine, FINE_FILE)):
-    save_prnet(Path(sys.argv[1]) / name, info.build(), info)
-"""
 TIMEOUT = 400.0
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small networks that were never trained: their results do not matter here."""
-    folder = tmp_path_factory.mktemp("weights")
-    subprocess.run([sys.executable, "-c", MAKE_WEIGHTS, str(folder)], check=True)
-    return folder
-
-
-@pytest.mark.slow
 def test_two_queries_in_the_real_child_process(
     application: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

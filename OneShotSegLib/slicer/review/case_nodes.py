@@ -29,13 +29,14 @@ from OneShotSegLib.slicer.mrml.segmentations import (
 )
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"
 LOADED_ATTRIBUTE = "OneShotSeg.LoadedByReview"
 MAX_LOADED_CTS = 3
 AUTOSAVE_SECONDS = 1.5
 MANY_VOXELS = 1_000_000
+PSEUDO_MASK = CasePaths(Path()).pseudo_mask.name
 
 Point = tuple[float, float, float]
 
@@ -63,15 +64,18 @@ class _ReadMask:
 
 
 def _read_mask(path: Path, study: StudyPaths) -> _ReadMask:
-    label_map, notes = _with_study_values(read_label_map(path), study, path)
+    label_map, notes = _with_study_values(read_label_map(path), study, path, path.name == PSEUDO_MASK)
     cropped = CroppedLabels.of(label_map)
     return _ReadMask(cropped, {segment.name: centre for segment, centre in _centres(cropped)}, notes)
 
 
-def _with_study_values(label_map: LabelMap, study: StudyPaths, path: Path) -> tuple[LabelMap, tuple[str, ...]]:
+def _with_study_values(
+    label_map: LabelMap, study: StudyPaths, path: Path, is_pseudo_mask: bool = False
+) -> tuple[LabelMap, tuple[str, ...]]:
     """A mask whose segments have the study's values, matched by name, and what of it exports will not use.
 
-    Segments that are none of the study's are kept: it is the reviewer's work, and what is edited is written again.
+    Segments that are none of the study's are kept: it is the reviewer's work, and what is edited is written again. A
+    pseudo mask is the study's own.
     """
     try:
         structures = StudyDescription.read(study).structures
@@ -79,9 +83,10 @@ def _with_study_values(label_map: LabelMap, study: StudyPaths, path: Path) -> tu
         return label_map, ()  # a study that is still being made
     if not structures:
         return label_map, ()
-    label_map = with_values_of(label_map, structures)
+    label_map = label_map if is_pseudo_mask else with_values_of(label_map, structures)
     try:
-        return label_map, match_labels(label_map, structures, path).notes
+        matched = match_labels(label_map, structures, path, same_values=is_pseudo_mask)
+        return matched.labels if is_pseudo_mask else label_map, matched.notes
     except InputError as error:
         return label_map, (str(error),)
 

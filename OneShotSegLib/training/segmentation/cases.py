@@ -18,14 +18,13 @@ from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, whole_box
 from OneShotSegLib.imaging.ct import body_box, prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
-from OneShotSegLib.imaging.label_matching import read_matched
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.case_ct import has_own_ct
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.results import StudyResult, study_results, study_structures
+from OneShotSegLib.study.results import StudyResult, read_mask, study_results, study_structures
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +173,7 @@ def _load_case(
 ) -> TrainingCase:
     ct = as_hounsfield(read_volume(source.ct, source.series), str(source.ct))
     prepared = prepare_ct(ct, info.spacing, info.window)
-    matched = read_matched(source.labels, source.structures or info.structures)
+    matched = read_mask(source.labels, source.structures or info.structures)
     for note in matched.notes:
         log.warning("%s: %s", source.name, note)
     channels = consecutive(matched.labels.volume, info.structures)
