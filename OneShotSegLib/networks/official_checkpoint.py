@@ -137,12 +137,13 @@ def _unexpected(path: Path, found: str) -> InputError:
 def _check_size(path: Path) -> None:
     """Refuse an archive that unfolds to far more than any PRNet needs."""
     size = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        try:
+    try:
+        # The question alone raises for some broken archives; opening them NotImplementedError and struct.error too.
+        if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 size = sum(entry.file_size for entry in archive.infolist())
-        except Exception as error:  # a broken archive raises NotImplementedError and struct.error too
-            raise _unexpected(path, "a broken or truncated file") from error
+    except Exception as error:
+        raise _unexpected(path, "a broken or truncated file") from error
     if size > MAX_BYTES:
         raise _unexpected(path, f"{size / 1024**3:.0f} GiB of data, more than any PRNet has")
 

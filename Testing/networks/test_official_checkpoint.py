@@ -199,6 +199,16 @@ def test_damaged_files_give_a_result_or_a_sentence(tmp_path: Path, at: Any, nois
         read_official(path)
 
 
+def test_an_archive_said_to_span_several_disks_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tar")
+    data = bytearray(path.read_bytes())
+    locator = data.find(b"PK\x06\x07")
+    assert locator >= 0
+    data[locator + 4 : locator + 8] = struct.pack("<I", 1)
+    path.write_bytes(bytes(data))
+    assert "a broken or truncated file" in sentence_of(read_official, path)
+
+
 def test_an_archive_that_unfolds_to_gigabytes_is_refused_unread(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tar")
     data = bytearray(path.read_bytes())
