@@ -15,8 +15,11 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.fusion.combination import combine
+from OneShotSegLib.fusion.fused_quality import PlacedMask
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.mask_support import MaskedCT, MaskSupport, place, prepare_mask_support
 from OneShotSegLib.method.pipeline import prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
@@ -27,7 +30,7 @@ from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.scoring.region import shows_region_of_support
 from OneShotSegLib.study.segmentation import Segmentation
-from OneShotSegLib.timer import OnStep, ignore_steps
+from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 
 log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
@@ -42,12 +45,14 @@ class LoadedModels:
         device: The device.
         weights: Both networks.
         supports: The prepared supports.
+        masks: The prepared supports with whole masks.
         structures: What the labels of all of them mean.
     """
 
     device: torch.device
     weights: Weights
     supports: tuple[Support, ...]
+    masks: tuple[MaskSupport, ...]
     structures: Structures
 
 
@@ -62,16 +67,23 @@ class Engine:
         weights: Folder of the networks.
         method: Settings of the steps.
         device: Where networks and alignment run.
+        masks: Reviewed cases with their whole masks, whose values mean what the supports' do.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
     """
 
     def __init__(
-        self, supports: Sequence[ScribbledCT], weights: Path, method: Method, device: torch.device = CPU
+        self,
+        supports: Sequence[ScribbledCT],
+        weights: Path,
+        method: Method,
+        device: torch.device = CPU,
+        masks: Sequence[MaskedCT] = (),
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
+        self.masks = tuple(masks)
         self.folder, self.method = weights, method
         self._on_cpu: LoadedModels | None = None
         try:
@@ -117,12 +129,22 @@ class Engine:
         return self._segment(self._on_cpu, case, ct, on_step)
 
     def _segment(self, models: LoadedModels, case: str, ct: Volume, on_step: OnStep) -> Segmentation:
-        query = prepare_query(ct, models.weights, models.device) if len(models.supports) > 1 else None
+        query = prepare_query(ct, models.weights, models.device)
         candidates = []
-        for support in models.supports if query is None else self._select_supports(models, query):
+        for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
             candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
-        return fuse(self._of_this_region(candidates), models.structures, self.method.smooth_mm)
+        kept = self._of_this_region(candidates)
+        if not self.method.fusion.enabled:
+            return fuse(kept, models.structures, self.method.smooth_mm)
+        timer = StepTimer(on_step)
+        with timer("place"):
+            masks = [
+                PlacedMask(one, place(one, query, models.weights, self.method))
+                for one in models.masks
+                if one.name != case
+            ]
+        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.
@@ -157,9 +179,11 @@ class Engine:
     def _load(self, device: torch.device) -> LoadedModels:
         weights = load_weights(self.folder, device)
         supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
+        masks = tuple(prepare_mask_support(one, weights, self.method, device) for one in self.masks)
         return LoadedModels(
             device=device,
             weights=weights,
             supports=supports,
+            masks=masks,
             structures=common_structures([support.structures for support in supports]),
         )

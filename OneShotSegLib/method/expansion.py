@@ -165,6 +165,19 @@ def expand(
         seeds[free & (image.array < AIR_LEVEL) & elsewhere] = background
     if settings.limit_extent:
         seeds[free & _beyond_extent(seeds, image, extent)] = background
+    return grow_seeds(image.with_array(array), seeds, settings, background)
+
+
+def grow_seeds(image: Volume, seeds: NDArray[np.uint8], settings: ExpansionSettings, background: int) -> Expansion:
+    """Grow seeds along the image: each voxel gets the class whose seeds are nearest by geodesic distance.
+
+    Args:
+        image: Axis-aligned CT in 0-1, shape (D, H, W).
+        seeds: Label values, 0 where nothing is decided; shape (D, H, W).
+        settings: Of the expansion; its extents and air are the caller's affair.
+        background: Value of the background's seeds.
+    """
+    array = image.array
     smoothed = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
     classify = _classify_exactly if settings.exact else _classify_by_raster_scan
     labels, second_labels, certainty = classify(smoothed, seeds, image, settings, background)

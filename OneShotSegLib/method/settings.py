@@ -13,6 +13,41 @@ from OneShotSegLib.method.tubular_tracking import TrackingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
+class FusionSettings:
+    """How the candidates for a query are fused (`OneShotSegLib.fusion.mask_fusion`); not in the paper.
+
+    Attributes:
+        enabled: Whether masks are fused like this; else grown strokes alone, weighted by their scores.
+        most_masks: Supports with whole masks that a query is segmented with; of more, those most similar to it.
+        similarity_mm: Standard deviation of the Gaussian within which two CTs are compared around a voxel.
+        similarity_power: Power of the local correlation with which a candidate is weighted.
+        own_mask_weight: Weight of a scribbled support's own grown mask as a candidate, against a reviewed mask's.
+        strokes_weight: Weight of what its propagated strokes grow into in the query, likewise.
+        seeds_over: Voxels of which a structure has more than this share are its seeds, where many supports have it.
+        seeds_over_alone: The same where one support has it; in between it follows the reciprocal of their number, for
+            few supports agree by chance more often than many.
+        background_under: Voxels of which all structures together have less than this share are background.
+        spatial_weight: Cost of 1 mm of path from the seeds in addition to the intensity differences.
+    """
+
+    enabled: bool = True
+
+    most_masks: int = 8
+    similarity_mm: float = 6.0
+    similarity_power: float = 4.0
+    own_mask_weight: float = 0.25
+    strokes_weight: float = 0.25
+    seeds_over: float = 0.65
+    seeds_over_alone: float = 0.8
+    background_under: float = 0.1
+    spatial_weight: float = 0.0
+
+    def least_share(self, supports: int) -> float:
+        """The share over which voxels are seeds of a structure that so many supports have, one or more."""
+        return self.seeds_over + (self.seeds_over_alone - self.seeds_over) / supports
+
+
+@dataclass(frozen=True, kw_only=True)
 class Method:
     """The settings of all steps.
 
@@ -24,6 +59,7 @@ class Method:
         denoising: Section III-C.
         expansion: Section III-D, first half.
         refinement: Section III-D, second half.
+        fusion: How several candidates become one mask; not in the paper.
         check_region: Whether a query that shows another part of the body than the support fails; not in the paper.
         smooth_mm: Width of the smoothing of a mask's borders on the query's own grid, mm; 0 for none.
         seed: Seed of everything random.
@@ -36,6 +72,7 @@ class Method:
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
     refinement: RefinementSettings = field(default_factory=lambda: RefinementSettings(enabled=False))
+    fusion: FusionSettings = field(default_factory=FusionSettings)
     check_region: bool = True
     smooth_mm: float = 2.0
     seed: int = 0
@@ -59,6 +96,7 @@ PAPER = Method(
         exact=False, spacing=None, smooth_mm=0.0, air_is_background=False, limit_extent=False, between_voxels=False
     ),
     refinement=RefinementSettings(),
+    fusion=FusionSettings(enabled=False),
     check_region=False,
     smooth_mm=0.0,
 )

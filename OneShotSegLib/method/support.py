@@ -14,6 +14,7 @@ from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.resampling import working_grid
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.method.soft_tissue import soft_tissue_around
 from OneShotSegLib.method.alignment import AlignmentReference, prepare_alignment
 from OneShotSegLib.method.denoising import PatchFeatures, features_at
 from OneShotSegLib.method.expansion import Expansion, StructureExtent, expand, measure_extent, part_in_extent
@@ -46,6 +47,7 @@ class Support:
         features: What the fine network computes for them.
         extent: How far each structure extends from its strokes, by label.
         expansion: The masks grown from the strokes in the support itself.
+        image: The CT around these masks in 0-1, on its own grid, for the comparison with queries.
     """
 
     prepared: PreparedCT
@@ -56,6 +58,7 @@ class Support:
     features: PatchFeatures
     extent: Mapping[int, StructureExtent]
     expansion: Expansion
+    image: Volume
 
 
 def prepare_support(
@@ -90,6 +93,7 @@ def prepare_support(
         features=features,
         extent=extent,
         expansion=expansion,
+        image=soft_tissue_around(expansion.labels, ct, method.alignment.margin_mm),
     )
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.imaging.boxes import label_boxes
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.networks.inference import NetworkPrediction
-from OneShotSegLib.scoring.overlap import core_dice
+from OneShotSegLib.scoring.overlap import core_dice, expected_dice
 from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality, mean_score
 
 EDGE_VOXELS = 1
@@ -65,12 +65,6 @@ def _score_structure(
         core_dice=round(core_dice(mask, result.grid.spacing), 4),
         certainty=round(float(margin[mask].mean()), 4),
     )
-
-
-def expected_dice(probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """The Dice of a mask to expect from its probabilities: 2 sum(p in the mask) / (sum(p) + size of the mask), 0-1."""
-    total = float(probability.sum()) + int(mask.sum())
-    return 2 * float(probability[mask].sum()) / total if total else 0.0
 
 
 def _touches_edge(result: NetworkPrediction, value: int) -> bool:
