@@ -78,6 +78,13 @@ def propagate(
             "may be repeated."
         ),
     ] = None,
+    supports: Annotated[
+        str,
+        typer.Option(
+            help="Which accepted and corrected cases of the study are supports too, with their whole masks: reviewed "
+            "(all of them), none, or names with commas."
+        ),
+    ] = PropagationRequest.reviewed,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the cases and what is not used; compute and write nothing.")
     ] = False,
@@ -99,6 +106,7 @@ def propagate(
         workers=workers,
         scheduler=scheduler,
         series=tuple(series or ()),
+        reviewed=supports,
     )
     if dry_run:
         _plan(request, events)

@@ -21,7 +21,7 @@ from OneShotSegLib.method.pipeline import prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
-from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
+from OneShotSegLib.method.support import MaskedCT, ScribbledCT, Support, prepare_support
 from OneShotSegLib.networks.batches import release_gpu_memory
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
@@ -62,17 +62,23 @@ class Engine:
         weights: Folder of the networks.
         method: Settings of the steps.
         device: Where networks and alignment run.
+        masks: Reviewed cases with their whole masks; each is read when it is needed, so there may be many.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
     """
 
     def __init__(
-        self, supports: Sequence[ScribbledCT], weights: Path, method: Method, device: torch.device = CPU
+        self,
+        supports: Sequence[ScribbledCT],
+        weights: Path,
+        method: Method,
+        device: torch.device = CPU,
+        masks: Sequence[MaskedCT] = (),
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
-        self.folder, self.method = weights, method
+        self.folder, self.method, self.masks = weights, method, masks
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)

@@ -34,6 +34,24 @@ class ScribbledCT:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class MaskedCT:
+    """A reviewed case as a support with its whole mask.
+
+    Attributes:
+        name: The case's name in its study; it is not used for that case itself.
+        ct: The CT in HU.
+        mask: The mask on the CT's grid, with the study's values. Its segments are the structures that the case was
+            reviewed for: of any other structure the mask says nothing, not even that it is absent.
+        strokes: What a reviewer painted into the case, on the same grid, background stroke included; None for nothing.
+    """
+
+    name: str
+    ct: Volume
+    mask: LabelMap
+    strokes: LabelMap | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Support:
     """A scribbled CT with what is computed of it once per study.
 
