@@ -29,7 +29,7 @@ class Revision:
         created: When it was begun, ISO 8601, UTC.
         before: Number of the revision that was the study's until then; 0 for the first.
         supports: Of each support its ``kind`` and ``fingerprint``; of scribbles the CT's absolute path (``ct``), the
-            file in the study (``scribbles``) and perhaps the ``series``; of a mask the ``case`` and the ``mask``'s file.
+            file in the study (``scribbles``) and perhaps the ``series``; of a mask the ``case`` and the file ``mask``.
         labels: The structures that it segments: value, name, colour.
         background_label: Value of the background stroke.
         settings: The method and all its settings.
