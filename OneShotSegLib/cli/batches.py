@@ -78,11 +78,12 @@ def propagate(
             "may be repeated."
         ),
     ] = None,
-    supports: Annotated[
+    reviewed: Annotated[
         str,
         typer.Option(
+            "--supports",
             help="Which accepted and corrected cases of the study are supports too, with their whole masks: reviewed "
-            "(all of them), none, or names with commas."
+            "(all of them), none, or names with commas.",
         ),
     ] = PropagationRequest.reviewed,
     dry_run: Annotated[
@@ -106,7 +107,7 @@ def propagate(
         workers=workers,
         scheduler=scheduler,
         series=tuple(series or ()),
-        reviewed=supports,
+        reviewed=reviewed,
     )
     if dry_run:
         _plan(request, events)

@@ -41,7 +41,8 @@ def show_revisions(study: Path, as_json: bool) -> None:
         return
     for one in description.revisions:
         mark = "*" if one.number == description.revision else " "
-        print(f"{mark} {one.number}  {one.created}  {counts[one.number]} cases  {_changes(description, one)}")
+        count = f"{counts[one.number]} case{'' if counts[one.number] == 1 else 's'}"
+        print(f"{mark} {one.number}  {one.created}  {count}  {_changes(description, one)}")
 
 
 def _changes(description: StudyDescription, revision: Revision) -> str:

@@ -385,7 +385,8 @@ def test_a_case_decided_after_the_kill_keeps_the_mask_that_was_decided_on(
     (case,) = calls
     seen = paths.case(case).pseudo_mask.read_bytes()
     assert (seen == old[case]["pseudo.seg.nrrd"]) == (not moved)
-    decide(paths, **{case: "accepted"})
+    states: dict[str, ReviewState] = {case: "accepted"}
+    decide(paths, **states)
     propagate_batch(changed)
     assert paths.case(case).pseudo_mask.read_bytes() == seen
     assert read_quality(paths.case(case).quality).revision == 1 + moved
