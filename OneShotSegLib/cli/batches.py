@@ -87,7 +87,10 @@ def propagate(
         ),
     ] = PropagationRequest.reviewed,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the cases, what would be recomputed, and what is not used; write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the cases, what would be recomputed, and what is not used; write nothing."
+        ),
     ] = False,
     events: EventsOption = Events.text,
 ) -> None:
