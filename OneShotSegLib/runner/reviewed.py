@@ -12,7 +12,8 @@ from typing import overload
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import link_or_copy
-from OneShotSegLib.imaging.label_matching import read_matched
+from OneShotSegLib.imaging.label_grids import map_on_ct
+from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, name_key, read_label_map
 from OneShotSegLib.method.support import MaskedCT
 from OneShotSegLib.runner.known_cases import KnownCases
@@ -35,7 +36,7 @@ class MaskSupport:
         series: Series instance UID of the CT, where its folder holds several CT series; else ''.
         ct_fingerprint: The CT's fingerprint; '' if it is not known.
         mask: The mask that counts.
-        structures: What the mask was reviewed for: names as `name_key` has them.
+        structures: What the mask was reviewed for of the structures to segment: names as `name_key` has them.
         fingerprint: Of the mask's file, of the reviewer's strokes and of the CT.
     """
 
@@ -81,8 +82,8 @@ def choose_reviewed(
                 f"({', '.join(results) or 'there is none'}), or reviewed or none; found none of that name."
             )
         results = {name: result for name, result in results.items() if name in names}
-    keys = frozenset(segment.key for segment in structures)
-    found = (_mask_support(result, keys) for result in results.values())
+    wanted = tuple(structures)
+    found = (_mask_support(result, wanted) for result in results.values())
     return tuple(one for one in found if one is not None)
 
 
@@ -98,18 +99,18 @@ def _reviewed(paths: StudyPaths, known: KnownCases) -> dict[str, StudyResult]:
     }
 
 
-def _mask_support(result: StudyResult, structures: frozenset[str]) -> MaskSupport | None:
+def _mask_support(result: StudyResult, structures: Sequence[Segment]) -> MaskSupport | None:
     if not result.ct.exists():
         log.warning("%s: its CT is gone: not used as a support.", result.case)
         return None
     try:
-        known = _reviewed_structures(result)
+        known = _reviewed_structures(result, structures)
         content = result.mask.read_bytes()
         strokes = result.files.strokes.read_bytes() if result.files.strokes.is_file() else b""
     except (InputError, OSError) as error:
         log.warning("%s: not used as a support: %s", result.case, error)
         return None
-    if known.isdisjoint(structures):
+    if not known:
         log.warning("%s: its mask has none of the structures: not used as a support.", result.case)
         return None
     record = result.quality.ct if result.quality is not None else None
@@ -125,11 +126,26 @@ def _mask_support(result: StudyResult, structures: frozenset[str]) -> MaskSuppor
     )
 
 
-def _reviewed_structures(result: StudyResult) -> frozenset[str]:
-    """What a case was reviewed for: the names of a correction, or the structures that the pseudo mask was made for."""
+def _reviewed_structures(result: StudyResult, structures: Sequence[Segment]) -> frozenset[str]:
+    """What a case was reviewed for: the names of a correction, or the structures that the pseudo mask was made for.
+
+    What a correction has of other structures is logged as a warning.
+
+    Raises:
+        InputError: If a correction cannot be read, has a structure twice, or does not fit its CT.
+    """
+    keys = {segment.key for segment in structures}
     if result.mask == result.files.pseudo_mask and result.quality is not None:
-        return frozenset(name_key(structure.name) for structure in result.quality.structures)
-    return frozenset(segment.key for segment in read_label_map(result.mask).named)
+        return frozenset(keys.intersection(name_key(structure.name) for structure in result.quality.structures))
+    labels = read_label_map(result.mask)
+    if result.files.pseudo_mask.is_file():  # it has the CT's grid: rather an error now than in every query
+        map_on_ct(labels, read_label_map(result.files.pseudo_mask).volume, result.mask)
+    named = {segment.key for segment in labels.named} or keys  # without any name, values count
+    known = [segment for segment in structures if segment.key in named]
+    if known:
+        for note in match_labels(labels, known, result.mask).notes:
+            log.warning("%s: %s", result.case, note)
+    return frozenset(segment.key for segment in known)
 
 
 def keep_masks(paths: StudyPaths, supports: Sequence[MaskSupport]) -> None:
@@ -195,8 +211,9 @@ class ReviewedMasks(Sequence[MaskedCT]):
         strokes = self._paths.case(support.case).strokes
         kept = self._paths.mask_support(support.case, support.fingerprint)
         known = [segment for segment in self._structures if segment.key in support.structures]
-        labels = read_matched(kept if kept.is_file() else support.mask, known, same_values=True).labels
-        return MaskedCT(name=support.case, ct=ct, mask=labels, strokes=self._strokes(strokes))
+        file = kept if kept.is_file() else support.mask
+        mask = map_on_ct(match_labels(read_label_map(file), known, file).labels, ct, file)
+        return MaskedCT(name=support.case, ct=ct, mask=mask, strokes=self._strokes(strokes))
 
     def _strokes(self, file: Path) -> LabelMap | None:
         """The reviewer's strokes, as they are on disk: painted by the study's own values and names."""

@@ -15,13 +15,17 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+from OneShotSegLib.imaging.boxes import cropped
+from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import MaskedCT
 from OneShotSegLib.runner import case as case_module
+from OneShotSegLib.runner.known_cases import known_cases
 from OneShotSegLib.runner.planning import plan_batch
 from OneShotSegLib.runner.propagation import propagate_batch
 from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.runner.reviewed import ReviewedMasks, choose_reviewed
 from OneShotSegLib.runner.taking_back import take_back
 from OneShotSegLib.study import replacement
 from OneShotSegLib.study.description import StudyDescription
@@ -574,6 +578,34 @@ def test_a_mask_that_cannot_be_used_is_left_out_and_said(tiny: TinyBatch, paths:
     propagate_batch(tiny.request(paths.root), events)
     assert [one["case"] for one in StudyDescription.read(paths).present.masks] == [SECOND]
     assert any(text["text"].startswith("phantom_01: not used as a support") for text in events.only("warning"))
+
+
+def test_a_correction_counts_by_names_and_on_the_grid_of_its_ct(tiny: TinyBatch, paths: StudyPaths) -> None:
+    files = paths.case(FIRST)
+    labels = read_label_map(files.pseudo_mask)
+    write_label_map(labels, files.edited_mask)
+    with_other_values(files.edited_mask, files.edited_mask)
+    moved = read_label_map(files.edited_mask)
+    first, second = moved.segments[:2]
+    odd = (replace(first, name="Tumour"), *moved.segments[1:])
+    z, y, x = moved.volume.shape
+    part = cropped(moved.volume, (slice(2, z), slice(1, y), slice(0, x)))
+    write_label_map(LabelMap(part, odd), files.edited_mask)
+    decide(paths, phantom_01="edited")
+    structures = StudyDescription.read(paths).structures
+    supports = choose_reviewed(paths, "reviewed", structures, known_cases(paths, ()))
+    (mask,) = ReviewedMasks(paths, supports, structures)
+    values = names(structures)
+    assert names(mask.mask.segments) == {name: values[name] for name in values if name != first.name}
+    expected = np.where(labels.volume.array == values[first.name], 0, labels.volume.array)
+    expected[:2], expected[:, :1] = 0, 0
+    assert np.array_equal(mask.mask.volume.array, expected)
+    assert mask.mask.volume.same_grid(mask.ct)
+    write_label_map(LabelMap(Volume.create(part.array, (1, 1, 1), (9000, 0, 0)), odd), files.edited_mask)
+    assert choose_reviewed(paths, "reviewed", structures, known_cases(paths, ())) == ()
+    twice = (replace(second, name=moved.segments[2].name), *moved.segments[2:])
+    write_label_map(LabelMap(moved.volume, twice), files.edited_mask)
+    assert choose_reviewed(paths, "reviewed", structures, known_cases(paths, ())) == ()
 
 
 # Planned
