@@ -43,6 +43,11 @@ class CasePaths:
         return self.folder / "scribbles.seg.nrrd"
 
     @property
+    def shares(self) -> Path:
+        """How much of each voxel belongs to its label in the pseudo mask; not there in studies of older versions."""
+        return self.folder / "shares.nrrd"
+
+    @property
     def quality(self) -> Path:
         """Measures without a reference; written last, so that its presence says that the case is done."""
         return self.folder / "quality.json"
@@ -64,18 +69,8 @@ class CasePaths:
 
     @property
     def strokes(self) -> Path:
-        """The strokes that a reviewer painted into the query, if there are some."""
+        """The strokes that the reviewer painted in the query, all of them so far, the background stroke included."""
         return self.folder / "strokes.seg.nrrd"
-
-    @property
-    def shares(self) -> Path:
-        """The pseudo mask on the expansion's grid with its voxels' shares, if it was kept."""
-        return self.folder / "shares.nrrd"
-
-    @property
-    def results(self) -> tuple[Path, ...]:
-        """The files that a computation writes, there or not; the quality last."""
-        return self.pseudo_mask, self.scribbles, self.shares, self.quality
 
     def discarded_mask(self) -> Path:
         """A file name that is free, for a corrected mask that counts no longer: ``edited.discarded[-N].seg.nrrd``."""
@@ -83,6 +78,11 @@ class CasePaths:
         while (path := self.folder / f"edited.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
             number += 1
         return path
+
+    @property
+    def results(self) -> tuple[Path, ...]:
+        """The files that a computation writes, there or not; the quality last."""
+        return self.pseudo_mask, self.scribbles, self.shares, self.quality
 
     @property
     def study(self) -> StudyPaths:

@@ -20,6 +20,7 @@ from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_labe
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import MaskedCT
+from OneShotSegLib.report.content import read_content
 from OneShotSegLib.runner import case as case_module
 from OneShotSegLib.runner.known_cases import known_cases
 from OneShotSegLib.runner.planning import plan_batch
@@ -135,6 +136,10 @@ def test_other_strokes_recompute_what_nobody_decided_and_nothing_else(
     scores = {case: read_quality(paths.replaced(case).quality).score for case in (SECOND, THIRD)}
     done = {fields["case"]: fields.get("score_before") for fields in events.only("case_done")}
     assert done == {FIRST: None, **scores}
+    notes = {case.name: case.notes for case in read_content(paths.root).cases}
+    assert notes[FIRST][-1] == "This result is of revision 1; the study is of revision 2 by now."
+    assert notes[FIRST][-1] in paths.report.read_text(encoding="utf-8")
+    assert not [note for case in (SECOND, THIRD) for note in notes[case] if "revision" in note]
 
 
 @pytest.mark.parametrize("work", ["edited.seg.nrrd", "strokes.seg.nrrd"])
