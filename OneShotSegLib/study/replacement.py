@@ -52,9 +52,10 @@ def finish_replacements(paths: StudyPaths) -> None:
         InputError: If the ledger is broken, or the study has a link in the place of a folder.
         OSError: If a file cannot be written.
     """
+    for own in (paths.unfinished_folder, paths.replaced_folder, paths.supports, paths.mask_supports):
+        check_no_link(paths, own)
     if not paths.unfinished_folder.is_dir():
         return
-    check_no_link(paths, paths.unfinished_folder)
     ledger = ReviewLedger.load(paths.review)
     for folder in sorted(paths.unfinished_folder.iterdir()):
         fresh, files = paths.unfinished(folder.name), paths.case(folder.name)

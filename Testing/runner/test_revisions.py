@@ -402,17 +402,20 @@ def test_a_case_decided_after_the_kill_keeps_the_mask_that_was_decided_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-@pytest.mark.parametrize("folder", ["unfinished", "replaced"])
-def test_nothing_is_written_through_a_link(
+@pytest.mark.parametrize("folder", ["unfinished", "replaced", "supports/masks"])
+def test_nothing_is_written_or_removed_through_a_link(
     paths: StudyPaths, changed: PropagationRequest, tmp_path: Path, folder: str
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    (elsewhere / "precious.txt").write_text("precious", encoding="utf-8")
     (paths.root / folder).symlink_to(elsewhere)
-    before = all_contents(paths)
-    assert propagate_batch(changed).failed == CASES if folder == "replaced" else True
-    assert list(elsewhere.iterdir()) == []
-    assert all_contents(paths) == before or folder == "unfinished"
+    before, description = all_contents(paths), paths.description.read_bytes()
+    with pytest.raises(InputError, match="found a link to elsewhere"):
+        propagate_batch(changed)
+    assert [file.name for file in elsewhere.iterdir()] == ["precious.txt"]
+    assert all_contents(paths) == before
+    assert paths.description.read_bytes() == description
 
 
 # Taken back
