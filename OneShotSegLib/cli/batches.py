@@ -78,8 +78,19 @@ def propagate(
             "may be repeated."
         ),
     ] = None,
+    reviewed: Annotated[
+        str,
+        typer.Option(
+            "--supports",
+            help="Which accepted and corrected cases of the study are supports too, with their whole masks: reviewed "
+            "(all of them), none, or names with commas.",
+        ),
+    ] = PropagationRequest.reviewed,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the cases and what is not used; compute and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the cases, what would be recomputed, and what is not used; write nothing."
+        ),
     ] = False,
     events: EventsOption = Events.text,
 ) -> None:
@@ -99,6 +110,7 @@ def propagate(
         workers=workers,
         scheduler=scheduler,
         series=tuple(series or ()),
+        reviewed=reviewed,
     )
     if dry_run:
         _plan(request, events)

@@ -19,6 +19,8 @@ def print_plan(plan: Plan) -> None:
             print(f"{case.case}: {case.problem}")
     for line in not_used(plan.left_out):
         print(line)
+    if plan.revision:
+        print(plan.revision)
     print(plan.text)
 
 

@@ -82,6 +82,7 @@ def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMask
     source = PropagatedMasks(
         image=support.image,
         labels=own,
+        values=frozenset(support.structures.values) - frozenset(absent),
         placement=placement,
         weight=method.fusion.own_mask_weight,
         grown=grown,
@@ -93,8 +94,8 @@ def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMask
 def _of_mask(placed: PlacedMask) -> tuple[PropagatedMasks, Vector]:
     """A support with whole masks, with places that it covers."""
     support, placement = placed.support, placed.placement
-    source = PropagatedMasks(image=support.image, labels=support.labels, placement=placement)
-    return source, placement.to_query(support.inside)
+    source = PropagatedMasks(image=support.image, labels=support.labels, values=support.values, placement=placement)
+    return source, placement.to_query(support.inside.positions)
 
 
 def _places(labels: Volume) -> Vector:

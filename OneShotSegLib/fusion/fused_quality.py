@@ -115,7 +115,7 @@ def _in_view(value: int, masks: Sequence[PlacedMask], ct: Volume) -> list[float]
     """The share of a structure's points that lie in the query's field of view, for each support that has it."""
     shares = []
     for one in masks:
-        places = one.support.scribbles.points.only(value)
+        places = one.support.inside.only(value)
         if len(places):
             shares.append(float(ct.contains(one.placement.to_query(places)).mean()))
     return shares

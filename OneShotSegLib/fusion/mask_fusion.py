@@ -18,7 +18,6 @@ from OneShotSegLib.fusion.local_similarity import LocalSimilarity
 from OneShotSegLib.fusion.share_sums import ShareSums
 from OneShotSegLib.imaging.boxes import Box, bounding_box, box_between, cropped, grown, label_boxes
 from OneShotSegLib.imaging.label_resampling import label_volume
-from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.expansion import Expansion, ExpansionSettings, grow_seeds
@@ -38,6 +37,7 @@ class PropagatedMasks:
     Attributes:
         image: The support's CT around its masks in 0-1, on its own grid.
         labels: Its masks, on any grid in the support.
+        values: Labels of the structures that it knows of, those too that it has not.
         placement: The map between support and query.
         weight: What the weight of its masks is multiplied by.
         grown: What its strokes, propagated, grew into in the query, on any axis-aligned grid there; None for a support
@@ -47,16 +47,11 @@ class PropagatedMasks:
 
     image: Volume
     labels: Volume | SoftLabels
+    values: frozenset[int]
     placement: Placement
     weight: float = 1.0
     grown: SoftLabels | None = None
     grown_weight: float = 0.0
-
-    @property
-    def values(self) -> set[int]:
-        """Labels of the structures that it has."""
-        maps = [label_volume(self.labels), *([] if self.grown is None else [self.grown.labels])]
-        return {value for volume in maps for value in present_labels(volume.array)}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,7 +82,7 @@ def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: F
         settings: Of the fusion.
     """
     similarity = LocalSimilarity(image.array, image.spacing, settings.similarity_mm)
-    sums = ShareSums(image.shape)
+    sums = ShareSums()
     having: Counter[int] = Counter()
     for candidate in candidates:
         having.update(candidate.values)
@@ -95,9 +90,11 @@ def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: F
         correlation = similarity.to(read_at(candidate.image, positions))
         alike = np.maximum(correlation, LEAST_CORRELATION) ** np.float32(settings.similarity_power)
         alike *= _in_view(candidate.image, positions)
-        sums.add(alike * np.float32(candidate.weight) + LEAST_WEIGHT, _warped(candidate.labels, positions))
+        weight = alike * np.float32(candidate.weight) + LEAST_WEIGHT
+        sums.add(weight, candidate.values, _warped(candidate.labels, positions))
         if candidate.grown is not None and candidate.grown_weight > 0:
-            sums.add(alike * np.float32(candidate.grown_weight) + LEAST_WEIGHT, _grown(candidate.grown, image))
+            weight = alike * np.float32(candidate.grown_weight) + LEAST_WEIGHT
+            sums.add(weight, candidate.values, _grown(candidate.grown, image))
     boxes, shares = sums.means()
     return FusedShares(grid=image, boxes=boxes, shares=shares, supports={value: having[value] for value in shares})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,35 +11,31 @@ from OneShotSegLib.imaging.boxes import Box, box_shape, union, within
 
 
 class ShareSums:
-    """Adds up candidates one by one; what is kept grows with the structures' boxes, not with grid times structures.
+    """Adds up candidates one by one; what is kept grows with the structures' boxes, not with grid times structures."""
 
-    Args:
-        shape: Of the grid, (D, H, W).
-    """
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        self._shape = tuple(shape)
+    def __init__(self) -> None:
         self._sums: dict[int, tuple[Box, NDArray[np.float32]]] = {}
         self._weights: dict[frozenset[int], NDArray[np.float32]] = {}
 
     def add(
-        self, weight: NDArray[np.float32], shares: Iterable[tuple[int, Box, NDArray[np.float32]]]
+        self,
+        weight: NDArray[np.float32],
+        values: frozenset[int],
+        shares: Iterable[tuple[int, Box, NDArray[np.float32]]],
     ) -> None:
         """Add a candidate.
 
         Args:
             weight: Of each voxel of the grid, over 0, shape (D, H, W).
-            shares: Each of its structures' labels with a box of the grid and the structure's share of its voxels.
+            values: Labels of the structures that it knows of; where it has no share of one, it speaks against it.
+            shares: Labels with a box of the grid and the structure's share of its voxels.
         """
-        values = set()
         for value, box, share in shares:
-            values.add(value)
-            sums = self._room_for(value, box)
-            whole = self._sums[value][0]
-            sums[within(box, whole)] += share * weight[box]
-        key = frozenset(values)
+            if value in values:
+                sums = self._room_for(value, box)
+                sums[within(box, self._sums[value][0])] += share * weight[box]
         # Candidates with the same structures, which is the usual case, share one sum of weights.
-        self._weights[key] = self._weights[key] + weight if key in self._weights else weight
+        self._weights[values] = self._weights[values] + weight if values in self._weights else weight
 
     def means(self) -> tuple[dict[int, Box], dict[int, NDArray[np.float32]]]:
         """Each structure's box, and its mean share there, by label."""

@@ -44,6 +44,33 @@ def atomic_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
         UNFINISHED.discard(temporary)
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Move a file that is whole and on the disk over another one in the same file system; takes no space.
+
+    Raises:
+        OSError: If it cannot be moved; both files are then as they were.
+    """
+    source.replace(target)
+    _sync(target.parent)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which takes no space, or copy it where there are no such links.
+
+    Only for files that are replaced when they change, as `atomic_file` does, not written into.
+
+    Raises:
+        OSError: If it cannot be done.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic_file(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 @contextmanager
 def _errors_name(path: Path, temporary: Path) -> Iterator[None]:
     """Let an error of the file system name what was to be written, not the temporary name that nobody knows."""

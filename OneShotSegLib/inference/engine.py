@@ -16,10 +16,10 @@ import torch
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
 from OneShotSegLib.fusion.combination import combine
-from OneShotSegLib.fusion.fused_quality import PlacedMask
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.mask_support import MaskedCT, MaskSupport, place, prepare_mask_support
+from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
+from OneShotSegLib.inference.placement_cache import PlacementCache
 from OneShotSegLib.method.pipeline import prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
@@ -45,14 +45,14 @@ class LoadedModels:
         device: The device.
         weights: Both networks.
         supports: The prepared supports.
-        masks: The prepared supports with whole masks.
+        masks: The supports with whole masks.
         structures: What the labels of all of them mean.
     """
 
     device: torch.device
     weights: Weights
     supports: tuple[Support, ...]
-    masks: tuple[MaskSupport, ...]
+    masks: MaskSupports
     structures: Structures
 
 
@@ -67,7 +67,8 @@ class Engine:
         weights: Folder of the networks.
         method: Settings of the steps.
         device: Where networks and alignment run.
-        masks: Reviewed cases with their whole masks, whose values mean what the supports' do.
+        masks: Reviewed cases with their whole masks; each is read when it is needed, so there may be many.
+        cache: Keeps for later runs where they lie in the queries; None to keep nothing.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
@@ -79,12 +80,12 @@ class Engine:
         weights: Path,
         method: Method,
         device: torch.device = CPU,
-        masks: Sequence[MaskedCT] = (),
+        masks: Sequence[MaskSource] = (),
+        cache: PlacementCache | None = None,
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
-        self.masks = tuple(masks)
-        self.folder, self.method = weights, method
+        self.folder, self.method, self.masks, self.cache = weights, method, tuple(masks), cache
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
@@ -139,11 +140,8 @@ class Engine:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
         with timer("place"):
-            masks = [
-                PlacedMask(one, place(one, query, models.weights, self.method))
-                for one in models.masks
-                if one.name != case
-            ]
+            best = max(kept, key=lambda one: one.quality.score).candidate
+            masks = models.masks.placed_in(case, ct, query, best.soft.labels)
         return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
@@ -179,11 +177,10 @@ class Engine:
     def _load(self, device: torch.device) -> LoadedModels:
         weights = load_weights(self.folder, device)
         supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
-        masks = tuple(prepare_mask_support(one, weights, self.method, device) for one in self.masks)
         return LoadedModels(
             device=device,
             weights=weights,
             supports=supports,
-            masks=masks,
+            masks=MaskSupports(self.masks, weights, self.method, device, self.cache),
             structures=common_structures([support.structures for support in supports]),
         )

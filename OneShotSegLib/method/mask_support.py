@@ -5,6 +5,7 @@ The networks need points to place it in a query: these are spread over the masks
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,6 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import bounding_box, cropped, grown
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.method.alignment import AlignmentReference, align, prepare_alignment
@@ -25,6 +25,7 @@ from OneShotSegLib.method.propagation import EncodedScribbles, PreparedCT, encod
 from OneShotSegLib.method.scribbles import ScribblePoints, check_grid, farthest_points
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
+from OneShotSegLib.method.support import MaskedCT
 from OneShotSegLib.networks.weights import Weights
 
 POINTS_PER_LABEL = 24
@@ -34,49 +35,43 @@ MOST_VOXELS = 3000  # of a label, among which its points are chosen
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MaskedCT:
-    """A reviewed case as it was read: a support with its whole mask.
-
-    Attributes:
-        name: The case's name; it is not used for a query of the same name.
-        ct: The CT in HU.
-        mask: The structures' masks on its grid; values mean what they mean in the study.
-        strokes: What a reviewer painted in it, on the same grid, if anything.
-    """
-
-    name: str
-    ct: Volume
-    mask: LabelMap
-    strokes: LabelMap | None = None
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
 class MaskSupport:
-    """A masked CT with what every query needs of it.
+    """A masked CT with what the fusion of every query needs of it.
 
     Attributes:
         name: The case's name.
-        structures: Those that its mask holds.
-        scribbles: The points by which it is placed in a query, with their latent positions.
-        alignment: The CT's descriptors around the masks; None if the method does not align.
+        values: Labels of the structures that it was reviewed for, those too of which it has no voxel.
         image: The CT around the masks in 0-1, on its own grid, cropped.
         labels: The masks on the same grid.
-        inside: Positions all over the structures, shape (N, 3), mm.
+        inside: Some positions of each structure, evenly chosen.
     """
 
     name: str
-    structures: tuple[Segment, ...]
-    scribbles: EncodedScribbles
-    alignment: AlignmentReference | None
+    values: frozenset[int]
     image: Volume
     labels: Volume
-    inside: Vector
+    inside: ScribblePoints
 
 
-def prepare_mask_support(
-    masked: MaskedCT, weights: Weights, method: Method, device: torch.device | str = "cpu"
-) -> MaskSupport:
-    """Check a masked CT and compute what all queries share.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlacementReference:
+    """A masked CT with what is needed to place it in a query.
+
+    Attributes:
+        scribbles: Points spread over the masks and around them, with their latent positions.
+        alignment: The CT's descriptors around the masks; None if the method does not align.
+    """
+
+    scribbles: EncodedScribbles
+    alignment: AlignmentReference | None
+
+
+def prepare_mask_support(masked: MaskedCT, margin_mm: float) -> MaskSupport:
+    """Check a masked CT, and cut out what matters of it.
+
+    Args:
+        masked: The CT and its mask.
+        margin_mm: How far around the masks the CT is compared with a query.
 
     Raises:
         InputError: If CT or mask cannot be used; the message gives the reason.
@@ -86,47 +81,65 @@ def prepare_mask_support(
     box = bounding_box(masked.mask.volume.array > 0)
     if box is None:
         raise InputError(f"{masked.name}: expected a mask with a structure, found an empty one.")
-    # What lies farther from the masks than the alignment looks is not needed of it again.
-    box = grown(box, np.ceil(method.alignment.margin_mm / ct.spacing), ct.shape)
+    box = grown(box, np.ceil(margin_mm / ct.spacing), ct.shape)
     image, labels = cropped(ct, box), cropped(masked.mask.volume, box)
-    there = present_labels(labels.array)
-    structures = tuple(s for s in masked.mask.segments if s.value in there and not s.is_background_stroke)
-    prepared = PreparedCT.prepare(ct, weights, device)
-    points, inside = _points(labels, image.array > BODY_HU)
-    alignment = prepare_alignment(prepared, inside, method.alignment) if method.alignment.enabled else None
+    values = frozenset(segment.value for segment in masked.mask.segments if not segment.is_background_stroke)
+    some = {value: _some_voxels(labels, labels.array == value) for value in present_labels(labels.array)}
     return MaskSupport(
         name=masked.name,
-        structures=structures,
-        scribbles=encode_scribbles(prepared, points, weights, method.propagation),
-        alignment=alignment,
+        values=values,
         image=image.with_array(SOFT_TISSUE.apply(image.array)),
-        inside=inside,
         labels=labels,
+        inside=_labelled(some),
     )
 
 
-def place(support: MaskSupport, query: PreparedCT, weights: Weights, method: Method) -> Placement:
-    """Find where a support lies in a query: by the networks' relative positions, the affine fit and the alignment."""
-    affine = propagate(support.scribbles, query, weights, method.propagation, method.seed).affine
-    if support.alignment is None:
-        return Placement(affine=affine, displacement=None)
-    return Placement(affine=affine, displacement=align(support.alignment, query, affine, method.alignment))
+def prepare_placement(
+    masked: MaskedCT, support: MaskSupport, weights: Weights, method: Method, device: torch.device | str = "cpu"
+) -> PlacementReference:
+    """Compute what every query needs to find where the support lies in it.
 
-
-def _points(labels: Volume, body: NDArray[np.bool_]) -> tuple[ScribblePoints, Vector]:
-    """Points by which a support is placed: spread over each structure and over the body around all of them.
-
-    Returns:
-        The points, those around labelled 0; and positions all over the structures, shape (N, 3), mm.
+    Raises:
+        InputError: If the CT cannot be used.
     """
-    own = {value: _some_voxels(labels, labels.array == value) for value in present_labels(labels.array)}
+    ct = as_hounsfield(masked.ct, masked.name)
+    prepared = PreparedCT.prepare(ct, weights, device)
+    points = _points(support, ct)
+    alignment = None
+    if method.alignment.enabled:
+        alignment = prepare_alignment(prepared, support.inside.positions, method.alignment)
+    encoded = encode_scribbles(prepared, points, weights, method.propagation)
+    return PlacementReference(scribbles=encoded, alignment=alignment)
+
+
+def place(reference: PlacementReference, query: PreparedCT, weights: Weights, method: Method) -> Placement:
+    """Find where a support lies in a query: by the networks' relative positions, the affine fit and the alignment."""
+    affine = propagate(reference.scribbles, query, weights, method.propagation, method.seed).affine
+    if reference.alignment is None:
+        return Placement(affine=affine, displacement=None)
+    return Placement(affine=affine, displacement=align(reference.alignment, query, affine, method.alignment))
+
+
+def _points(support: MaskSupport, ct: Volume) -> ScribblePoints:
+    """Points spread over each structure, and, labelled 0, over the body around all of them."""
+    inside, labels = support.inside, support.labels
+    chosen = {}
+    for value in present_labels(inside.labels):
+        own = inside.only(value)
+        chosen[value] = own[farthest_points(own, POINTS_PER_LABEL)]
     distance = distance_transform_edt(labels.array == 0, sampling=labels.spacing)
-    around = _some_voxels(labels, (distance > AROUND_MM[0]) & (distance < AROUND_MM[1]) & body)
-    chosen = {value: positions[farthest_points(positions, POINTS_PER_LABEL)] for value, positions in own.items()}
-    if len(around):
-        chosen[0] = around[farthest_points(around, POINTS_AROUND)]
-    values = np.repeat(list(chosen), [len(positions) for positions in chosen.values()]).astype(np.uint8)
-    return ScribblePoints(np.concatenate(list(chosen.values())), values), np.concatenate(list(own.values()))
+    ring = labels.to_world(np.argwhere((distance > AROUND_MM[0]) & (distance < AROUND_MM[1])))
+    index = np.rint(ct.to_index(ring)).astype(np.int64)
+    body = ring[ct.array[tuple(index.T)] > BODY_HU]
+    some = body[:: max(1, len(body) // MOST_VOXELS)]
+    if len(some):
+        chosen[0] = some[farthest_points(some, POINTS_AROUND)]
+    return _labelled(chosen)
+
+
+def _labelled(positions: Mapping[int, Vector]) -> ScribblePoints:
+    values = np.repeat(list(positions), [len(own) for own in positions.values()]).astype(np.uint8)
+    return ScribblePoints(np.concatenate(list(positions.values())), values)
 
 
 def _some_voxels(grid: Volume, mask: NDArray[np.bool_]) -> Vector:

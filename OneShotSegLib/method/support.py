@@ -14,13 +14,13 @@ from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.resampling import working_grid
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.soft_tissue import soft_tissue_around
 from OneShotSegLib.method.alignment import AlignmentReference, prepare_alignment
 from OneShotSegLib.method.denoising import PatchFeatures, features_at
 from OneShotSegLib.method.expansion import Expansion, StructureExtent, expand, measure_extent, part_in_extent
 from OneShotSegLib.method.propagation import EncodedScribbles, PreparedCT, encode_scribbles
 from OneShotSegLib.method.scribbles import check_grid, points_of, thin
 from OneShotSegLib.method.settings import Method
+from OneShotSegLib.method.soft_tissue import soft_tissue_around
 from OneShotSegLib.method.structures import Structures, structures_of
 from OneShotSegLib.method.tubular_tracking import track_tubular
 from OneShotSegLib.networks.weights import Weights
@@ -32,6 +32,24 @@ class ScribbledCT:
 
     ct: Volume
     scribbles: LabelMap
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskedCT:
+    """A reviewed case as a support with its whole mask.
+
+    Attributes:
+        name: The case's name in its study; it is not used for that case itself.
+        ct: The CT in HU.
+        mask: The mask on the CT's grid, with the study's values. Its segments are the structures that the case was
+            reviewed for: of any other structure the mask says nothing, not even that it is absent.
+        strokes: What a reviewer painted into the case, on the same grid, background stroke included; None for nothing.
+    """
+
+    name: str
+    ct: Volume
+    mask: LabelMap
+    strokes: LabelMap | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.study.checks import is_label, is_number, is_text
+from OneShotSegLib.study.checks import is_count, is_label, is_number, is_text
 from OneShotSegLib.study.layout import read_json, write_json
 from OneShotSegLib.study.migration import migrated_measures
+from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
 MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
@@ -85,6 +86,7 @@ class CaseQuality:
         seconds: Time each step took.
         warnings: Sentences for the reviewer.
         ct: What its CT was; None in studies of before 0.2, until the CT is read again.
+        revision: Number of the study's revision that it was computed from.
     """
 
     case: str
@@ -93,6 +95,7 @@ class CaseQuality:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     ct: CTRecord | None = None
+    revision: int = FIRST
 
     @property
     def worst(self) -> StructureQuality | None:
@@ -154,6 +157,7 @@ def _is_quality(content: Any) -> bool:
         and all(map(_is_structure, content["structures"]))
         and all(map(is_text, content["warnings"]))
         and all(map(is_number, content.get("seconds", {}).values()))
+        and is_count(content.get("revision", FIRST))
     )
 
 

@@ -89,6 +89,11 @@ def counting_mask(files: CasePaths, state: ReviewState) -> Path:
     return files.edited_mask if has_correction else files.pseudo_mask
 
 
+def is_decided(files: CasePaths, state: ReviewState) -> bool:
+    """Whether a case's results must stay: a reviewer decided on it, corrected it or painted strokes into it."""
+    return state != "pending" or files.edited_mask.is_file() or files.strokes.is_file()
+
+
 def read_mask(mask: Path, structures: Sequence[Segment]) -> MatchedLabels:
     """A case's mask with the study's structures and values, matched by name; see `match_labels`.
 

@@ -63,12 +63,13 @@ def test_an_unchanged_study_is_read_at_a_glance(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_replaced_ct_is_done_anew_unless_the_case_was_decided(tmp_path: Path) -> None:
-    study, sources = made(tmp_path, "pending", "accepted", "edited", "rejected", "pending")
-    for source in list(sources.values())[:4]:
+    study, sources = made(tmp_path, "pending", "accepted", "edited", "rejected", "pending", "pending")
+    shutil.copyfile(study.case("p4").pseudo_mask, study.case("p4").strokes)
+    for source in list(sources.values())[:5]:
         replace_ct(source)
     found = compared(study, *sources.values())
     assert found.redo == ["p0"]
-    assert set(found.failed) == {"p1", "p2", "p3"}
+    assert set(found.failed) == {"p1", "p2", "p3", "p4"}
     assert "found another one" in found.failed["p1"]
 
 

@@ -296,6 +296,7 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     [
         {},
         {"weights": "/some/weights", "device": "cpu"},
+        {"reviewed": "none"},
         {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
     ],
 )
@@ -314,7 +315,7 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
         scribbles=params["scribbles"],
         queries=params["query"],
         **{name: params[name] for name in ("output", "weights", "device", "background_label")},
-        **{name: params[name] for name in ("retry_failed", "workers", "scheduler")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed")},
         method=params["method"].value,
     ) == replace(request, supports=list(request.supports))
 

@@ -19,6 +19,7 @@ def propagate(request: PropagationRequest) -> list[str]:
     for support, scribbles in zip(request.supports, request.scribbles, strict=True):
         arguments += ["--support", str(support), "--scribbles", str(scribbles)]
     arguments += _options(request, "weights", "background_label", "method", "workers", "scheduler")
+    arguments += ["--supports", request.reviewed] if request.reviewed != PropagationRequest.reviewed else []
     arguments += ["--retry-failed"] if request.retry_failed else []
     # What follows is a path, even if its name begins with a dash.
     return [*arguments, "--", *map(str, request.queries)]

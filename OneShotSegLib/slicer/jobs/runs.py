@@ -21,7 +21,7 @@ from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 
 FULL_DISK_BYTES = 1_000_000
-WITH_TEXT = ("warning", "planned", "left_out")
+WITH_TEXT = ("warning", "planned", "left_out", "revision")
 """The events whose text is shown in the log."""
 
 
