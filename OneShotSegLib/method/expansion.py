@@ -10,18 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.spatial import cKDTree
 
 from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
 from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
 from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
-from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.scribbles import ScribblePoints
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.scribbles import ScribblePoints, levels_of
 from OneShotSegLib.method.structures import Structures
 
 AIR_LEVEL = 0.08
 AIRY_SHARE = 0.1
 LONGEST_MM = 1e4
+SAME_SLICE_MM = 1.0
 RIM = 4  # voxels beyond the extent on which the smoothing and the distances within it depend
 
 
@@ -130,12 +132,24 @@ def _share_in_air(image: Volume, positions: NDArray[Any]) -> float:
 
 def _gap_to_background(own: NDArray[Any], background: NDArray[Any]) -> float:
     """The near end (5th percentile) of the mm from background strokes to a structure's on the same slice."""
-    across = np.linalg.norm(background[:, None, 1:] - own[None, :, 1:], axis=-1)
-    same_slice = np.abs(background[:, None, 0] - own[None, :, 0]) < 1.0
-    gaps = np.where(same_slice, across, np.inf).min(axis=1)
+    background = background[np.argsort(background[:, 0], kind="stable")]
+    heights = background[:, 0]
+    gaps = np.full(len(background), np.inf)
+    # Slice by slice, with a tree for each: the distances of all to all would not fit into the memory.
+    for z, strokes in levels_of(own):
+        first, last = np.searchsorted(heights, (z - 2 * SAME_SLICE_MM, z + 2 * SAME_SLICE_MM))
+        near = first + np.flatnonzero(np.abs(heights[first:last] - z) < SAME_SLICE_MM)
+        gaps[near] = np.minimum(gaps[near], _distances_to_nearest(background[near, 1:], strokes[:, 1:]))
     if not np.isfinite(gaps).any():
-        gaps = np.linalg.norm(background[:, None] - own[None], axis=-1).min(axis=1)
+        gaps = _distances_to_nearest(background, own)
     return float(np.percentile(gaps[np.isfinite(gaps)], 5))
+
+
+def _distances_to_nearest(positions: Vector, others: Vector) -> Vector:
+    """Distance of each position (N, k) to the nearest of others (M, k), shape (N,)."""
+    _, nearest = cKDTree(others).query(positions)
+    found: Vector = np.linalg.norm(positions - others[nearest], axis=1)
+    return found
 
 
 def expand(

@@ -9,6 +9,7 @@ from OneShotSegLib.method.denoising import DenoisingSettings
 from OneShotSegLib.method.expansion import ExpansionSettings
 from OneShotSegLib.method.propagation import PropagationSettings
 from OneShotSegLib.method.refinement import RefinementSettings
+from OneShotSegLib.method.registration import RegistrationSettings
 from OneShotSegLib.method.tubular_tracking import TrackingSettings
 
 
@@ -55,6 +56,7 @@ class Method:
         name: "default", "paper" or the user's own.
         tracking: How tubular structures are tracked beyond their strokes in the support; not in the paper.
         propagation: Section III-B.
+        registration: How the propagation's fit is improved by the images as a whole; not in the paper.
         alignment: How the propagation's fit is refined locally; not in the paper.
         denoising: Section III-C.
         expansion: Section III-D, first half.
@@ -68,6 +70,7 @@ class Method:
     name: str = "default"
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     propagation: PropagationSettings = field(default_factory=PropagationSettings)
+    registration: RegistrationSettings = field(default_factory=RegistrationSettings)
     alignment: AlignmentSettings = field(default_factory=AlignmentSettings)
     denoising: DenoisingSettings = field(default_factory=DenoisingSettings)
     expansion: ExpansionSettings = field(default_factory=ExpansionSettings)
@@ -90,6 +93,7 @@ PAPER = Method(
         fit=False,
         points_per_label=None,
     ),
+    registration=RegistrationSettings(enabled=False),
     alignment=AlignmentSettings(enabled=False),
     denoising=DenoisingSettings(threshold=0.1, points_per_label=None),
     expansion=ExpansionSettings(

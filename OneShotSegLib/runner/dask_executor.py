@@ -157,7 +157,9 @@ class DaskExecutor:
         topic = f"oneshotseg-{uuid.uuid4().hex}"
         relay = _EventRelay(emit)
         self.client.subscribe_topic(topic, relay.live)
-        futures = {self._submit(case, topic, -number): case for number, case in enumerate(cases)}
+        # Asked once: the answer is as long as the list of workers, and would be sent again for each case.
+        resources = self._resources()
+        futures = {self._submit(case, topic, -number, resources): case for number, case in enumerate(cases)}
         failed = []
         try:
             for future in as_completed(list(futures), loop=self.client.loop):
@@ -171,9 +173,14 @@ class DaskExecutor:
             self.client.unsubscribe_topic(topic)
         return failed
 
-    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future[list[Event]]:
+    def _resources(self) -> dict[str, int] | None:
+        """What a case asks of its worker: a GPU, where there are workers that have one."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        resources = {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
+        return {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
+
+    def _submit(
+        self, case: StudyCase, topic: str, priority: int, resources: dict[str, int] | None
+    ) -> Future[list[Event]]:
         key = f"{topic}-{-priority}"
         return self.client.submit(run_on_worker, self.job, case, topic, key=key, priority=priority, resources=resources)
 

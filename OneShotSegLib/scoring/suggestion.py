@@ -112,8 +112,12 @@ def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
     spread = np.where(spread > 0, spread, table.std(axis=0))
     scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
     scaled = np.clip(scaled, -MAX_Z, MAX_Z)
-    squares = ((scaled[:, None] - scaled[None]) ** 2).mean(axis=2) if scaled.shape[1] else np.zeros((len(scaled),) * 2)
-    return np.sqrt(squares)
+    if not scaled.shape[1]:
+        return np.zeros((len(scaled),) * 2)
+    # Case by case: the differences of all measures of all pairs would be many times as much.
+    squares = np.stack([((scaled - one) ** 2).mean(axis=1) for one in scaled])
+    found: NDArray[np.float64] = np.sqrt(squares)
+    return found
 
 
 def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference
+from cohort import HEAD_AND_NECK, cases_of, read_ct, read_reference, region_of
 
 from OneShotSegLib import phantom
 from OneShotSegLib.imaging.label_resampling import resample_labels
@@ -31,6 +31,7 @@ from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.scoring.overlap import dice
 
 IN_THE_BODY_HU = -300
+BACKGROUND = HEAD_AND_NECK.background
 STYLES: Mapping[str, PaintingStyle] = {
     "lines on 3 slices": PaintingStyle(slices=3, one_more_per_mm=25.0, brush=0.0),
     "lines on 4 slices": PaintingStyle(slices=4, one_more_per_mm=20.0, brush=0.0),
@@ -92,14 +93,15 @@ def _phantoms(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], 
 
 
 def _cohort(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], dict[int, str]]:
+    region = region_of(options.cohort)
     cases: Sequence[str] = cases_of(options.cohort, "train", [options.support])[: options.cases]
 
     def patient(case: str) -> Patient:
         reference = read_reference(options.cohort, case)
-        counts = np.isin(reference.array, list(ORGANS))
+        counts = np.isin(reference.array, list(region.organs))
         return Patient(read_ct(options.cohort, case), reference.with_array(np.where(counts, reference.array, 0)))
 
-    return patient(options.support), (patient(case) for case in cases), dict(ORGANS)
+    return patient(options.support), (patient(case) for case in cases), dict(region.organs)
 
 
 def _options() -> argparse.Namespace:
