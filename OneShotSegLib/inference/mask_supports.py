@@ -97,7 +97,8 @@ class MaskSupports:
         self._references: OrderedDict[str, PlacementReference] = OrderedDict()
         self._signatures: dict[str, Signature] = {}
         self._settings = fingerprint_of(
-            *map(repr, (weights.coarse.info, weights.fine.info, method.propagation, method.alignment, method.seed))
+            *map(repr, (weights.coarse.info, weights.fine.info)),
+            *map(repr, (method.propagation, method.registration, method.alignment, method.seed)),
         )
 
     def placed_in(self, case: str, ct: Volume, query: PreparedCT, similar_to: Volume) -> list[PlacedMask]:
@@ -122,13 +123,17 @@ class MaskSupports:
     def _placement(self, support: MaskSupport, ct: Volume, query: PreparedCT) -> Placement:
         source = self._sources[support.name]
         if self._cache is None or not source.fingerprint:
-            return place(self._reference(support), query, self._weights, self._method)
+            return self._place(support, query)
         key = fingerprint_of(fingerprint_of_ct(ct), source.fingerprint, self._settings)
         found = self._cache.get(key)
         if found is None:
-            found = place(self._reference(support), query, self._weights, self._method)
+            found = self._place(support, query)
             self._cache.put(key, found)
         return found
+
+    def _place(self, support: MaskSupport, query: PreparedCT) -> Placement:
+        reference = self._reference(support)
+        return place(reference, support.inside.positions, query, self._weights, self._method)
 
     def _signature(self, name: str) -> Signature | None:
         """What a support is compared by, which stays in memory; None if the support cannot be used."""

@@ -6,7 +6,7 @@ The networks need points to place it in a query: these are spread over the masks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.method.alignment import AlignmentReference, align, prepare_alignment
 from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.propagation import EncodedScribbles, PreparedCT, encode_scribbles, propagate
+from OneShotSegLib.method.registration import register
 from OneShotSegLib.method.scribbles import ScribblePoints, check_grid, farthest_points
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
@@ -58,10 +59,12 @@ class PlacementReference:
     """A masked CT with what is needed to place it in a query.
 
     Attributes:
+        prepared: The CT on the working grids; of its own grid only the geometry is kept.
         scribbles: Points spread over the masks and around them, with their latent positions.
         alignment: The CT's descriptors around the masks; None if the method does not align.
     """
 
+    prepared: PreparedCT
     scribbles: EncodedScribbles
     alignment: AlignmentReference | None
 
@@ -109,12 +112,28 @@ def prepare_placement(
     if method.alignment.enabled:
         alignment = prepare_alignment(prepared, support.inside.positions, method.alignment)
     encoded = encode_scribbles(prepared, points, weights, method.propagation)
-    return PlacementReference(scribbles=encoded, alignment=alignment)
+    grid = ct.with_array(np.broadcast_to(np.int16(0), ct.shape))
+    return PlacementReference(prepared=replace(prepared, ct=grid), scribbles=encoded, alignment=alignment)
 
 
-def place(reference: PlacementReference, query: PreparedCT, weights: Weights, method: Method) -> Placement:
-    """Find where a support lies in a query: by the networks' relative positions, the affine fit and the alignment."""
+def place(
+    reference: PlacementReference, inside: Vector, query: PreparedCT, weights: Weights, method: Method
+) -> Placement:
+    """Find where a support lies in a query.
+
+    As scribbles are propagated: by the networks' relative positions, the registration of the images and the alignment.
+
+    Args:
+        reference: The support.
+        inside: Positions all over its structures, shape (N, 3), mm.
+        query: The query.
+        weights: Both networks.
+        method: Settings of the steps.
+    """
     affine = propagate(reference.scribbles, query, weights, method.propagation, method.seed).affine
+    if method.registration.enabled:
+        window = weights.coarse.info.window
+        affine = register(reference.prepared, inside, query, [affine], window, method.registration)
     if reference.alignment is None:
         return Placement(affine=affine, displacement=None)
     return Placement(affine=affine, displacement=align(reference.alignment, query, affine, method.alignment))
