@@ -35,7 +35,8 @@ class StructureQuality:
         agreement: Dice of the mask with the support's own expansion propagated by the fit, 0-1.
         core_dice: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
-        consensus: Mean Dice of the fused mask with each of several candidates' masks, 0-1; None with one support.
+        consensus: Dice of the mask with what all candidates together say, a mean over them of the voxels' shares, 0-1;
+            None where nothing was fused.
     """
 
     value: int
