@@ -39,6 +39,8 @@ class RegistrationSettings:
 
     Attributes:
         enabled: Whether they are at all; else the network's fit is used as it is.
+        enough: Correlation of the images under the network's fit from which on that is kept: what moves against the
+            rest, such as a jaw, the network places better than one map for all.
         margin_mm: How far what is compared extends beyond the structures' strokes.
         hu: What lies beyond these HU counts as equal: the contrast is that of soft tissue.
         search_mm: Voxels of the wide search.
@@ -54,6 +56,7 @@ class RegistrationSettings:
     """
 
     enabled: bool = True
+    enough: float = 0.7
     margin_mm: float = 60.0
     hu: tuple[float, float] = (-200.0, 500.0)
     search_mm: float = 12.0
@@ -95,15 +98,19 @@ def register(
         support: The support.
         strokes: Positions of the structures' scribbles in it, background left out, shape (N, 3), mm.
         query: The query.
-        starts: Maps from which the descent starts, next to what the wide search finds.
+        starts: The network's fits, from which the descent starts, next to what the wide search finds.
         window: HU to 0-1 of the coarse working grid.
         settings: Of search and descent.
     """
     low, high = (float(level) for level in window.apply(np.array(settings.hu)))
     contrast = _Contrast(low, max(high, low + 1e-3))
     box = _Box(strokes.min(axis=0) - settings.margin_mm, strokes.max(axis=0) + settings.margin_mm)
-    found = sorted(_search(support, query, box, settings), key=lambda place: place.cost)[: settings.found]
     samples = _Samples.of(support, box, contrast, settings.sample_mm)
+    fits = [Place(start, _mismatch_under(start, samples, query, contrast, settings)) for start in starts]
+    best = min(fits, key=lambda place: place.cost, default=None)
+    if best is not None and best.cost <= 1 - settings.enough:
+        return best.affine
+    found = sorted(_search(support, query, box, settings), key=lambda place: place.cost)[: settings.found]
     refined = [_refine(samples, query, start, contrast, settings) for start in (*starts, *(p.affine for p in found))]
     return min(refined, key=lambda place: place.cost).affine
 
@@ -223,9 +230,7 @@ def _refine(
     samples: _Samples, query: PreparedCT, start: AffineMap, contrast: _Contrast, settings: RegistrationSettings
 ) -> Place:
     """The best map near a start, by gradient descent on its matrix and target."""
-    source, device = query.coarse, samples.values.device
-    first = source.origin - source.spacing / 2
-    last = first + source.spacing * torch.tensor(source.image.shape, dtype=torch.float32, device=device)
+    device = samples.values.device
     linear = torch.as_tensor(start.linear, dtype=torch.float32, device=device)
     target = torch.as_tensor(start(samples.middle), dtype=torch.float32, device=device)
     identity = torch.eye(3, device=device)
@@ -237,11 +242,8 @@ def _refine(
         for number in range(settings.iterations):
             optimiser.param_groups[0]["lr"] = settings.rate * LAST_RATE ** (number / settings.iterations)
             matrix, goal = linear @ (identity + change), target + SIZE_MM * shift
-            positions = samples.offsets @ matrix + goal
-            values = contrast(source.read(positions[None, None, None])[0, 0, 0, 0])
-            # The weight falls to 0 at the query's faces, so that the cost does not jump where a sample leaves it.
-            inside = ((positions - first) / EDGE_MM).clamp(0, 1) * ((last - positions) / EDGE_MM).clamp(0, 1)
-            cost = _mismatch(samples.values, values, inside.prod(dim=-1), settings) + _strain(matrix, settings)
+            cost = _mismatch_at(samples.offsets @ matrix + goal, samples, query, contrast, settings)
+            cost = cost + _strain(matrix, settings)
             if cost.item() < best.cost:
                 arrays = (part.detach().cpu().numpy().astype(np.float64) for part in (matrix, goal))
                 best = Place(AffineMap(samples.middle, *arrays), cost.item())
@@ -249,6 +251,28 @@ def _refine(
             cost.backward()
             optimiser.step()
     return best
+
+
+def _mismatch_under(
+    affine: AffineMap, samples: _Samples, query: PreparedCT, contrast: _Contrast, settings: RegistrationSettings
+) -> float:
+    """1 less the correlation of the images under a map, and what leaving the query costs."""
+    offsets = samples.offsets.cpu().numpy().astype(np.float64)
+    positions = torch.as_tensor(affine(samples.middle + offsets), dtype=torch.float32, device=samples.values.device)
+    return float(_mismatch_at(positions, samples, query, contrast, settings))
+
+
+def _mismatch_at(
+    positions: Tensor, samples: _Samples, query: PreparedCT, contrast: _Contrast, settings: RegistrationSettings
+) -> Tensor:
+    """The same where the samples lie at these positions (N, 3) of the query, mm."""
+    source = query.coarse
+    first = source.origin - source.spacing / 2
+    last = first + source.spacing * torch.tensor(source.image.shape, dtype=torch.float32, device=first.device)
+    values = contrast(source.read(positions[None, None, None])[0, 0, 0, 0])
+    # The weight falls to 0 at the query's faces, so that the mismatch does not jump where a sample leaves it.
+    inside = ((positions - first) / EDGE_MM).clamp(0, 1) * ((last - positions) / EDGE_MM).clamp(0, 1)
+    return _mismatch(samples.values, values, inside.prod(dim=-1), settings)
 
 
 def _mismatch(own: Tensor, other: Tensor, weight: Tensor, settings: RegistrationSettings) -> Tensor:

@@ -45,6 +45,7 @@ ROWS: Mapping[str, Method] = {
     "default": DEFAULT,
     "tubular structures not tracked": change("tracking", enabled=False),
     "images not registered": change("registration", enabled=False),
+    "registered whatever the fit": change("registration", enough=2.0),
     "registered, no wide search": change("registration", found=0),
     "registered, half as stiff": change("registration", stiffness=0.1),
     "registered, twice as stiff": change("registration", stiffness=0.4),

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cohort import HEAD_AND_NECK, cases_of, read_ct, read_reference, region_of
+from cohort import cases_of, read_ct, read_reference, region_of
 
 from OneShotSegLib import phantom
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, background_segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import DEFAULT
@@ -31,7 +31,6 @@ from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.scoring.overlap import dice
 
 IN_THE_BODY_HU = -300
-BACKGROUND = HEAD_AND_NECK.background
 STYLES: Mapping[str, PaintingStyle] = {
     "lines on 3 slices": PaintingStyle(slices=3, one_more_per_mm=25.0, brush=0.0),
     "lines on 4 slices": PaintingStyle(slices=4, one_more_per_mm=20.0, brush=0.0),
@@ -57,14 +56,12 @@ def main() -> None:
     options = _options()
     support, queries, names = _cohort(options) if options.cohort else _phantoms(options)
     weights = load_weights(choose_weights("auto", support.ct, torch.device("cpu")))
-    segments = (
-        *(Segment(value=value, name=name, color=(1, 1, 1)) for value, name in names.items()),
-        phantom.BACKGROUND,
-    )
+    background = background_segment(max(names) + 1)
+    segments = (*(Segment(value=value, name=name, color=(1, 1, 1)) for value, name in names.items()), background)
     supports = {}
     for title, style in STYLES.items():
         allowed = support.ct.array > IN_THE_BODY_HU
-        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, BACKGROUND, allowed, style)
+        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, background.value, allowed, style)
         scribbles = LabelMap(support.ct.with_array(strokes), segments)
         supports[title] = prepare_support(support.ct, scribbles, weights, DEFAULT)
     found: dict[str, list[dict[int, float]]] = {title: [] for title in STYLES}

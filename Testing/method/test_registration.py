@@ -68,14 +68,22 @@ def test_the_place_is_found_whatever_the_network_says(start: tuple[AffineMap, ..
 def test_a_good_start_is_refined_where_nothing_else_is_searched() -> None:
     near = AffineMap(MIDDLE, TRUTH.linear @ np.diag([1.05, 0.97, 1.0]), TRUTH.target + np.array([8.0, -6.0, 5.0]))
     query = moved(texture(), TRUTH)
-    found = registered(query, near, settings=replace(SETTINGS, found=0))
+    found = registered(query, near, settings=replace(SETTINGS, found=0, enough=2.0))
     assert errors(near, TRUTH).mean() > 8.0
     assert errors(found, TRUTH).mean() < 3.0
 
 
+def test_a_fit_under_which_the_images_correlate_is_kept_as_it_is() -> None:
+    near = AffineMap(MIDDLE, TRUTH.linear, TRUTH.target + np.array([2.0, -2.0, 2.0]))
+    far = AffineMap(MIDDLE, TRUTH.linear, TRUTH.target + 40.0)
+    query = moved(texture(), TRUTH)
+    assert registered(query, far, near) is near
+    assert registered(query, far) is not far
+
+
 def test_a_stiff_map_keeps_its_shape() -> None:
     query = moved(texture(), TRUTH)
-    stiff = registered(query, TRUTH, settings=replace(SETTINGS, stiffness=100.0, sizes_along=(1.0,), found=0))
+    stiff = registered(query, TRUTH, settings=replace(SETTINGS, stiffness=100.0, found=0, enough=2.0))
     stretches = np.linalg.svd(stiff.linear, compute_uv=False)
     assert stretches.max() / stretches.min() < 1.02
 
