@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
@@ -22,7 +22,7 @@ from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.study.case_ct import is_other_ct
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
-from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.quality import read_quality, write_quality
 from OneShotSegLib.study.results import read_mask
 
 log = logging.getLogger(__name__)
@@ -150,28 +150,32 @@ class FurtherSupport:
         new, old = self.results.case(result), self.study.case(own)
         if old.is_done and read_quality(old.quality).score >= read_quality(new.quality).score:
             return ""
-        replace_results(new, old)
+        replace_results(new, old, StudyDescription.read(self.study).revision)
         return own
 
 
-def replace_results(new: CasePaths, old: CasePaths) -> None:
+def replace_results(new: CasePaths, old: CasePaths, revision: int) -> None:
     """Put a case's results in the place of another's; the quality file last: its presence says that the case is done.
 
+    Args:
+        new: The results.
+        old: The case that gets them.
+        revision: The present revision of its study, so that a run on that leaves them.
+
     Raises:
+        InputError: If the new quality is broken.
         OSError: If nothing can be written.
     """
-    for source, target in (
-        (new.pseudo_mask, old.pseudo_mask),
-        (new.scribbles, old.scribbles),
-        (new.quality, old.quality),
-    ):
-        if not source.is_file():
-            continue
-        content = source.read_bytes()
+    quality = replace(read_quality(new.quality), case=old.name, revision=revision)
+    for source, target in zip(new.results, old.results, strict=True):
         if source == new.quality:
-            content = content.replace(f'"case": "{new.name}"'.encode(), f'"case": "{old.name}"'.encode())
-        with atomic_file(target) as temporary:
-            temporary.write_bytes(content)
+            continue
+        if source.is_file():
+            with atomic_file(target) as temporary:
+                temporary.write_bytes(source.read_bytes())
+        else:
+            target.unlink(missing_ok=True)
+    write_quality(quality, old.quality)
     old.failure.unlink(missing_ok=True)
 
 
