@@ -51,9 +51,7 @@ def test_one_support_given_twice_agrees_with_itself(support: ScribbledCT, tiny: 
     assert (alone.array == twice.array)[both].mean() > 0.95
 
 
-def test_a_structure_that_only_one_support_has_is_there(
-    support: ScribbledCT, tiny: TinyBatch
-) -> None:
+def test_a_structure_that_only_one_support_has_is_there(support: ScribbledCT, tiny: TinyBatch) -> None:
     found = segmented([without(support, 7), support], tiny)
     by_value = {structure.value: structure for structure in found.quality.structures}
     assert set(by_value) == set(range(1, 8))
