@@ -16,6 +16,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/plan.py
   OneShotSegLib/cli/prnet_progress.py
   OneShotSegLib/cli/review.py
+  OneShotSegLib/cli/revisions.py
   OneShotSegLib/cli/segmentation_progress.py
   OneShotSegLib/cli/studies.py
   OneShotSegLib/cli/suggest.py
@@ -47,7 +48,12 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/fingerprint.py
   OneShotSegLib/fusion/__init__.py
   OneShotSegLib/fusion/candidates.py
+  OneShotSegLib/fusion/combination.py
+  OneShotSegLib/fusion/fused_quality.py
   OneShotSegLib/fusion/label_fusion.py
+  OneShotSegLib/fusion/local_similarity.py
+  OneShotSegLib/fusion/mask_fusion.py
+  OneShotSegLib/fusion/share_sums.py
   OneShotSegLib/fusion/support_selection.py
   OneShotSegLib/geodesic/__init__.py
   OneShotSegLib/geodesic/checks.py
@@ -101,6 +107,8 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
+  OneShotSegLib/inference/mask_supports.py
+  OneShotSegLib/inference/placement_cache.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
@@ -109,11 +117,15 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/method/expansion.py
   OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
+  OneShotSegLib/method/mask_support.py
   OneShotSegLib/method/pipeline.py
+  OneShotSegLib/method/placement.py
   OneShotSegLib/method/propagation.py
   OneShotSegLib/method/refinement.py
+  OneShotSegLib/method/registration.py
   OneShotSegLib/method/scribbles.py
   OneShotSegLib/method/settings.py
+  OneShotSegLib/method/soft_tissue.py
   OneShotSegLib/method/stroke_simulation.py
   OneShotSegLib/method/structures.py
   OneShotSegLib/method/support.py
@@ -168,9 +180,12 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
   OneShotSegLib/runner/request.py
+  OneShotSegLib/runner/reviewed.py
   OneShotSegLib/runner/run_log.py
   OneShotSegLib/runner/segmentation.py
+  OneShotSegLib/runner/standing.py
   OneShotSegLib/runner/supports.py
+  OneShotSegLib/runner/taking_back.py
   OneShotSegLib/runner/warning_events.py
   OneShotSegLib/scoring/__init__.py
   OneShotSegLib/scoring/network.py
@@ -237,8 +252,10 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/naming.py
   OneShotSegLib/study/opening.py
   OneShotSegLib/study/quality.py
+  OneShotSegLib/study/replacement.py
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
+  OneShotSegLib/study/revisions.py
   OneShotSegLib/study/segmentation.py
   OneShotSegLib/study/structure_choice.py
   OneShotSegLib/study/structure_table.py
