@@ -16,6 +16,8 @@ PREAMBLE = 128
 DIRECTORY = "1.2.840.10008.1.3.10"
 """What a DICOMDIR says that it is."""
 SHORT_NAME = 60
+UNDEFINED_LENGTH = 0xFFFFFFFF
+SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 class BrokenHeaderError(Exception):
@@ -45,6 +47,8 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
         if str(data.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
             return None
         identity = data.get("SeriesInstanceUID"), data.get("SOPInstanceUID")
+        if not all(map(_is_whole, data.values())):
+            raise ValueError("cut off within an element")
     except Exception as error:  # pydicom raises whatever a damaged byte leads to
         raise BrokenHeaderError(str(path)) from error
     if not all(identity):
@@ -54,9 +58,20 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
     return data
 
 
+def _is_whole(element: object) -> bool:
+    """Whether an element is as long as it says: pydicom takes what is left of one that was cut off for all of it."""
+    length, value = getattr(element, "length", None), getattr(element, "value", None)
+    return length in (None, UNDEFINED_LENGTH) or not isinstance(value, bytes) or len(value) == length
+
+
 def looks_like_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM files do."""
     return bool(_kind(path))
+
+
+def is_named_as_dicom(path: Path) -> bool:
+    """Whether a file's name says that it is a DICOM file."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def _kind(path: Path) -> str:
