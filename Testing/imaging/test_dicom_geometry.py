@@ -88,11 +88,10 @@ def lacking(keyword: str, only: int | None = None) -> Callable[[Dataset, int], N
 
 @st.composite
 def scans(draw: st.DrawFn) -> Scan:
-    """Slices in any orientation, with any pixels and gaps, tilted or not, evenly spaced or not."""
-    turn = draw(
-        st.sampled_from([(0, 0, 0), (90, 0, 0), (0, 90, 0), (180, 0, 0), (0, 0, 180), (5, -8, 11), (70, 40, 20)])
-    )
-    axes = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    """Slices along any axis of the patient or askew, with any pixels and gaps, tilted or not, evenly spaced or not."""
+    straight = Rotation.create_group("O")[draw(st.integers(0, 23))]
+    turn = draw(st.sampled_from([(0, 0, 0), (5, -8, 11)]) | st.tuples(*[st.floats(-45, 45)] * 3))
+    axes = (Rotation.from_euler("xyz", turn, degrees=True) * straight).as_matrix()
     gap = draw(st.floats(1.5, 4))
     along = np.arange(-30, 30 + gap, gap)
     if draw(st.booleans()):
