@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -20,7 +21,7 @@ from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
 from OneShotSegLib.runner.run_log import run_log
-from OneShotSegLib.scoring.network import score_prediction
+from OneShotSegLib.scoring.network import check_region, score_prediction
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
@@ -28,6 +29,8 @@ from OneShotSegLib.study.opening import open_study
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import OnStep
+
+log = logging.getLogger(__name__)
 
 NO_BACKGROUND = 0
 
@@ -58,7 +61,7 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         write_inputs(paths, request.volumes, found.left_out)
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return _run_case(segmenter, options, paths, case, read, emit)
+            return _run_case(segmenter, options, request.check_region, paths, case, read, emit)
 
         with run_log(paths, emit) as emit_and_log:
             return run_batch(
@@ -69,6 +72,7 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
 def _run_case(
     segmenter: Segmenter,
     options: SegmentOptions,
+    checks_region: bool,
     paths: StudyPaths,
     case: StudyCase,
     read: Callable[[], Volume],
@@ -78,7 +82,10 @@ def _run_case(
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
         prediction = segment_ct(segmenter, ct, options, on_step, case.source)
-        quality = score_prediction(case.case, prediction, structures)
+        warnings = check_region(prediction, segmenter.info) if checks_region else ()
+        for text in warnings:
+            log.warning("%s: %s", case.case, text)
+        quality = score_prediction(case.case, prediction, structures, warnings)
         return Segmentation(LabelMap(prediction.labels, structures), quality)
 
     return segment_case(paths, case.case, read, segment, len(STEPS), emit)

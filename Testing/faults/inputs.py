@@ -99,7 +99,8 @@ def run_variants(chosen: Sequence[Variant], folder: Path, files: CohortFiles) ->
         place = root / variant.name
         place.mkdir(parents=True)
         variant.write(place, ct)
-    events = propagate(files, study, root)
+    # Each folder is a query of its own, so that what is summed up per query is told per variant.
+    events = propagate(files, study, *(root / variant.name for variant in chosen))
     said = by_folder(root, study, events)
     plain = read_label_map(study / "cases" / said["plain"][0].case / "pseudo.seg.nrrd").volume
     return [judged(variant, said.get(variant.name, []), study, plain) for variant in chosen], study

@@ -21,6 +21,7 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
+from OneShotSegLib.networks.anatomy import SeenAnatomy, placements
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.case_ct import has_own_ct
 from OneShotSegLib.study.layout import StudyPaths
@@ -180,6 +181,19 @@ def load_cases(
     if last is not None and not cases:
         raise last
     return cases
+
+
+def anatomy_of(cases: Sequence[TrainingCase], info: SegmentationInfo) -> SeenAnatomy:
+    """How large the structures are in these cases, and how they lie to one another."""
+    return SeenAnatomy.of(
+        [
+            None if case.absent[channel] else placement
+            for channel, placement in enumerate(
+                placements(case.labels.cpu().numpy(), info.spacing, len(info.structures)), 1
+            )
+        ]
+        for case in cases
+    )
 
 
 def _best_scores(sources: Sequence[CaseSource]) -> dict[int, float]:

@@ -24,6 +24,7 @@ from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation.cases import (
     CaseSource,
     TrainingCase,
+    anatomy_of,
     choose_spacing,
     load_cases,
     study_sources,
@@ -92,7 +93,7 @@ def _trainer(
     cases = load_cases(sources, info, device)
     names = [case.name for case in cases]
     sources = [source for source in sources if source.name in names]
-    info = replace(info, training={**info.training, "trained_on": names})
+    info = replace(info, training={**info.training, "trained_on": names}, anatomy=anatomy_of(cases, info))
     learnt, held_out = (
         [cases[names.index(one.name)] for one in part] for part in split(sources, request.hold_out, request.seed)
     )
