@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from OneShotSegLib.networks.checkpoint_checks import is_number, is_whole, require
 
@@ -148,7 +148,7 @@ class SeenAnatomy:
         return float(np.median(found)) if found else None
 
 
-def placements(channels: NDArray[Any], spacing: Sequence[float], count: int) -> list[Placement | None]:
+def placements(channels: NDArray[Any], spacing: ArrayLike, count: int) -> list[Placement | None]:
     """Where structures lie in a CT.
 
     Args:

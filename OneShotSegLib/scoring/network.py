@@ -16,7 +16,8 @@ from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality, me
 
 EDGE_VOXELS = 1
 # Measured between both cohorts with a network of each (docs/decisions/016-region.md).
-OTHER_REGION_MM = 20.0
+OTHER_REGION_MM = 60.0
+UNUSUAL_MM = 20.0
 UNUSUAL_VOLUME = 2.0
 
 
@@ -44,6 +45,10 @@ def check_region(result: NetworkPrediction, info: SegmentationInfo) -> tuple[str
             f"{distance:.0f} mm further from one another's places than in any case that it learnt from."
         )
     sentences = []
+    if distance is not None and distance > UNUSUAL_MM:
+        sentences.append(
+            f"The structures lie {distance:.0f} mm further from one another's places than in any case of the training."
+        )
     if seen.whole > 1 and count_whole(case) <= seen.whole / 2:
         sentences.append(
             f"{count_whole(case)} of {len(case)} structures {'is' if count_whole(case) == 1 else 'are'} there as a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ def test_slices_that_a_scanner_makes_a_little_brighter_in_turn_are_said(
 
 @pytest.mark.parametrize("change", ["plain", "noise", "every second slice interpolated", "thick", "few"])
 def test_one_scan_is_never_two(ct: Volume, change: str) -> None:
-    array = ct.array.astype(np.float32)
+    array: Any = ct.array.astype(np.float32)
     if change == "noise":
         array = array + np.random.default_rng(0).normal(0, 60, array.shape)
     elif change == "every second slice interpolated":

@@ -68,9 +68,14 @@ def test_a_case_like_those_seen_passes_wherever_it_lies_in_its_scan() -> None:
 
 
 def test_masks_that_lie_elsewhere_to_one_another_fail_the_case() -> None:
-    scattered = np.array([(30, 5, 5), (6, 34, 35), (20, 10, 30)])
+    scattered = np.array([(31, 5, 5), (5, 34, 35), (16, 34, 6)])
     with pytest.raises(InputError, match=r"^Expected the part of the body that the network learnt, found another one"):
         check_region(prediction(channels(scattered)), info(seen()))
+
+
+def test_masks_that_lie_somewhat_elsewhere_are_said() -> None:
+    said = check_region(prediction(channels(CENTRES + np.array([(0, 0, 0), (0, 11, 0), (0, -11, 0)]))), info(seen()))
+    assert "mm further from one another's places than in any case of the training" in said[0]
 
 
 def test_what_cannot_be_told_or_is_of_another_size_is_said() -> None:

@@ -77,6 +77,8 @@ def is_named_as_dicom(path: Path) -> bool:
 def _kind(path: Path) -> str:
     """'whole' for a DICOM file, 'bare' for what may be one without the usual beginning, else ''."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
         with path.open("rb") as file:
             start = file.read(PREAMBLE + 4)
     except OSError:
