@@ -125,7 +125,7 @@ def read_image_header(path: Path) -> ImageHeader:
     reader = sitk.ImageFileReader()
     with quiet_itk(), _unambiguous_name(path) as unambiguous, readable(unambiguous) as name:
         reader.SetFileName(str(name))
-        execute(reader.ReadImageInformation, path)
+        _read_header(reader, path)
     kinds = {sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkVectorUInt8, sitk.sitkVectorInt8}
     return ImageHeader(
         size=tuple(reader.GetSize()),

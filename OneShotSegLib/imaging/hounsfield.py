@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import AIR_HU, check_ct
 from OneShotSegLib.imaging.phases import two_phases
+from OneShotSegLib.imaging.slice_values import mend_slices
 from OneShotSegLib.imaging.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,9 @@ def examine_hounsfield(volume: Volume, name: str) -> tuple[Volume, tuple[str, ..
     Raises:
         InputError: If it is no CT in HU and cannot be mended with certainty.
     """
-    array, notes = volume.array, []
+    notes: list[str] = []
+    array, note = mend_slices(volume, name)
+    notes += [f"{name}: {note}"] if note else []
     for step in (_fill_nan, _unwrap, _subtract_offset, _fill_padding):
         array, note = step(array, name)
         notes += [f"{name}: {note}"] if note else []

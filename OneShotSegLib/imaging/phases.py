@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST_SLICES = 24
+FEWEST_CELLS = 8
+"""Across the slices."""
 WINDOW_HU = (-150.0, 250.0)
 """Air, lung and bone differ by so much from slice to slice that they would hide everything else."""
 CELLS = 64
@@ -28,6 +30,8 @@ def two_phases(array: NDArray[Any]) -> Literal["no", "perhaps", "yes"]:
     Args:
         array: HU, shape (D, H, W).
     """
+    if min(array.shape) < FEWEST_CELLS:
+        return "no"
     found = [
         alternation(np.moveaxis(array, axis, 0)) for axis, extent in enumerate(array.shape) if extent >= FEWEST_SLICES
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,52 +80,58 @@ LACKS_THE_FIRST = ("missing", "renamed", "empty")
 
 
 def structures(folder: Path, files: CohortFiles, study: Path) -> list[Outcome]:
-    """A correction of one case, written in many ways, accepted in the shell and exported."""
-    outcomes = []
-    ct = files.queries[0]
+    """A correction of one case, written in many ways, accepted in the shell and exported; each is a case of a study."""
+    copy, out = folder / "study", folder / "masks"
+    study_of_copies(study, copy, list(CORRECTIONS))
     plain = StudyPaths(study).case("plain").pseudo_mask
     truth = read_label_map(plain)
-    for name, (change, expected, says) in CORRECTIONS.items():
-        copy = folder / name
-        one_case_study(study, copy, ct)
-        write_segmentation(StudyPaths(copy).case("plain").edited_mask, change(segments_of(truth)), like=plain)
-        review = run_command("review", copy, "--accept", "plain")
-        done = run_command("export", "nifti", copy, folder / f"{name}-out")
-        said = " ".join(
-            line for line in (*review.stderr.splitlines(), *done.stderr.splitlines(), *notes_in(review.stdout)) if line
-        )
-        outcome = Outcome(kind="1 Structures: corrections", name=name, expected=expected, sentence=said)
-        file = folder / f"{name}-out" / "plain.nii.gz"
-        if file.is_file():
-            wanted = truth.volume
-            if name in LACKS_THE_FIRST:
-                kept = np.where(wanted.array == truth.segments[0].value, 0, wanted.array)
-                wanted = wanted.with_array(kept.astype(np.uint8))
-            outcome.dice = world_dice(read_volume(file), wanted)
-            outcome.found = MENDED if "not used" in said or "no structure of these names" in said else USED
-        else:
-            outcome.found = REFUSED if review.returncode == 2 or done.returncode == 2 else "passed over without a word"
-        outcome.is_right = outcome.found == expected and says in said and (outcome.dice is None or outcome.dice == 1)
-        outcomes.append(outcome)
-    return outcomes
+    for name, (change, _, _) in CORRECTIONS.items():
+        write_segmentation(StudyPaths(copy).case(name).edited_mask, change(segments_of(truth)), like=plain)
+    fine = [name for name, (_, expected, _) in CORRECTIONS.items() if expected != REFUSED]
+    printed = run_command("review", copy, *(part for name in fine for part in ("--accept", name))).stdout
+    refused = {n: run_command("review", copy, "--accept", n) for n in CORRECTIONS if n not in fine}
+    exported = run_command("export", "nifti", copy, out, "--all")
+    said = " ".join((printed, exported.stderr)).replace("\n", " ")
+    return [_corrected(name, truth, out / f"{name}.nii.gz", said, refused.get(name)) for name in CORRECTIONS]
 
 
-def notes_in(text: str) -> list[str]:
-    """The sentences of a command's output that are about a case."""
-    return [line for line in text.splitlines() if line.startswith("plain: ")]
+def _corrected(
+    name: str, truth: LabelMap, file: Path, said: str, refused: subprocess.CompletedProcess[str] | None
+) -> Outcome:
+    _, expected, says = CORRECTIONS[name]
+    outcome = Outcome(kind="1 Structures: corrections", name=name, expected=expected)
+    if refused is not None:
+        outcome.sentence = " ".join(refused.stderr.split())
+        outcome.found = REFUSED if refused.returncode == 2 and not file.exists() else USED
+        outcome.is_right = outcome.found == REFUSED and says in outcome.sentence
+        return outcome
+    outcome.sentence = " ".join(part for part in said.split(f"{name}: ")[1:2])[:200]
+    wanted = truth.volume
+    if name in LACKS_THE_FIRST:
+        kept = np.where(wanted.array == truth.segments[0].value, 0, wanted.array)
+        wanted = wanted.with_array(kept.astype(np.uint8))
+    if file.is_file():
+        outcome.dice = world_dice(read_volume(file), wanted)
+    is_said = bool(says) and f"{name}: edited.seg.nrrd: " in said and says in said
+    outcome.found = "not exported" if outcome.dice is None else MENDED if is_said else USED
+    outcome.is_right = outcome.found == expected and outcome.dice == 1
+    return outcome
 
 
-def one_case_study(study: Path, copy: Path, ct: Path) -> None:
-    """A study of the plain case alone."""
+def study_of_copies(study: Path, copy: Path, names: Sequence[str]) -> None:
+    """A study whose cases are all the plain case under these names."""
     (copy / "cases").mkdir(parents=True)
-    shutil.copytree(study / "cases" / "plain", copy / "cases" / "plain")
     content = json.loads((study / "study.json").read_text(encoding="utf-8"))
-    content["cases"] = [{"case": "plain", "source": str(ct.resolve())}]
+    source = next(entry["source"] for entry in content["cases"] if entry["case"] == "plain")
+    for name in names:
+        shutil.copytree(study / "cases" / "plain", copy / "cases" / name)
+        quality = copy / "cases" / name / "quality.json"
+        measures = json.loads(quality.read_text(encoding="utf-8")) | {"case": name}
+        quality.write_text(json.dumps(measures), encoding="utf-8")
+    content["cases"] = [{"case": name, "source": source} for name in names]
     (copy / "study.json").write_text(json.dumps(content), encoding="utf-8")
-    with (study / "review.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row[0] in ("case", "plain")]
-    with (copy / "review.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
+    ledger = "case,state,score,comment,time\n" + "".join(f"{name},pending,0.5,,\n" for name in names)
+    (copy / "review.csv").write_text(ledger, encoding="utf-8")
 
 
 # A case is its CT

@@ -144,8 +144,9 @@ def at_planes(places: Callable[[int], np.ndarray]) -> Write:
 
 
 def uneven(count: int) -> np.ndarray:
-    """Planes at gaps of 0.75 to 1.25."""
-    return np.cumsum(np.r_[0, np.tile([0.75, 1.25], count)])[: count - 1]
+    """Planes at gaps of 0.7 to 1.3."""
+    planes = np.cumsum(1 + 0.3 * np.sin(np.arange(count)))
+    return planes[planes < count - 1]
 
 
 def oriented(code: str) -> Write:
@@ -341,9 +342,9 @@ DICOM: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "coronal": ("other orientation", oriented("LIP"), {"least": 0.9}),
     "sagittal": ("other orientation", oriented("PIL"), {"least": 0.9}),
     "feet_first": ("other orientation", oriented("RPS"), {"least": 0.9}),
-    "tilt_columns": ("gantry tilt", sheared((1.8, 0.0)), mended("tilted by", 0.85)),
-    "tilt_back": ("gantry tilt", sheared((-1.2, 0.0)), mended("tilted by", 0.85)),
-    "tilt_rows": ("gantry tilt", sheared((0.0, 1.5)), mended("tilted by", 0.85)),
+    "tilt_columns": ("gantry tilt", sheared((1.8, 0.0)), mended("tilted by", 0.7)),
+    "tilt_back": ("gantry tilt", sheared((-1.2, 0.0)), mended("tilted by", 0.7)),
+    "tilt_rows": ("gantry tilt", sheared((0.0, 1.5)), mended("tilted by", 0.7)),
     "tilt_50_degrees": ("gantry tilt", sheared((11.0, 0.0)), refused("more than a gantry tilts")),
     "uneven": ("uneven gaps", at_planes(uneven), mended("unevenly spaced", 0.8)),
     "slice_missing": (
@@ -467,8 +468,8 @@ DICOM: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     ),
     "last_slice_empty": (
         "damaged files",
-        then(series(), cut_off("036.dcm", 0)),
-        refused("036.dcm"),
+        then(series(), cut_off("072.dcm", 0)),
+        refused("072.dcm"),
     ),
     "pixels_cut_off": (
         "damaged files",
@@ -579,8 +580,8 @@ FILES: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "float64": ("plain files", file(".nii.gz", lambda ct: ct.with_array(ct.array.astype(np.float64))), {}),
     "axes_ras": ("other axes", stored("RAS"), {"least": 0.9}),
     "axes_permuted": ("other axes", stored("permuted axes"), {"least": 0.9}),
-    "oblique": ("other axes", stored("oblique"), {"least": 0.7}),
-    "other_spacing": ("other axes", stored("other spacing"), {"least": 0.75}),
+    "oblique": ("other axes", stored("oblique"), {"least": 0.5}),
+    "other_spacing": ("other axes", stored("other spacing"), {"least": 0.5}),
     "qform_alone": ("NIfTI forms", nifti(("<h", 254, 0)), {}),
     "sform_alone": ("NIfTI forms", nifti(("<h", 252, 0)), {}),
     "no_form": ("NIfTI forms", nifti(("<2h", 252, 0, 0)), refused("qform or sform")),
@@ -588,13 +589,13 @@ FILES: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "forms_sheared": (
         "NIfTI forms",
         nifti(("<h", 252, 0), ("<f", 284, 2.0)),
-        refused("expected"),
+        left_out("right angles"),
     ),
     "pixdim_0": ("voxel size", nifti(("<f", 88, 0.0)), refused("pixdim")),
     "pixdim_negative": ("voxel size", nifti(("<f", 84, -6.0)), refused("pixdim")),
     "pixdim_nan": ("voxel size", nifti(("<f", 84, float("nan"))), refused("pixdim")),
     "metres": ("voxel size", in_metres, mended("metres")),
-    "nrrd_no_space": ("voxel size", text_changed(".nrrd", "space: ", ""), refused("space")),
+    "nrrd_no_space": ("voxel size", text_changed(".nrrd", "space: ", ""), left_out("no space")),
     "nrrd_no_directions": (
         "voxel size",
         text_changed(".nrrd", "space directions", ""),
@@ -674,12 +675,12 @@ VALUES: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "zero_around": (
         "fill around the body",
         damage("0 HU around the body", "int"),
-        mended("set to air", 0.9),
+        mended("set to air", 0.8),
     ),
     "zero_circle": (
         "fill around the body",
         damage("0 HU around the body", "circle"),
-        mended("set to air", 0.9),
+        mended("set to air", 0.8),
     ),
     "constant": ("no CT", damage("constant", "0"), refused("expected")),
     "normalised": ("no CT", damage("normalised", "0-1"), refused("expected")),
@@ -737,16 +738,16 @@ def odd_name(folder: Path, ct: Volume) -> None:
     (folder / "ct.nii.gz").rename(folder / os.fsdecode(b"M\xfcller.nii.gz"))
 
 
-def turned_upside_down(folder: Path, ct: Volume) -> None:
-    """Another part of a body: a trunk of soft tissue with a spine and no head."""
-    z, y, x = np.indices(ct.shape)
+def legs(folder: Path, ct: Volume) -> None:
+    """Another part of a body: two legs of fat and muscle, with a bone in each."""
+    _, y, x = np.indices(ct.shape)
     middle = (np.array(ct.shape) - 1) / 2
-    inside = ((y - middle[1]) * ct.spacing[1] / 105) ** 2 + ((x - middle[2]) * ct.spacing[2] / 140) ** 2 < 1
-    muscle = ((y - middle[1]) * ct.spacing[1] / 90) ** 2 + ((x - middle[2]) * ct.spacing[2] / 120) ** 2 < 1
-    spine = np.hypot((y - middle[1]) * ct.spacing[1] - 55, (x - middle[2]) * ct.spacing[2]) < 18
+    hu = np.full(ct.shape, -1000.0)
+    for side in (-1, 1):
+        away = np.hypot((y - middle[1]) * ct.spacing[1], (x - middle[2]) * ct.spacing[2] - side * 75)
+        hu = np.select([away < 12, away < 16, away < 52, away < 65], [50, 1100, 55, -100], hu)
     noise = np.random.default_rng(0).normal(0, 12, ct.shape)
-    hu = np.select([spine & inside, muscle, inside], [300 + 60 * (z % 4 == 0), 50, -100], -1000) + noise
-    write_volume(ct.with_array(np.round(hu).astype(np.int16)), folder / "ct.nii.gz")
+    write_volume(ct.with_array(np.round(hu + noise).astype(np.int16)), folder / "ct.nii.gz")
 
 
 FOLDERS: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
@@ -764,7 +765,7 @@ FOLDERS: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "broken_link": ("other files", broken_link, mended("a broken link")),
     "divided": ("folders", divided, left_out("a part of a series")),
     "odd_name": ("file names", odd_name, {}),
-    "trunk": ("another region", turned_upside_down, refused("another part of the body")),
+    "legs": ("another region", legs, refused("another part of the body")),
 }
 
 

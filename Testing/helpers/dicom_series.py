@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def write_series(
     count = ct.shape[0]
     for number in range(count):
         plane = count - 1 - number if backwards else number
-        data = FileDataset(str(folder), dict(common), file_meta=_meta(), preamble=b"\0" * 128)
+        data = FileDataset(str(folder), copy.deepcopy(dict(common)), file_meta=_meta(), preamble=b"\0" * 128)
         data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
         data.ImagePositionPatient = _decimal(ct.to_world((plane, 0, 0))[::-1])
         data.InstanceNumber = number + 1

@@ -17,6 +17,8 @@ DIRECTORY = "1.2.840.10008.1.3.10"
 """What a DICOMDIR says that it is."""
 SHORT_NAME = 60
 UNDEFINED_LENGTH = 0xFFFFFFFF
+FIRST_ELEMENTS = [bytes((8, 0, element, 0)) for element in (0x00, 0x01, 0x05, 0x06, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18)]
+"""Of group 8, as little-endian files have them."""
 SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
@@ -85,12 +87,8 @@ def _kind(path: Path) -> str:
         return ""
     if start[PREAMBLE:] == b"DICM":
         return "whole"
-    # Older files begin with an element of group 8, or with the group 2 that tells how they are written.
-    return (
-        "bare"
-        if start[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x02\x00\x00\x00")
-        else ""
-    )
+    # Older files begin with one of the first elements of group 8, or with the group 2 that tells how they are written.
+    return "bare" if start[:4] == b"\x02\x00\x00\x00" or start[:4] in FIRST_ELEMENTS else ""
 
 
 def text(data: Dataset, keyword: str) -> str:

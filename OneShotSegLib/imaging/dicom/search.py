@@ -127,7 +127,7 @@ def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
         except BrokenHeaderError:
             broken.append(path)
             continue
-        if data is None and is_named_as_dicom(path) and not looks_like_dicom(path):
+        if data is None and is_named_as_dicom(path) and path.name[0] != "." and not looks_like_dicom(path):
             broken.append(path)
         elif data is not None and text(data, "SOPClassUID") in CT_CLASSES and not whole_number(data, "Rows"):
             broken.append(path)  # cut off before what makes it an image
