@@ -765,7 +765,7 @@ FOLDERS: Mapping[str, tuple[str, Write, dict[str, Any]]] = {
     "broken_link": ("other files", broken_link, mended("a broken link")),
     "divided": ("folders", divided, left_out("a part of a series")),
     "odd_name": ("file names", odd_name, {}),
-    "legs": ("another region", legs, refused("another part of the body")),
+    "legs": ("another region", legs, refused("another region")),
 }
 
 
