@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import AIR_HU, check_ct
 from OneShotSegLib.imaging.phases import two_phases
-from OneShotSegLib.imaging.slice_values import mend_slices
+from OneShotSegLib.imaging.slice_values import mend_slices, slice_axis
 from OneShotSegLib.imaging.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def examine_hounsfield(volume: Volume, name: str) -> tuple[Volume, tuple[str, ..
     for step in (_fill_nan, _unwrap, _subtract_offset, _fill_padding):
         array, note = step(array, name)
         notes += [f"{name}: {note}"] if note else []
-    phases = two_phases(array) if _can_tell(array) else "no"
+    phases = two_phases(np.moveaxis(array, slice_axis(volume), 0)) if _can_tell(array) else "no"
     if phases == "perhaps":
         alternating = (
             "every second slice differs a little from those on both sides of it: is it one scan, of one phase?"

@@ -22,22 +22,20 @@ TWO_SCANS = 0.28
 TWO_SCANS_HU = 6.0
 
 
-def two_phases(array: NDArray[Any]) -> Literal["no", "perhaps", "yes"]:
-    """Whether every second slice along an axis is of another scan than those between: two phases of one series.
+def two_phases(slices: NDArray[Any]) -> Literal["no", "perhaps", "yes"]:
+    """Whether every second slice is of another scan than those between: two phases of one series.
 
     Phases that differ by less than the anatomy does from slice to slice are not told (docs/decisions/017-geometry.md).
 
     Args:
-        array: HU, shape (D, H, W).
+        slices: HU, shape (D, H, W).
     """
-    if min(array.shape) < FEWEST_CELLS:
+    if len(slices) < FEWEST_SLICES or min(slices.shape[1:]) < FEWEST_CELLS:
         return "no"
-    found = [
-        alternation(np.moveaxis(array, axis, 0)) for axis, extent in enumerate(array.shape) if extent >= FEWEST_SLICES
-    ]
-    if any(share > NOTED and (share > TWO_SCANS or size > TWO_SCANS_HU) and size > LEAST_HU for share, size in found):
-        return "yes"
-    return "perhaps" if any(share > NOTED and size > LEAST_HU for share, size in found) else "no"
+    share, size = alternation(slices)
+    if share <= NOTED or size <= LEAST_HU:
+        return "no"
+    return "yes" if share > TWO_SCANS or size > TWO_SCANS_HU else "perhaps"
 
 
 def alternation(slices: NDArray[Any]) -> tuple[float, float]:

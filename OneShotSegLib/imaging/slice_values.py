@@ -14,10 +14,15 @@ from OneShotSegLib.imaging.volume import Volume
 GREATEST_GAP_MM = 10.0
 """As between the slices of a DICOM series (`imaging.dicom.stacking`)."""
 FEWEST_SLICES = 4
-FEWEST_PIXELS = 64
-STEP = 4
+FEWEST_PIXELS = 1024
+STEP = 8
 JUMP = 300.0
 """From slice to slice most pixels of a CT stay as they are, or nearly so: the median of what changes is near 0."""
+
+
+def slice_axis(volume: Volume) -> int:
+    """The axis along which the slices of a CT lie: the one that runs most along the patient."""
+    return int(np.abs(volume.direction[0]).argmax())
 
 
 def mend_slices(volume: Volume, name: str) -> tuple[NDArray[Any], str]:
@@ -33,7 +38,7 @@ def mend_slices(volume: Volume, name: str) -> tuple[NDArray[Any], str]:
     Raises:
         InputError: If slices are lost between others over too long a way, or the scale of the values changes midway.
     """
-    axis = int(np.abs(volume.direction[0]).argmax())
+    axis = slice_axis(volume)
     slices = np.moveaxis(volume.array, axis, 0)
     if len(slices) < FEWEST_SLICES or slices[0].size < FEWEST_PIXELS:
         return volume.array, ""
@@ -73,7 +78,8 @@ def _check_jumps(slices: NDArray[Any], filled: list[int], name: str) -> None:
     """Refuse slices nearly all of whose pixels, air and body, differ by the same from the slice before."""
     some = slices[:, ::STEP, ::STEP].astype(np.float64)
     for a, b in pairwise(filled):
-        low, change, high = np.quantile(some[b] - some[a], (0.1, 0.5, 0.9))
+        with np.errstate(invalid="ignore"):  # of infinite values, which are refused later
+            low, change, high = np.quantile(some[b] - some[a], (0.1, 0.5, 0.9))
         if abs(change) > JUMP and high - low < JUMP:
             raise InputError(
                 f"{name}: expected one scale of values, found most pixels changed by {change:.0f} from slice {a + 1} "

@@ -159,7 +159,8 @@ def placements(channels: NDArray[Any], spacing: ArrayLike, count: int) -> list[P
     Returns:
         For each structure its placement; None if it is not there, or cut by the first or last slice.
     """
-    voxel_ml = float(np.prod(spacing)) / 1000
+    steps = np.asarray(spacing, dtype=np.float64)
+    voxel_ml = float(np.prod(steps)) / 1000
     found: list[Placement | None] = []
     for channel in range(1, count + 1):
         places = np.argwhere(channels == channel)
@@ -167,7 +168,7 @@ def placements(channels: NDArray[Any], spacing: ArrayLike, count: int) -> list[P
         if not whole:
             found.append(None)
             continue
-        z, y, x = np.median(places, axis=0) * np.asarray(spacing, dtype=np.float64)
+        z, y, x = np.median(places, axis=0) * steps
         found.append(Placement(centre=(float(z), float(y), float(x)), volume_ml=len(places) * voxel_ml))
     return found
 

@@ -14,6 +14,7 @@ from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.phases import FEWEST_SLICES, alternation, two_phases
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import make_patient
+from Testing.helpers.storing import stored_with_permuted_axes
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,12 @@ def between(first: np.ndarray, second: np.ndarray, axis: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_two_phases_between_one_another_are_refused(ct: Volume, axis: int) -> None:
     mixed = between(ct.array, np.moveaxis(breathed(np.moveaxis(ct.array, axis, 0)), 0, axis), axis)
-    assert two_phases(mixed) == "yes"
-    with pytest.raises(InputError, match=r"^x: expected one scan, found every second slice unlike"):
-        as_hounsfield(ct.with_array(mixed.astype(np.int16)), "x")
+    assert two_phases(np.moveaxis(mixed, axis, 0)) == "yes"
+    stored = np.moveaxis(mixed, axis, 0) if axis else mixed
+    volume = Volume.create(stored.astype(np.int16), ct.spacing)
+    for same in (volume, stored_with_permuted_axes(volume)):
+        with pytest.raises(InputError, match=r"^x: expected one scan, found every second slice unlike"):
+            as_hounsfield(same, "x")
 
 
 def test_slices_that_a_scanner_makes_a_little_brighter_in_turn_are_said(
