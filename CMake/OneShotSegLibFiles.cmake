@@ -69,6 +69,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/ct_series.py
   OneShotSegLib/imaging/dicom/__init__.py
+  OneShotSegLib/imaging/dicom/damage.py
   OneShotSegLib/imaging/dicom/headers.py
   OneShotSegLib/imaging/dicom/pixels.py
   OneShotSegLib/imaging/dicom/regular.py
@@ -96,11 +97,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/meta_header.py
   OneShotSegLib/imaging/nifti_header.py
   OneShotSegLib/imaging/nrrd_header.py
+  OneShotSegLib/imaging/phases.py
   OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/rtstruct.py
   OneShotSegLib/imaging/segment_tags.py
+  OneShotSegLib/imaging/slice_values.py
   OneShotSegLib/imaging/soft_labels.py
   OneShotSegLib/imaging/structure_set.py
   OneShotSegLib/imaging/utf8_names.py
@@ -131,6 +134,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/method/support.py
   OneShotSegLib/method/tubular_tracking.py
   OneShotSegLib/networks/__init__.py
+  OneShotSegLib/networks/anatomy.py
   OneShotSegLib/networks/batches.py
   OneShotSegLib/networks/checkpoint.py
   OneShotSegLib/networks/checkpoint_checks.py

@@ -142,6 +142,13 @@ def segment(
             "may be repeated."
         ),
     ] = None,
+    check_region: Annotated[
+        bool,
+        typer.Option(
+            "--check-region/--any-region",
+            help="Whether a CT of another part of the body than the network learnt fails.",
+        ),
+    ] = SegmentationRequest.check_region,
     events: EventsOption = Events.text,
 ) -> None:
     """Segment CTs with a network that train-seg trained."""
@@ -157,6 +164,7 @@ def segment(
         largest_component=largest_component,
         fill_holes=fill_holes,
         series=tuple(series or ()),
+        check_region=check_region,
     )
     _end(segment_batch(request, _emit_to(events)))
 

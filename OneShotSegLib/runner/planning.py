@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,7 +12,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.dicom.regular import grid_of
 from OneShotSegLib.imaging.dicom_series import series_slices
-from OneShotSegLib.imaging.files import read_image_header
+from OneShotSegLib.imaging.files import check_image
 from OneShotSegLib.imaging.inputs import LeftOut
 from OneShotSegLib.inference.engine import CPU
 from OneShotSegLib.method.structures import common_structures, structures_of
@@ -47,9 +47,11 @@ class PlannedCase:
         series: Series instance UID where the source is a folder with several CT series, else ''.
         size: Voxels, [z, y, x] of the file; () if the header cannot be read.
         spacing: Voxel size, mm, in the same order; () likewise.
-        region: Which part of the body it shows; '' as long as nothing looks at it.
+        region: Which part of the body it shows, in the words of its DICOM header (BodyPartExamined, which some sites
+            never change); '' where the header says nothing, as in NIfTI. The voxels tell in the run itself.
         state: Whether it is new in the study, waits there, is done, is recomputed, or stays because it was decided.
         problem: Why it would fail, as far as the headers say; '' for nothing.
+        notes: What of it would be mended or left out on reading, as far as the headers say, each the end of a sentence.
     """
 
     case: str
@@ -60,6 +62,7 @@ class PlannedCase:
     region: str = ""
     state: Standing = Standing.NEW
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,36 +151,32 @@ def _fields(case: PlannedCase) -> Mapping[str, Any]:
         "region": case.region,
         "state": str(case.state),
         "problem": case.problem,
+        "notes": list(case.notes),
     }
 
 
 def _planned(case: StudyCase, state: Standing) -> PlannedCase:
-    size: Sequence[int] = ()
-    spacing: Sequence[float] = ()
-    problem = ""
+    planned = PlannedCase(case=case.case, source=Path(case.source), series=case.series, state=state)
     try:
-        size, spacing = _grid(Path(case.source), case.series)
+        return _with_header(planned)
     except (InputError, OSError) as error:
-        problem = str(error)
-    return PlannedCase(
-        case=case.case,
-        source=Path(case.source),
-        series=case.series,
-        size=tuple(size),
-        spacing=tuple(spacing),
-        state=state,
-        problem="" if state.stays else problem,
+        return replace(planned, problem="" if state.stays else str(error))
+
+
+def _with_header(case: PlannedCase) -> PlannedCase:
+    """The case with what its CT's headers say."""
+    if not case.source.is_dir():
+        header = check_image(case.source)
+        return replace(case, size=header.size[2::-1], spacing=header.spacing[2::-1], notes=header.notes)
+    stack = series_slices(case.source, case.series)
+    grid = grid_of(stack, case.source)
+    return replace(
+        case,
+        size=grid.shape,
+        spacing=(grid.step, *map(float, stack.pixel)),
+        region=stack.slices[0].body_part,
+        notes=stack.notes,
     )
-
-
-def _grid(source: Path, series: str) -> tuple[Sequence[int], Sequence[float]]:
-    """Voxels and spacing in mm, [z, y, x], from headers."""
-    if source.is_dir():
-        stack = series_slices(source, series)
-        grid = grid_of(stack, source)
-        return grid.shape, [grid.step, *map(float, stack.pixel)]
-    header = read_image_header(source)
-    return header.size[2::-1], header.spacing[2::-1]
 
 
 def _estimate(

@@ -83,6 +83,7 @@ class SegmentationRequest:
         largest_component: "all", "none", or names or values of structures with commas.
         fill_holes: Likewise.
         series: Which series to take of a folder that holds several CT series, as in `PropagationRequest`.
+        check_region: Fail a case that shows another part of the body than the network learnt.
     """
 
     model: Path
@@ -94,3 +95,4 @@ class SegmentationRequest:
     largest_component: str = ALL
     fill_holes: str = NONE
     series: Sequence[str] = ()
+    check_region: bool = True

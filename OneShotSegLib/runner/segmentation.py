@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
@@ -21,7 +22,7 @@ from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
 from OneShotSegLib.runner.run_log import run_log
-from OneShotSegLib.scoring.network import score_prediction
+from OneShotSegLib.scoring.network import check_region, score_prediction
 from OneShotSegLib.study.description import NETWORK, StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
@@ -30,6 +31,8 @@ from OneShotSegLib.study.replacement import finish_replacements
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import OnStep
+
+log = logging.getLogger(__name__)
 
 NO_BACKGROUND = 0
 
@@ -63,7 +66,8 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         write_inputs(paths, request.volumes, found.left_out)
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return _run_case(segmenter, options, structures, paths, case, read, emit, description.revision)
+            checks = request.check_region
+            return _run_case(segmenter, options, structures, checks, paths, case, read, emit, description.revision)
 
         with run_log(paths, emit) as emit_and_log:
             return run_batch(
@@ -96,6 +100,7 @@ def _run_case(
     segmenter: Segmenter,
     options: SegmentOptions,
     structures: tuple[Segment, ...],
+    checks_region: bool,
     paths: StudyPaths,
     case: StudyCase,
     read: Callable[[], Volume],
@@ -107,7 +112,10 @@ def _run_case(
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
         prediction = segment_ct(segmenter, ct, options, on_step, case.source)
-        quality = score_prediction(case.case, prediction, own)
+        warnings = check_region(prediction, segmenter.info) if checks_region else ()
+        for text in warnings:
+            log.warning("%s: %s", case.case, text)
+        quality = score_prediction(case.case, prediction, own, warnings)
         measures = tuple(replace(one, value=values[one.value]) for one in quality.structures)
         labels = translated(LabelMap(prediction.labels, own), values, structures)
         return Segmentation(labels, replace(quality, structures=measures))

@@ -82,7 +82,7 @@ def read_supports(request: PropagationRequest, known: Sequence[Segment] = ()) ->
 
 def _support(path: Path, scribbles: Path, background_label: int | None, series: str) -> ScribbledCT:
     ct = read_volume(path, series)
-    labels = on_support(read_labels_of(scribbles, path, ct), ct)
+    labels = on_support(read_labels_of(scribbles, path, ct, series), ct)
     return ScribbledCT(ct, labels.with_background(background_label))
 
 

@@ -51,7 +51,7 @@ def suggest(study: Path, count: int = 5) -> list[Suggestion]:
     """
     if count < 1:
         raise InputError(f"--count: expected 1 or more cases, found {count}.")
-    results = [(r.quality, r.state) for r in study_results(StudyPaths(study)) if r.quality is not None]
+    results = [(r.quality, r.state) for r in study_results(StudyPaths(study), True) if r.quality is not None]
     qualities = [quality for quality, _ in results]
     waiting = [number for number, (_, state) in enumerate(results) if state == "pending"]
     known = [number for number, (_, state) in enumerate(results) if state in ("accepted", "edited")]

@@ -132,7 +132,11 @@ def test_sums_hold_structures_where_they_are_and_means_count_only_those_who_know
     one, two = (slice(0, 2),) * 3, (slice(1, 4),) * 3
     ones = np.ones((6, 6, 6), dtype=np.float32)
     sums.add(ones, frozenset({1}), [(1, one, np.ones((2, 2, 2), np.float32))])
-    sums.add(3 * ones, frozenset({1, 2}), [(1, two, np.ones((3, 3, 3), np.float32)), (5, two, np.ones((3, 3, 3), np.float32))])
+    sums.add(
+        3 * ones,
+        frozenset({1, 2}),
+        [(1, two, np.ones((3, 3, 3), np.float32)), (5, two, np.ones((3, 3, 3), np.float32))],
+    )
     boxes, means = sums.means()
     assert boxes == {1: (slice(0, 4),) * 3}
     assert means[1][0, 0, 0] == pytest.approx(0.25)
