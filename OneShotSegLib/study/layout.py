@@ -41,6 +41,11 @@ class CasePaths:
         return self.folder / "scribbles.seg.nrrd"
 
     @property
+    def shares(self) -> Path:
+        """How much of each voxel belongs to its label in the pseudo mask; not there in studies of older versions."""
+        return self.folder / "shares.nrrd"
+
+    @property
     def quality(self) -> Path:
         """Measures without a reference; written last, so that its presence says that the case is done."""
         return self.folder / "quality.json"
@@ -60,10 +65,22 @@ class CasePaths:
         """The reviewer's corrected mask, if there is one."""
         return self.folder / "edited.seg.nrrd"
 
+    @property
+    def strokes(self) -> Path:
+        """The strokes that the reviewer painted in the query, all of them so far, the background stroke included."""
+        return self.folder / "strokes.seg.nrrd"
+
     def discarded_mask(self) -> Path:
         """A file name that is free, for a corrected mask that counts no longer: ``edited.discarded[-N].seg.nrrd``."""
+        return self._discarded("edited")
+
+    def discarded_strokes(self) -> Path:
+        """The same for the strokes: ``strokes.discarded[-N].seg.nrrd``."""
+        return self._discarded("strokes")
+
+    def _discarded(self, name: str) -> Path:
         number = 1
-        while (path := self.folder / f"edited.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
+        while (path := self.folder / f"{name}.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
             number += 1
         return path
 
