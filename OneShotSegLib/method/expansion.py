@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.spatial import cKDTree
 
 from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
 from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
@@ -130,12 +131,20 @@ def _share_in_air(image: Volume, positions: NDArray[Any]) -> float:
 
 def _gap_to_background(own: NDArray[Any], background: NDArray[Any]) -> float:
     """The near end (5th percentile) of the mm from background strokes to a structure's on the same slice."""
-    across = np.linalg.norm(background[:, None, 1:] - own[None, :, 1:], axis=-1)
-    same_slice = np.abs(background[:, None, 0] - own[None, :, 0]) < 1.0
-    gaps = np.where(same_slice, across, np.inf).min(axis=1)
+    gaps = np.full(len(background), np.inf)
+    for z in np.unique(background[:, 0]):
+        here, near = background[:, 0] == z, own[np.abs(own[:, 0] - z) < 1.0]
+        if len(near):
+            gaps[here] = _nearest_mm(background[here, 1:], near[:, 1:])
     if not np.isfinite(gaps).any():
-        gaps = np.linalg.norm(background[:, None] - own[None], axis=-1).min(axis=1)
+        gaps = _nearest_mm(background, own)
     return float(np.percentile(gaps[np.isfinite(gaps)], 5))
+
+
+def _nearest_mm(points: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
+    """Distance of points (N, k) from the nearest of others (M, k)."""
+    found: NDArray[np.float64] = np.linalg.norm(points - others[cKDTree(others).query(points)[1]], axis=-1)
+    return found
 
 
 def expand(
