@@ -201,20 +201,18 @@ def propagate_batch(
     return _propagate_batch(request, on_event)
 
 
-def regrow(
-    study: AnyPath | Study, case: str, strokes: Any, *, replace: bool = False, reopen: bool = False
-) -> LabelMap:
+def regrow(study: AnyPath | Study, case: str, strokes: Any, *, replace: bool = False, reopen: bool = False) -> LabelMap:
     """Let the mask of a case regrow from strokes painted in it, as ``oneshotseg regrow`` does.
 
-    The result is the case's correction (``edited.seg.nrrd``), still to be accepted; nothing farther than 40 mm from a new
-    stroke changes. The same strokes again change nothing.
+    The result is the case's correction (``edited.seg.nrrd``), still to be accepted; nothing farther than 40 mm from a
+    new stroke changes. The same strokes again change nothing.
 
     Args:
         study: The study, or its folder.
         case: The case's name.
-        strokes: A path, a `LabelMap`, a `Volume` of label values or a SimpleITK image, on the CT's grid or a part of it:
-            what is missing painted as its structure, what is too much as "Background", or as what it is. Segments are
-            matched by name, maps without names by the study's values.
+        strokes: A path, a `LabelMap`, a `Volume` of label values or a SimpleITK image, on the CT's grid or a part of
+            it: what is missing painted as its structure, what is too much as "Background", or as what it is. Segments
+            are matched by name, maps without names by the study's values.
         replace: Let them take the place of all strokes that the case has, instead of adding to them.
         reopen: Open the case again if it is accepted, corrected or rejected.
 

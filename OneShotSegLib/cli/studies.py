@@ -74,7 +74,7 @@ def regrow(
         bool, typer.Option("--reopen", help="Open the case again if it is accepted, corrected or rejected.")
     ] = False,
 ) -> None:
-    """Let a case's mask regrow from strokes painted in it; the result is the case's correction, still to be accepted."""
+    """Let a case's mask regrow from strokes painted in it; the result is a correction, still to be accepted."""
     from OneShotSegLib.cli.regrow import show_regrowth
 
     show_regrowth(study, case, strokes, replace, reopen)

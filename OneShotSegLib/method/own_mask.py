@@ -1,7 +1,7 @@
 """The support's own mask, grown from its strokes: what a stroke grows into is seen as soon as it is painted.
 
-It is the mask that `support.prepare_support` makes, without networks: of them only an HU window is needed. What does not
-depend on the strokes is computed once per support. Imports no PyTorch, so that it is there within a second.
+It is the mask that `support.prepare_support` makes, without networks: of them only an HU window is needed. What does
+not depend on the strokes is computed once per support. Imports no PyTorch, so that it is there within a second.
 """
 
 from __future__ import annotations

@@ -23,12 +23,12 @@ from OneShotSegLib.study.case_ct import check_ct, read_case_ct
 from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.correction import store_correction
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import CasePaths, StudyPaths
+from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import counting_mask, read_mask
 from OneShotSegLib.study.review import ReviewLedger, ReviewState
 from OneShotSegLib.study.shares import read_shares
-from OneShotSegLib.study.structure_table import read_named_label_map
 from OneShotSegLib.study.strokes import match_strokes, read_strokes, stroke_segments, write_strokes
+from OneShotSegLib.study.structure_table import read_named_label_map
 
 log = logging.getLogger(__name__)
 
@@ -268,4 +268,3 @@ def regrow_case(
         held.take(result, merged)
         held.save(reopen)
     return result
-

@@ -1,7 +1,7 @@
 """``shares.nrrd``: a pseudo mask on the grid on which it grew, with how much of each voxel belongs to its label.
 
-One NRRD of three whole numbers per voxel: the label; the label of the rest, 0 for none; and the label's share, per cent,
-50 to 100. Only the part with structures is kept, with a margin.
+One NRRD of three whole numbers per voxel: the label; the label of the rest, 0 for none; and the label's share in per
+cent, 50 to 100. Only the part with structures is kept, with a margin.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def match_strokes(labels: LabelMap, segments: Sequence[Segment], source: Path, c
     found = onto_grid(translated(labels, values, tuple(segments)).volume, ct, strokes=True)
     if found is None:
         raise InputError(
-            f"{source}: expected strokes on the grid of the case's CT ({ct.describe_grid()}), or on a part of it, found "
+            f"{source}: expected strokes on the grid of the case's CT ({ct.describe_grid()}) or on a part of it, found "
             f"another grid ({labels.volume.describe_grid()})."
         )
     notes += [f"{source.name}: {found.note}."] if found.note else []

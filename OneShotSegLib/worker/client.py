@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -121,10 +122,8 @@ class WorkerClient:
     def close(self, seconds: float = 5.0) -> None:
         """End the worker: by the end of its input, by force if it is still there after some seconds."""
         if self._process.stdin is not None:
-            try:
+            with contextlib.suppress(OSError):
                 self._process.stdin.close()
-            except OSError:
-                pass
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:

@@ -15,7 +15,7 @@ LONGEST_LINE = 2**20
 """Bytes of a request; volumes go through files."""
 
 
-class BrokenRequest(InputError):
+class RequestError(InputError):
     """A line that is no request, so that there may be no number to answer to.
 
     Attributes:
@@ -46,21 +46,21 @@ class Request:
         """Read a line.
 
         Raises:
-            BrokenRequest: If it is no request.
+            RequestError: If it is no request.
         """
         if len(line) > LONGEST_LINE:
-            raise BrokenRequest(f"Expected a request of at most {LONGEST_LINE} bytes, found a longer line.")
+            raise RequestError(f"Expected a request of at most {LONGEST_LINE} bytes, found a longer line.")
         try:
             content = json.loads(line.decode("utf-8"))
         except (ValueError, RecursionError) as error:
-            raise BrokenRequest("Expected a JSON object per line, found a line that is none.") from error
+            raise RequestError("Expected a JSON object per line, found a line that is none.") from error
         if not isinstance(content, dict):
-            raise BrokenRequest("Expected a JSON object per line, found other JSON.")
+            raise RequestError("Expected a JSON object per line, found other JSON.")
         number, what = content.pop("id", None), content.pop("do", None)
         if isinstance(number, bool) or not isinstance(number, int):
-            raise BrokenRequest(f"id: expected a whole number, found {_short(number)}.")
+            raise RequestError(f"id: expected a whole number, found {_short(number)}.")
         if not isinstance(what, str):
-            raise BrokenRequest(f"do: expected what to do, found {_short(what)}.", number)
+            raise RequestError(f"do: expected what to do, found {_short(what)}.", number)
         return cls(number, what, content)
 
     def text(self, name: str, default: str | None = None) -> str:

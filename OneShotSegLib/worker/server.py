@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ from typing import IO, Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import atomic
 from OneShotSegLib.runner.warning_events import collected_warnings
-from OneShotSegLib.worker.requests import BrokenRequest, Request
+from OneShotSegLib.worker.requests import Request, RequestError
 from OneShotSegLib.worker.sessions import OPENERS, CaseSession, SupportSession
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Server:
         self._requests, self._answers = requests, answers
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._jobs: list[_Job] = []
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
         self._session: CaseSession | SupportSession | None = None
         self.is_over = threading.Event()
 
@@ -130,7 +131,7 @@ class Server:
         """Take one request; whether there may be more."""
         try:
             request = Request.parse(line)
-        except BrokenRequest as error:
+        except RequestError as error:
             self._send({"id": error.number, "error": str(error)})
             return True
         if request.what == "cancel":
@@ -169,12 +170,10 @@ class Server:
 
     def _send(self, answer: dict[str, Any]) -> None:
         line = json.dumps(answer, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
-        with self._lock:
-            try:
-                self._answers.write(line)
-                self._answers.flush()
-            except (OSError, ValueError):  # nobody listens any more; the end of the input follows
-                pass
+        # Nobody may listen any more; the end of the input follows then.
+        with self._sending, contextlib.suppress(OSError, ValueError):
+            self._answers.write(line)
+            self._answers.flush()
 
 
 def serve() -> None:

@@ -29,6 +29,7 @@ Labels = NDArray[np.uint8]
 Check = Callable[[], None]
 Answer = dict[str, Any]
 ARRAY = ".npy"
+UNDO_STEPS = 50
 
 
 class Session(Protocol):
@@ -43,7 +44,7 @@ class CaseSession:
 
     def __init__(self, request: Request) -> None:
         self._case = CaseUnderReview(StudyPaths(request.path("study")), request.text("case"))
-        self._before: list[tuple[Labels, Labels]] = []
+        self._before: list[tuple[Box, Labels, Labels]] = []
 
     def opened(self) -> Answer:
         """What the client is told of it."""
@@ -78,7 +79,8 @@ class CaseSession:
         merged = strokes if replace else case.merged(strokes)
         check()
         if result.changed_voxels or not np.array_equal(merged, case.strokes):
-            self._before.append((case.mask, case.strokes))
+            # Neither mask nor strokes change outside the box.
+            self._before.append((box, case.mask[box].copy(), case.strokes[box].copy()))
             del self._before[:-UNDO_STEPS]
             case.take(result, merged)
         return {**answer, "seconds": round(time.perf_counter() - started, 3)}
@@ -87,17 +89,14 @@ class CaseSession:
         if not self._before:
             raise InputError("Expected a stroke to take back, found none.")
         case = self._case
-        mask, strokes = self._before[-1]
-        differs = np.argwhere(mask != case.mask)
-        box = box_between(differs.min(0), differs.max(0) + 1) if len(differs) else box_between((0, 0, 0), (0, 0, 0))
-        answer = _written(request, LabelMap(case.ct.with_array(mask), case.structures), box)
-        case.mask, case.strokes = mask, strokes
+        box, mask, strokes = self._before[-1]
+        changed = int((mask != case.mask[box]).sum())
+        whole, painted = case.mask.copy(), case.strokes.copy()
+        whole[box], painted[box] = mask, strokes
+        answer = _written(request, LabelMap(case.ct.with_array(whole), case.structures), box)
+        case.mask, case.strokes = whole, painted
         self._before.pop()
-        return {**answer, "changed_voxels": len(differs)}
-
-
-UNDO_STEPS = 10
-"""Each holds a mask and strokes: a hundred million voxels are 200 MB."""
+        return {**answer, "changed_voxels": changed}
 
 
 class SupportSession:
@@ -165,9 +164,7 @@ def _described(ct: Volume, segments: tuple[Segment, ...]) -> Answer:
     }
 
 
-def _strokes_of(
-    request: Request, field: str, ct: Volume, match: Callable[[LabelMap, Path], Labels] | None
-) -> Labels:
+def _strokes_of(request: Request, field: str, ct: Volume, match: Callable[[LabelMap, Path], Labels] | None) -> Labels:
     """The strokes that a request names: a label map, or an array that holds the part of the CT in the request's box."""
     path = request.path(field)
     if path.suffix != ARRAY and match is not None:
@@ -179,7 +176,8 @@ def _strokes_of(
     box = request.box(ct.shape)
     if part.shape != box_shape(box) or part.dtype != np.uint8:
         raise InputError(
-            f"{path}: expected an array of uint8 of the box's shape {box_shape(box)}, found {part.dtype} of {part.shape}."
+            f"{path}: expected an array of uint8 of the box's shape {box_shape(box)}, found one of {part.dtype} and "
+            f"{part.shape}."
         )
     strokes = np.zeros(ct.shape, np.uint8)
     strokes[box] = part
