@@ -59,10 +59,10 @@ def read_shares(path: Path) -> SoftLabels | None:
 
 
 def _box(soft: SoftLabels) -> Box:
-    """The part with structures; one voxel if there is none."""
+    """The part with structures; a corner if there is none."""
     box = bounding_box((soft.labels.array > 0) | (soft.second_labels > 0))
     shape = soft.labels.shape
-    return tuple(slice(0, 1) for _ in shape) if box is None else grown(box, MARGIN, shape)
+    return tuple(slice(0, min(MARGIN, n)) for n in shape) if box is None else grown(box, MARGIN, shape)
 
 
 def _image(layers: np.ndarray, grid: Volume) -> sitk.Image:
