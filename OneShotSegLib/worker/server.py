@@ -9,7 +9,6 @@ import os
 import queue
 import sys
 import threading
-import time
 from typing import IO, Any
 
 from OneShotSegLib.errors import InputError
@@ -24,6 +23,8 @@ SUPERSEDED_BY_NEWER = ("grow", "regrow")
 PROTOCOL = 1
 GRACE_SECONDS = 2.0
 """For the step that is under way when the client is gone."""
+SAVING_SECONDS = 120.0
+"""The same where something is to be saved."""
 
 
 class _Ended(Exception):  # noqa: N818
@@ -66,8 +67,8 @@ class Server:
 
     def run(self) -> None:
         """Work until the client says "quit" or is gone."""
-        threading.Thread(target=self._read, name="requests", daemon=True).start()
         self._send({"ready": PROTOCOL})
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
         while (job := self._queue.get()) is not None:
             answer = self._do(job)
             with self._lock:
@@ -114,16 +115,16 @@ class Server:
         return self._session.handle(request, job.check)
 
     def _read(self) -> None:
-        """Take requests as they come, whatever is computed meanwhile; the end of the input ends everything."""
+        """Take requests as they come, whatever is computed meanwhile; the end of the input ends the process."""
         try:
             for line in self._requests:
                 if line.strip() and not self._take(line):
                     break
         finally:
-            self._end_all("cancelled")
+            # Nobody waits for what is computed any more; what was to be saved is saved.
+            saves = self._end_all("cancelled", but="save")
             self._queue.put(None)
-            time.sleep(GRACE_SECONDS)
-            if not self.is_over.is_set():
+            if not self.is_over.wait(SAVING_SECONDS if saves else GRACE_SECONDS):
                 atomic.remove_unfinished()
                 os._exit(0)
 
@@ -141,7 +142,7 @@ class Server:
             return False
         else:
             if request.what in SUPERSEDED_BY_NEWER:
-                self._end_all("superseded", SUPERSEDED_BY_NEWER)
+                self._supersede()
             job = _Job(request)
             with self._lock:
                 self._jobs.append(job)
@@ -154,19 +155,26 @@ class Server:
         except InputError as error:
             self._send({"id": request.id, "error": str(error)})
             return
-        self._send({"id": request.id, "done": {"cancelled": self._end_all("cancelled", number=number)}})
-
-    def _end_all(self, why: str, kinds: tuple[str, ...] = (), number: int | None = None) -> int:
-        """Say of all requests of some kinds, or of one, that they are not wanted any more; how many that were."""
         with self._lock:
-            ended = [
-                job
-                for job in self._jobs
-                if not job.ended and (not kinds or job.request.what in kinds) and number in (None, job.request.id)
-            ]
+            ended = [job for job in self._jobs if not job.ended and number in (None, job.request.id)]
             for job in ended:
-                job.ended = why
-        return len(ended)
+                job.ended = "cancelled"
+        self._send({"id": request.id, "done": {"cancelled": len(ended)}})
+
+    def _supersede(self) -> None:
+        """Give up older strokes' requests: a newer one holds their strokes too."""
+        with self._lock:
+            for job in self._jobs:
+                if job.request.what in SUPERSEDED_BY_NEWER:
+                    job.ended = job.ended or "superseded"
+
+    def _end_all(self, why: str, but: str) -> int:
+        """Give up all requests but those of one kind; how many of these there are."""
+        with self._lock:
+            for job in self._jobs:
+                if job.request.what != but:
+                    job.ended = job.ended or why
+            return sum(not job.ended for job in self._jobs)
 
     def _send(self, answer: dict[str, Any]) -> None:
         line = json.dumps(answer, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"

@@ -26,13 +26,15 @@ class Scene(NamedTuple):
     truth: Labels
 
 
-@pytest.fixture(scope="module", params=[(3.0, 1.5, 1.5), (5.0, 4.0, 4.0), (2.0, 0.8, 0.8)], ids=["usual", "coarse", "fine"])
+@pytest.fixture(
+    scope="module", params=[(3.0, 1.5, 1.5), (5.0, 4.0, 4.0), (2.0, 0.8, 0.8)], ids=["usual", "coarse", "fine"]
+)
 def scene(request: pytest.FixtureRequest) -> Scene:
     return make(request.param)
 
 
 def make(spacing: tuple[float, float, float]) -> Scene:
-    """A body of 120 x 160 x 160 mm in air, a bright cord of 5 mm radius along z, and an ellipsoid of 40 x 35 x 50 mm."""
+    """A body of 120 x 160 x 160 mm in air, a bright cord of 5 mm radius, and an ellipsoid of 40 x 35 x 50 mm."""
     shape = np.round(np.array([120, 160, 160]) / spacing).astype(int)
     grid = Volume.create(np.zeros(shape, np.int16), spacing, (-30.0, 12.0, 5.5))
     z, y, x = np.moveaxis(np.moveaxis(np.indices(grid.shape), 0, -1) * grid.spacing, -1, 0)
@@ -51,7 +53,7 @@ def ball(scene: Scene, centre: tuple[float, float, float], radius: float, flat: 
     places = np.moveaxis(np.indices(scene.truth.shape), 0, -1) * scene.case.ct.spacing
     found = np.linalg.norm(places - np.array(centre), axis=-1) <= radius
     if flat:
-        on_slice = int(round(centre[0] / scene.case.ct.spacing[0]))
+        on_slice = round(centre[0] / scene.case.ct.spacing[0])
         found &= np.arange(scene.truth.shape[0])[:, None, None] == on_slice
     found[tuple(np.round(np.array(centre) / scene.case.ct.spacing).astype(int))] = True
     return found
@@ -179,13 +181,13 @@ def test_strokes_on_slices_apart_are_groups_of_their_own_and_large_voxels_hold_t
 
 
 def test_a_check_that_raises_ends_it() -> None:
-    class Ended(Exception):
+    class EndedError(Exception):
         pass
 
     def check() -> None:
-        raise Ended
+        raise EndedError
 
     scene = make((5.0, 4.0, 4.0))
     strokes = painted(scene, (ball(scene, (60, 70, 65), 6, flat=True), BACKGROUND))
-    with pytest.raises(Ended):
+    with pytest.raises(EndedError):
         regrow(scene.case, scene.truth, strokes, strokes > 0, check=check)

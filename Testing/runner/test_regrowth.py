@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import OneShotSegLib as oss
+import OneShotSegLib
 from OneShotSegLib.cli.regrow import show_regrowth
 from OneShotSegLib.cli.review import show_review
 from OneShotSegLib.errors import InputError
@@ -20,7 +21,6 @@ from OneShotSegLib.runner.further_support import write_strokes as write_scribble
 from OneShotSegLib.study.case_ct import read_case_ct, record_of
 from OneShotSegLib.study.decisions import Decisions
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.quality import read_quality, write_quality
 from OneShotSegLib.study.results import study_results
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.segmentation import Segmentation
@@ -55,7 +55,8 @@ def study(tmp_path: Path) -> StudyPaths:
     for path in paths.values():
         path.parent.mkdir(exist_ok=True)
         write_volume(scan(), path)
-    found = write_small_study(tmp_path / "study", paths, ("pending", "pending"))
+    qualities = [replace(middling_quality(name), ct=record_of(read_case_ct(path))) for name, path in paths.items()]
+    found = write_small_study(tmp_path / "study", paths, ("pending", "pending"), qualities)
     mask = truth()
     mask[LEAK] = GLAND
     write_label_map(LabelMap(scan().with_array(mask), STRUCTURES), found.case(CASE).pseudo_mask)
@@ -95,7 +96,7 @@ def test_the_leak_goes_and_the_result_is_a_correction_that_waits(
 ) -> None:
     pseudo = mask_of(study, "pseudo")
     show_regrowth(study.root, CASE, strokes, replace=False, reopen=False)
-    assert "Drüse links -0." in capsys.readouterr().out
+    assert "pt_1: Drüse links -" in capsys.readouterr().out
     found = mask_of(study)
     assert (found[LEAK] == GLAND).mean() < 0.15
     assert (found == truth()).mean() > 0.999
@@ -110,7 +111,7 @@ def test_the_leak_goes_and_the_result_is_a_correction_that_waits(
 def test_the_same_strokes_again_change_no_byte(
     study: StudyPaths, strokes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    oss.regrow(study.root, CASE, strokes)
+    OneShotSegLib.regrow(study.root, CASE, strokes)
     before = snapshot(study)
     show_regrowth(study.root, CASE, strokes, replace=False, reopen=False)
     assert "nothing changed" in capsys.readouterr().out
@@ -118,9 +119,9 @@ def test_the_same_strokes_again_change_no_byte(
 
 
 def test_a_later_stroke_wins_and_earlier_ones_stay(study: StudyPaths, strokes: Path, tmp_path: Path) -> None:
-    oss.regrow(study.root, CASE, strokes)
+    OneShotSegLib.regrow(study.root, CASE, strokes)
     later = paint(tmp_path / "later.seg.nrrd", 1, (11, slice(33, 34), slice(28, 30)), "drüse LINKS")
-    found = oss.regrow(oss.Study(study.root), CASE, later)
+    found = OneShotSegLib.regrow(OneShotSegLib.Study(study.root), CASE, later)
     kept = read_label_map(study.case(CASE).strokes).volume.array
     assert (kept[11, 33, 28:30] == GLAND).all()
     assert (kept[11, 32, 28:32] == BACKGROUND).all()
@@ -132,30 +133,30 @@ def test_it_starts_from_a_correction_that_is_there(study: StudyPaths, strokes: P
     mine = mask_of(study, "pseudo").copy()
     mine[0:2, 50:53, 50:53] = CORD  # far from the stroke
     write_label_map(LabelMap(scan().with_array(mine), STRUCTURES), study.case(CASE).edited_mask)
-    found = oss.regrow(study.root, CASE, strokes).volume.array
+    found = OneShotSegLib.regrow(study.root, CASE, strokes).volume.array
     np.testing.assert_array_equal(found[0:2, 50:53, 50:53], CORD)
     assert (found[LEAK] == GLAND).mean() < 0.15
     np.testing.assert_array_equal(mask_of(study, "edited.discarded"), mine)
 
 
 def test_discarding_takes_mask_and_strokes_back_and_they_can_come_again(study: StudyPaths, strokes: Path) -> None:
-    first = oss.regrow(study.root, CASE, strokes).volume.array
+    first = OneShotSegLib.regrow(study.root, CASE, strokes).volume.array
     show_review(study.root, Decisions(discard=[CASE]))
     assert not study.case(CASE).edited_mask.exists()
     assert not study.case(CASE).strokes.exists()
     assert (study.case(CASE).folder / "strokes.discarded.seg.nrrd").is_file()
-    np.testing.assert_array_equal(oss.regrow(study.root, CASE, strokes).volume.array, first)
+    np.testing.assert_array_equal(OneShotSegLib.regrow(study.root, CASE, strokes).volume.array, first)
 
 
 def test_strokes_can_be_replaced_and_taken_away(study: StudyPaths, strokes: Path, tmp_path: Path) -> None:
     pseudo = mask_of(study, "pseudo")
-    oss.regrow(study.root, CASE, strokes)
+    OneShotSegLib.regrow(study.root, CASE, strokes)
     other = paint(tmp_path / "other.seg.nrrd", 1, (3, slice(21, 23), slice(21, 23)), "Background")
-    found = oss.regrow(study.root, CASE, other, replace=True).volume.array
+    found = OneShotSegLib.regrow(study.root, CASE, other, replace=True).volume.array
     np.testing.assert_array_equal(found[LEAK], pseudo[LEAK])
     assert (found[3, 21:23, 21:23] == 0).all()
     nothing = paint(tmp_path / "nothing.seg.nrrd", 1, (slice(0, 0),), "Background")
-    np.testing.assert_array_equal(oss.regrow(study.root, CASE, nothing, replace=True).volume.array, pseudo)
+    np.testing.assert_array_equal(OneShotSegLib.regrow(study.root, CASE, nothing, replace=True).volume.array, pseudo)
     assert not study.case(CASE).strokes.exists()
 
 
@@ -171,9 +172,9 @@ def test_a_case_that_is_decided_has_to_be_opened_again(
     show_review(study.root, decision)
     before = snapshot(study)
     with pytest.raises(InputError, match=f"expected a case that is open, found one that is {state}"):
-        oss.regrow(study.root, CASE, strokes)
+        OneShotSegLib.regrow(study.root, CASE, strokes)
     assert snapshot(study) == before
-    oss.regrow(study.root, CASE, strokes, reopen=True)
+    OneShotSegLib.regrow(study.root, CASE, strokes, reopen=True)
     assert ReviewLedger.load(study.review).state_of(CASE) == "pending"
     assert (mask_of(study)[LEAK] == GLAND).mean() < 0.15
 
@@ -193,23 +194,20 @@ def test_what_cannot_be_used_is_one_sentence_and_writes_nothing(
         (CASE, unknown, "expected structures of the names"),
     ):
         with pytest.raises(InputError, match=sentence):
-            oss.regrow(study.root, case, file)
+            OneShotSegLib.regrow(study.root, case, file)
     assert snapshot(study) == before
 
 
 def test_another_ct_at_the_case_s_path_is_refused(study: StudyPaths, strokes: Path, tmp_path: Path) -> None:
-    files, source = study.case(CASE), tmp_path / "ct" / f"{CASE}.nii.gz"
-    record = record_of(read_case_ct(source))
-    write_quality(middling_quality(CASE).__class__(**{**vars(read_quality(files.quality)), "ct": record}), files.quality)
-    write_volume(scan().with_array(scan().array + np.int16(7)), source)
+    write_volume(scan().with_array(scan().array + np.int16(7)), tmp_path / "ct" / f"{CASE}.nii.gz")
     with pytest.raises(InputError, match="expected the CT that the case was made of"):
-        oss.regrow(study.root, CASE, strokes)
+        OneShotSegLib.regrow(study.root, CASE, strokes)
 
 
 def test_a_case_without_a_mask_is_refused(study: StudyPaths, strokes: Path) -> None:
     study.case(CASE).pseudo_mask.unlink()
     with pytest.raises(InputError, match="expected a case with a mask"):
-        oss.regrow(study.root, CASE, strokes)
+        OneShotSegLib.regrow(study.root, CASE, strokes)
 
 
 def test_a_part_of_the_grid_and_values_without_names_do(study: StudyPaths, tmp_path: Path) -> None:
@@ -217,10 +215,10 @@ def test_a_part_of_the_grid_and_values_without_names_do(study: StudyPaths, tmp_p
     part = Volume.create(np.zeros((4, 8, 10), np.uint8), grid.spacing, grid.to_world((10, 30, 25)))
     part.array[1, 2:4, 3:7] = BACKGROUND
     write_volume(part, tmp_path / "part.nii.gz")
-    found = oss.regrow(study.root, CASE, tmp_path / "part.nii.gz").volume.array
+    found = OneShotSegLib.regrow(study.root, CASE, tmp_path / "part.nii.gz").volume.array
     assert (found[LEAK] == GLAND).mean() < 0.15
     again = grid.with_array(read_label_map(study.case(CASE).strokes).volume.array)
-    np.testing.assert_array_equal(oss.regrow(study.root, CASE, again).volume.array, found)
+    np.testing.assert_array_equal(OneShotSegLib.regrow(study.root, CASE, again).volume.array, found)
 
 
 def test_names_that_are_not_the_study_s_are_said(
@@ -229,8 +227,10 @@ def test_names_that_are_not_the_study_s_are_said(
     like = tmp_path / "ct" / f"{CASE}.nii.gz"
     one, other = np.zeros((22, 60, 60), bool), np.zeros((22, 60, 60), bool)
     one[11, 32:34, 28:32], other[3, 3, 3] = True, True
-    write_segmentation(tmp_path / "two.seg.nrrd", [Painted("Background", 4, one), Painted("Liver", 5, other)], like=like)
-    oss.regrow(study.root, CASE, tmp_path / "two.seg.nrrd")
+    write_segmentation(
+        tmp_path / "two.seg.nrrd", [Painted("Background", 4, one), Painted("Liver", 5, other)], like=like
+    )
+    OneShotSegLib.regrow(study.root, CASE, tmp_path / "two.seg.nrrd")
     assert "structures that were not asked for, not used: 'Liver'" in caplog.text
     assert "it has no structure" not in caplog.text
 
@@ -239,7 +239,7 @@ def test_broken_shares_are_said_and_left_out(
     study: StudyPaths, strokes: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.case(CASE).shares.write_bytes(b"nothing")
-    oss.regrow(study.root, CASE, strokes)
+    OneShotSegLib.regrow(study.root, CASE, strokes)
     assert "its shares are left out" in caplog.text
     assert (mask_of(study)[LEAK] == GLAND).mean() < 0.15
 
@@ -254,7 +254,7 @@ def test_a_result_s_shares_are_written_and_those_of_an_earlier_one_removed(study
 
 
 def test_strokes_count_when_the_case_becomes_a_support(study: StudyPaths, strokes: Path, tmp_path: Path) -> None:
-    oss.regrow(study.root, CASE, strokes)
+    OneShotSegLib.regrow(study.root, CASE, strokes)
     files = study.case(CASE)
     source = tmp_path / "ct" / f"{CASE}.nii.gz"
     write_scribbles(files.edited_mask, source, tmp_path / "scribbles.seg.nrrd", STRUCTURES, painted=files.strokes)
