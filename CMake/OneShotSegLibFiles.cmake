@@ -15,6 +15,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/options.py
   OneShotSegLib/cli/plan.py
   OneShotSegLib/cli/prnet_progress.py
+  OneShotSegLib/cli/regrow.py
   OneShotSegLib/cli/review.py
   OneShotSegLib/cli/revisions.py
   OneShotSegLib/cli/segmentation_progress.py
@@ -121,11 +122,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
   OneShotSegLib/method/mask_support.py
+  OneShotSegLib/method/own_mask.py
   OneShotSegLib/method/pipeline.py
   OneShotSegLib/method/placement.py
   OneShotSegLib/method/propagation.py
   OneShotSegLib/method/refinement.py
   OneShotSegLib/method/registration.py
+  OneShotSegLib/method/regrowth.py
   OneShotSegLib/method/scribbles.py
   OneShotSegLib/method/settings.py
   OneShotSegLib/method/soft_tissue.py
@@ -183,6 +186,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/planning.py
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
+  OneShotSegLib/runner/regrowth.py
   OneShotSegLib/runner/request.py
   OneShotSegLib/runner/reviewed.py
   OneShotSegLib/runner/run_log.py
@@ -261,6 +265,8 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/review.py
   OneShotSegLib/study/revisions.py
   OneShotSegLib/study/segmentation.py
+  OneShotSegLib/study/shares.py
+  OneShotSegLib/study/strokes.py
   OneShotSegLib/study/structure_choice.py
   OneShotSegLib/study/structure_table.py
   OneShotSegLib/surroundings.py
@@ -289,6 +295,11 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/segmentation/state.py
   OneShotSegLib/training/segmentation/trainer.py
   OneShotSegLib/training/tensor_state.py
+  OneShotSegLib/worker/__init__.py
+  OneShotSegLib/worker/client.py
+  OneShotSegLib/worker/requests.py
+  OneShotSegLib/worker/server.py
+  OneShotSegLib/worker/sessions.py
   )
 
 set(OneShotSegLib_RESOURCES

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         evaluate,
         propagate,
         propagate_batch,
+        regrow,
     )
     from OneShotSegLib.errors import InputError
     from OneShotSegLib.evaluation.result import Evaluation
@@ -37,6 +38,7 @@ PUBLIC = {
     "evaluate": "api",
     "propagate": "api",
     "propagate_batch": "api",
+    "regrow": "api",
     "InputError": "errors",
     "Evaluation": "evaluation.result",
     "LabelMap": "imaging.labelmaps",
@@ -60,6 +62,7 @@ __all__ = [
     "evaluate",
     "propagate",
     "propagate_batch",
+    "regrow",
 ]
 
 

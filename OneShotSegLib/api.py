@@ -31,6 +31,7 @@ from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.runner.batch import BatchResult
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
+from OneShotSegLib.runner.regrowth import regrow_case
 from OneShotSegLib.runner.request import NONE, REVIEWED, PropagationRequest
 from OneShotSegLib.runner.taking_back import take_back as _take_back
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
@@ -206,6 +207,36 @@ def propagate_batch(
         **options,
     )
     return _propagate_batch(request, on_event)
+
+
+def regrow(study: AnyPath | Study, case: str, strokes: Any, *, replace: bool = False, reopen: bool = False) -> LabelMap:
+    """Let the mask of a case regrow from strokes painted in it, as ``oneshotseg regrow`` does.
+
+    The result is the case's correction (``edited.seg.nrrd``), still to be accepted; nothing farther than 40 mm from a
+    new stroke changes. The same strokes again change nothing.
+
+    Args:
+        study: The study, or its folder.
+        case: The case's name.
+        strokes: A path, a `LabelMap`, a `Volume` of label values or a SimpleITK image, on the CT's grid or a part of
+            it: what is missing painted as its structure, what is too much as "Background", or as what it is. Segments
+            are matched by name, maps without names by the study's values.
+        replace: Let them take the place of all strokes that the case has, instead of adding to them.
+        reopen: Open the case again if it is accepted, corrected or rejected.
+
+    Returns:
+        The mask, on the CT's own grid.
+
+    Raises:
+        InputError: If there is no such case, it is decided or has no mask, or the strokes cannot be used; then nothing
+            was written.
+        OSError: If it could not be written.
+    """
+    paths = study.paths if isinstance(study, Study) else StudyPaths(Path(study))
+    is_file = isinstance(strokes, str | os.PathLike)
+    source = Path(strokes) if is_file else Path("strokes")
+    labels = None if is_file else _label_map(strokes)
+    return regrow_case(paths, case, labels, source, replace=replace, reopen=reopen).mask
 
 
 def evaluate(

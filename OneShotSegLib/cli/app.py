@@ -21,11 +21,13 @@ app.command("train-prnet")(training.train_prnet)
 app.command("train-seg")(training.train_seg)
 app.command("segment")(batches.segment)
 app.command("import-weights")(training.import_weights)
+app.command("regrow")(studies.regrow)
 app.command("review")(studies.review)
 app.command("revisions")(studies.revisions)
 app.command("suggest")(studies.suggest)
 app.command("evaluate")(studies.evaluate)
 app.command("report")(studies.report)
+app.command("worker")(studies.worker)
 app.add_typer(export_app, name="export")
 
 

@@ -1,4 +1,4 @@
-"""The commands that look at a study that is there: `review`, `suggest`, `evaluate`, `report`."""
+"""The commands for a study that is there: `regrow`, `review`, `suggest`, `evaluate`, `report`; and the live worker."""
 
 from __future__ import annotations
 
@@ -73,6 +73,31 @@ def revisions(
     show_revisions(study, json)
 
 
+def regrow(
+    study: Study,
+    case: Annotated[str, typer.Argument(help="The case.")],
+    strokes: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="A label map of the new strokes, matched by name: what is missing painted as its structure, what is "
+            "too much as Background, or as what it is.",
+        ),
+    ],
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Let these take the place of all strokes that the case has, instead of adding."),
+    ] = False,
+    reopen: Annotated[
+        bool, typer.Option("--reopen", help="Open the case again if it is accepted, corrected or rejected.")
+    ] = False,
+) -> None:
+    """Let a case's mask regrow from strokes painted in it; the result is a correction, still to be accepted."""
+    from OneShotSegLib.cli.regrow import show_regrowth
+
+    show_regrowth(study, case, strokes, replace, reopen)
+
+
 def suggest(
     study: Study,
     count: Annotated[int, typer.Option(help="How many cases.")] = 5,
@@ -120,3 +145,10 @@ def report(study: Study) -> None:
     from OneShotSegLib.report.html import write_report
 
     print(write_report(study))
+
+
+def worker() -> None:
+    """Hold one case or one support in memory, and answer requests on standard input, as JSON lines; for programs."""
+    from OneShotSegLib.worker.server import serve
+
+    serve()

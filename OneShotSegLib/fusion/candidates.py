@@ -10,6 +10,7 @@ import numpy as np
 from OneShotSegLib.fusion.label_fusion import WeightedLabels, fuse_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.labels import paint_points
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate
 from OneShotSegLib.method.structures import Structures
@@ -34,6 +35,11 @@ class ScoredCandidate:
     def mask(self) -> Volume:
         """The candidate's pseudo mask on the query's own grid, without the structures that are absent."""
         return self.candidate.pseudo_mask(self.absent)
+
+    @property
+    def soft(self) -> SoftLabels:
+        """That mask with its voxels' shares, on the grid on which it grew."""
+        return self.candidate.soft.without(self.absent)
 
     @property
     def absent(self) -> list[int]:
@@ -64,7 +70,7 @@ def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_m
     """
     best = max(candidates, key=lambda candidate: candidate.quality.score)
     if len(candidates) == 1:
-        return _segmentation(best, best.mask, best.quality, structures)
+        return replace(_segmentation(best, best.mask, best.quality, structures), soft=best.soft)
     mask = fuse_labels([one.weighted for one in candidates], best.candidate.prepared.ct, smooth_mm)
     single_masks = [one.mask for one in candidates]
     scored = [_score_structure(segment, candidates, mask, single_masks) for segment in structures.foreground]

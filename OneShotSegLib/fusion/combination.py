@@ -69,8 +69,9 @@ def combine(
         warnings=scored.warnings,
     )
     absent = [structure.value for structure in quality.structures if structure.state == "absent"]
-    mask = resample_labels(expansion.soft.without(absent), query.ct, method.smooth_mm)
-    return Segmentation(LabelMap(mask, structures.foreground), quality, propagated_scribbles(best, structures))
+    soft = expansion.soft.without(absent)
+    mask = LabelMap(resample_labels(soft, query.ct, method.smooth_mm), structures.foreground)
+    return Segmentation(mask, quality, propagated_scribbles(best, structures), soft)
 
 
 def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMasks, Vector]:

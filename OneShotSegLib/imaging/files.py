@@ -289,14 +289,23 @@ def write_volume(volume: Volume, path: Path | str, metadata: Iterable[tuple[str,
         InputError: If the suffix names no format that keeps a volume in one file.
         OSError: If it could not be written (a full disk, a folder that is read-only).
     """
-    import SimpleITK as sitk  # noqa: N813
-
     path = Path(path)
     if suffix_of(path) not in WRITABLE:
         raise InputError(f"{path}: expected a file name that ends in {', '.join(WRITABLE)} to write to.")
     image = to_itk(volume)
     for key, value in metadata:
         image.SetMetaData(key, value)
+    write_image(image, path)
+
+
+def write_image(image: sitk.Image, path: Path) -> None:
+    """Write a SimpleITK image as `write_volume` does, to a path of a suffix that it can be written with.
+
+    Raises:
+        OSError: If it could not be written.
+    """
+    import SimpleITK as sitk  # noqa: N813
+
     with atomic_file(path, suffix_of(path)) as temporary, quiet_itk():
         try:
             with writable(temporary) as name:

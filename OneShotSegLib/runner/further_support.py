@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import atomic_file
@@ -114,7 +116,8 @@ class FurtherSupport:
             OSError: If nothing can be written.
         """
         structures = StudyDescription.read(self.study).structures
-        write_strokes(self.mask, self.ct, self.scribbles, structures, self.series.get(self.case, ""))
+        series, painted = self.series.get(self.case, ""), self.study.case(self.case).strokes
+        write_strokes(self.mask, self.ct, self.scribbles, structures, series, painted)
 
     def request(self, weights: str = "auto", device: str = "auto") -> PropagationRequest:
         """The propagation of this support."""
@@ -179,7 +182,14 @@ def replace_results(new: CasePaths, old: CasePaths, revision: int) -> None:
     old.failure.unlink(missing_ok=True)
 
 
-def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segment] = (), series: str = "") -> None:
+def write_strokes(
+    mask: Path,
+    ct: Path,
+    target: Path,
+    structures: Sequence[Segment] = (),
+    series: str = "",
+    painted: Path | None = None,
+) -> None:
     """Write strokes as a clinician would paint them within a mask, and background around it.
 
     Args:
@@ -188,6 +198,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
         target: The file to write, ``.seg.nrrd``.
         structures: Those of the study, with which the mask is matched by name; the mask's own if left out.
         series: Series instance UID, where the CT's folder holds several CT series.
+        painted: Strokes that a reviewer painted in this CT, if there are any: they are the most certain ones.
 
     Raises:
         InputError: If the mask has nothing in it or does not fit the CT.
@@ -196,6 +207,7 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     # Only now: Slicer's own process imports this module, and must not import SciPy at start-up.
     from OneShotSegLib.imaging.label_grids import map_on_ct
     from OneShotSegLib.method.stroke_simulation import strokes_from_mask
+    from OneShotSegLib.study.strokes import match_strokes
 
     volume = read_volume(ct, series)
     labels, notes = read_mask(mask, structures) if structures else (read_label_map(mask), ())
@@ -207,5 +219,8 @@ def write_strokes(mask: Path, ct: Path, target: Path, structures: Sequence[Segme
     background = background_segment()
     body = as_hounsfield(volume, str(ct)).array > BODY_HU
     strokes = strokes_from_mask(labels.volume.array, volume.spacing, background.value, body)
-    painted = tuple(segment for segment in labels.segments if not segment.is_background_stroke)
-    write_label_map(LabelMap(labels.volume.with_array(strokes), (*painted, background)), target)
+    segments = (*(segment for segment in labels.segments if not segment.is_background_stroke), background)
+    if painted is not None and painted.is_file():
+        own = match_strokes(read_label_map(painted), segments, painted, volume).labels.volume.array
+        strokes = np.where(own > 0, own, strokes)
+    write_label_map(LabelMap(labels.volume.with_array(strokes), segments), target)

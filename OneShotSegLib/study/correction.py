@@ -84,6 +84,8 @@ def store_correction(files: CasePaths, labels: LabelMap) -> Path:
 def discard_correction(files: CasePaths) -> Path:
     """Set a case's corrected mask aside, so that its pseudo mask counts again; the file in which it is kept.
 
+    The reviewer's strokes in the case go with it: they belong to the mask that grew from them.
+
     Raises:
         InputError: If it has none.
         OSError: If the folder cannot be written to.
@@ -92,4 +94,6 @@ def discard_correction(files: CasePaths) -> Path:
         raise InputError(f"{files.name}: expected a saved correction (edited.seg.nrrd), found none.")
     target = files.discarded_mask()
     files.edited_mask.rename(target)
+    if files.strokes.is_file():
+        files.strokes.rename(files.discarded_strokes())
     return target

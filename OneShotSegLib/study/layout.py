@@ -74,8 +74,15 @@ class CasePaths:
 
     def discarded_mask(self) -> Path:
         """A file name that is free, for a corrected mask that counts no longer: ``edited.discarded[-N].seg.nrrd``."""
+        return self._discarded("edited")
+
+    def discarded_strokes(self) -> Path:
+        """The same for the strokes: ``strokes.discarded[-N].seg.nrrd``."""
+        return self._discarded("strokes")
+
+    def _discarded(self, name: str) -> Path:
         number = 1
-        while (path := self.folder / f"edited.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
+        while (path := self.folder / f"{name}.discarded{'' if number == 1 else f'-{number}'}.seg.nrrd").exists():
             number += 1
         return path
 

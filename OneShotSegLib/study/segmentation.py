@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import LabelMap, name_key, write_label_map
+from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.layout import CasePaths
 from OneShotSegLib.study.quality import CaseQuality, write_quality
+from OneShotSegLib.study.shares import write_shares
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
@@ -27,11 +29,13 @@ class Segmentation:
         quality: Measures without a reference; see `CaseQuality`.
         scribbles: The propagated scribbles that were kept, on the same grid, background stroke included; None where the
             result does not come from scribbles.
+        soft: The mask with its voxels' shares, on the grid on which it grew; None where it did not grow.
     """
 
     mask: LabelMap
     quality: CaseQuality
     scribbles: LabelMap | None = None
+    soft: SoftLabels | None = None
 
     @property
     def score(self) -> float:
@@ -87,5 +91,9 @@ class Segmentation:
         write_label_map(self.mask, files.pseudo_mask)
         if self.scribbles is not None:
             write_label_map(self.scribbles, files.scribbles)
+        if self.soft is not None:
+            write_shares(self.soft, files.shares)
+        else:
+            files.shares.unlink(missing_ok=True)  # those of an earlier result are not this one's
         check_is_there(files.study)
         write_quality(self.quality, files.quality)

@@ -39,7 +39,10 @@ FLOORS: tuple[dict[str, str], ...] = (
         "training": "PRNet without labels, segmentation networks from noisy labels, and what they share",
         "export": "nnU-Net, NIfTI, DICOM SEG, RTSTRUCT, a zip of the review",
     },
-    {"api": "the Python interface"},
+    {
+        "api": "the Python interface",
+        "worker": "the live worker: a process that holds one case or support, its requests, and its client",
+    },
     {
         "cli": "`oneshotseg`: thin; each command imports what it needs",
         "slicer": "the Slicer module's rooms: mrml (nodes, volumes), jobs (child processes), review, sections, panel",
