@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,8 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
 from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
@@ -67,7 +68,7 @@ class Panel:
             ui=ui,
             messages=Messages(ui.messageLabel, ui.logText),
             catalog=StructureCatalog(_terminologies()),
-            editor=editor or SegmentEditor(),
+            editor=editor or SegmentEditor(window),
             background=background,
             ensure_ready=dependencies.ensure,
             controller=RunController(self, background=background),
@@ -124,13 +125,16 @@ class Panel:
     def leave(self) -> None:
         """Another module is shown."""
         self.review.enable_keys(False)
+        self.context.editor.pause()
 
     def close_scene(self) -> None:
         """The scene is closed: save corrections, stop what runs, show a message."""
-        folder = self._shown_study
+        folder, was_busy = self._shown_study, self.controller.busy
+        # Stop first: nobody needs what the run still reads or writes, and saving would wait for it.
+        self.controller.stop_now()
         self._save()
-        if self.controller.busy:
-            self.controller.stop_now()
+        self.context.editor.leave_scene()
+        if was_busy:
             self.on_state(RunState.IDLE)
             text = _("The scene was closed and the run stopped; the cases done so far are kept in {folder}.")
             self.context.messages.warning(text.format(folder=folder))
@@ -139,11 +143,13 @@ class Panel:
     def close(self) -> None:
         """The application or the module is closed: save corrections, end the child's process tree."""
         self._timer.stop()
-        self._save()
         self.controller.stop_now()
+        self._save()
+        self.context.background.close()
         if self._devices is not None:
             self._devices.kill()
         self.review.remove_keys()
+        self.context.editor.remove()
 
     def _save(self) -> None:
         try:
@@ -154,8 +160,9 @@ class Panel:
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
         started = time.perf_counter()
-        if self.controller.busy or self.context.background.busy or self._devices is not None:
-            # Slicer's main thread holds Python's lock while it waits for events: give it to the other threads.
+        if self.controller.busy or self._devices is not None:
+            # Slicer's main thread holds Python's lock while it waits for events: give it to the threads that read what
+            # a child process writes.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
         self.review.poll()
@@ -188,6 +195,8 @@ class Panel:
         """A run started, moved on or ended."""
         self.propagate.show_state(state)
         self.train.show_state(state)
+        for section in (self.support, self.batch):
+            section.lock(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
             if self.review.session is None:
@@ -206,7 +215,7 @@ class Panel:
             self._guard(lambda: self.review.case_done(case))
             return
         self.context.background.run(
-            lambda: support.adopt(case),
+            functools.partial(support.adopt, case),
             lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
             lambda error: self.context.messages.error(str(error)),
         )

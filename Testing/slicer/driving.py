@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6 import QtCore, QtWidgets
+from standin import loop
 
 MODULE = Path(__file__).resolve().parents[2] / "OneShotSeg" / "OneShotSeg.py"
 PANEL_WIDTH = 400
@@ -68,6 +69,7 @@ class Session:
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.Format.IniFormat)
         QtCore.QSettings.setPath(QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, str(settings))
         self.module = application.load_module(MODULE)
+        application.main_window.show()
         self.window = QtWidgets.QWidget()
         self.window.path = str(MODULE)
         self.window.isEntered = False
@@ -115,8 +117,7 @@ class Session:
             if time.monotonic() > end:
                 log = self.ui.logText.toPlainText()
                 raise AssertionError(f"waited {seconds} s; message: {self.message!r}; log:\n{log}")
-            self.application.qt.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 10)
-            time.sleep(0.001)
+            loop.idle()
 
     def settle(self) -> None:
         """Wait until everything that was started has ended, except a run."""

@@ -15,6 +15,7 @@ from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.input_search import find_volumes
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.slicer.jobs import background, background_child
 from OneShotSegLib.study.description import StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
@@ -33,6 +34,9 @@ def option(arguments: list[str], name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:2] == ["-m", background.MODULE]:
+        background_child.main(Path(arguments[2]))
+        return ExitStatus.DONE
     if MODE == "bad":
         print("a warning", file=sys.stderr)
         print("weights: expected a folder, found none.", file=sys.stderr)

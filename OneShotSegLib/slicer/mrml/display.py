@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import slicer
@@ -10,9 +11,38 @@ OUTLINE_PIXELS = 2
 SHOWN_ATTRIBUTE = "OneShotSeg.Case"
 
 
-def show_volume(node: Any) -> None:
-    """Put a CT into all slice views."""
-    slicer.util.setSliceViewerLayers(background=node, fit=True)
+def show_volume(node: Any, fit: bool = True) -> None:
+    """Put a CT into the background of all slice views; what else they show stays.
+
+    Args:
+        node: The CT.
+        fit: Whether the views are zoomed to the CT; else they keep the zoom that the user chose.
+    """
+    slicer.util.setSliceViewerLayers(background=node, fit=fit)
+
+
+def _composites(scene: Any) -> Iterator[Any]:
+    name = "vtkMRMLSliceCompositeNode"
+    return (scene.GetNthNodeByClass(number, name) for number in range(scene.GetNumberOfNodesByClass(name)))
+
+
+def is_on_screen(ct: Any, mask: Any) -> bool:
+    """Whether a slice view shows a CT, and the mask is visible."""
+    if ct is None or mask is None or mask.GetDisplayNode() is None:
+        return False
+    in_view = any(
+        ct.GetID() in (c.GetBackgroundVolumeID(), c.GetForegroundVolumeID()) for c in _composites(ct.GetScene())
+    )
+    return in_view and bool(mask.GetDisplayNode().GetVisibility())
+
+
+def take_window(node: Any, other: Any) -> None:
+    """Give a CT the window, level and interpolation of another one, which the user may have chosen."""
+    own, given = node.GetDisplayNode(), other.GetDisplayNode()
+    if given is not None:
+        own.SetAutoWindowLevel(False)
+        own.SetWindowLevel(given.GetWindow(), given.GetLevel())
+        own.SetInterpolate(given.GetInterpolate())
 
 
 def contours_only(node: Any) -> None:
