@@ -8,26 +8,20 @@ import threading
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from driving import Session
+from made_study import make_study
 from standin import loop
 from test_rooms import HEAVY
 from test_session import choose, look_at, paint, propagate
 
-from OneShotSegLib.imaging.files import write_volume
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
 
-SEGMENTS = (
-    Segment(value=1, name="Brainstem", color=(0.9, 0.8, 0.6)),
-    Segment(value=2, name="Mandible", color=(0.2, 0.8, 0.6)),
-)
 START_SLICER = """
 import sys
 from pathlib import Path
@@ -42,34 +36,6 @@ module.OneShotSeg(Parent())
 application.qt.startupCompleted.emit()
 print(sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2:])))
 """
-
-
-def make_study(root: Path, count: int, shape: tuple[int, int, int] = (16, 32, 32)) -> StudyPaths:
-    """A study whose cases were propagated; empty CTs are small on disk whatever their size."""
-    study = StudyPaths(root)
-    ct = Volume.create(np.zeros(shape, dtype=np.int16), (3, 1, 1))
-    labels = np.zeros(shape, dtype=np.uint8)
-    z, y, x = (size // 2 for size in shape)
-    labels[z - 3 : z, y - 3 : y, x - 3 : x], labels[z : z + 3, y : y + 3, x : x + 3] = 1, 2
-    names = [f"case_{number:02d}" for number in range(count)]
-    first = root.parent / "cts" / "first.nii.gz"
-    write_volume(ct, first)
-    write_label_map(LabelMap(ct.with_array(labels), SEGMENTS), study.root / "mask.seg.nrrd")
-    for number, name in enumerate(names):
-        (root.parent / "cts" / f"{name}.nii.gz").write_bytes(first.read_bytes())
-        study.case(name).pseudo_mask.parent.mkdir(parents=True)
-        study.case(name).pseudo_mask.write_bytes((study.root / "mask.seg.nrrd").read_bytes())
-        score = 0.2 + 0.5 * number / count
-        structures = tuple(
-            StructureQuality(value=s.value, name=s.name, state="found", score=score - 0.1 * (s.value == 2))
-            for s in SEGMENTS
-        )
-        write_quality(CaseQuality(case=name, score=score, structures=structures, warnings=()), study.case(name).quality)
-    cases = tuple(StudyCase(name, str(root.parent / "cts" / f"{name}.nii.gz")) for name in names)
-    StudyDescription(
-        supports=(), labels=label_table(SEGMENTS), background_label=255, settings={}, weights={}, cases=cases
-    ).write(study)
-    return study
 
 
 @pytest.fixture
@@ -466,3 +432,68 @@ def test_window_zoom_and_layers_stay_from_case_to_case(
     assert (display.GetWindow(), display.GetLevel()) == (1500, 300)
     assert (composite.GetForegroundVolumeID(), composite.GetForegroundOpacity()) == (other.GetID(), 0.4)
     assert view.GetFieldOfView()[:2] == (40, 30)
+
+
+class Browser:
+    """The DICOM module's browser with a selection."""
+
+    useVisualDICOMBrowser = False  # noqa: N815  (Slicer's name)
+    fileLists = (("a1", "a2"), ("b1",), ("c1",))  # noqa: N815
+
+
+class Database:
+    """Slicer's DICOM database: a CT, a dose and another CT of one patient."""
+
+    VALUES: ClassVar = {
+        "a1": {"0008,0060": "CT", "0008,103E": "Neck", "0020,000E": "1.2.3", "0010,0020": "PID-17"},
+        "b1": {"0008,0060": "RTDOSE", "0008,103E": "Dose", "0020,000E": "1.2.4", "0010,0020": "PID-17"},
+        "c1": {"0008,0060": "CT", "0008,103E": "Neck", "0020,000E": "1.2.5", "0010,0020": "PID-17"},
+    }
+
+    def fileValue(self, file: str, tag: str) -> str:  # noqa: N802  (Slicer's name)
+        return self.VALUES[file].get(tag, "")
+
+
+def test_only_cts_of_the_dicom_database_are_taken_and_their_names_say_nothing_of_the_patient(
+    session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import slicer
+
+    from OneShotSegLib.slicer.parameters import BatchSource
+
+    widget = type("DICOMWidget", (), {"browserWidget": Browser()})()
+    monkeypatch.setattr(slicer.modules, "DICOMWidget", widget, raising=False)
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
+    session.parameters.study_folder = str(tmp_path / "study")
+    session.parameters.batch_source = BatchSource.DICOM
+    assert session.ui.dicomLabel.text == "2 CTs selected, 1 others left out"
+    names = [export.path.name for export in session.panel.batch.batch(StudyPaths(tmp_path / "study")).exports]
+    assert len(set(names)) == 2
+    assert all(name.lower().startswith("neck") and "17" not in name for name in names)
+    session.parameters.batch_source = BatchSource.SCENE
+
+
+def test_a_mask_stands_beside_its_ct_in_the_data_tree(session: Session, application: Any, opened: StudyPaths) -> None:
+    import slicer
+
+    from OneShotSegLib.imaging.files import read_volume
+    from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+    from OneShotSegLib.slicer.review.case_nodes import mark
+
+    ct = add_volume_node(read_volume(opened.root.parent / "cts" / "case_00.nii.gz"), "ct")
+    mark(ct, opened, "case_00")
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(application.scene)
+    patient = tree.CreateSubjectItem(tree.GetSceneItemID(), "patient")
+    tree.CreateItem(patient, ct)
+    # Slicer's own plugins give each new node an item; the stand-in has none of them.
+    review = session.panel.review
+    original = review.case_nodes._put_mask
+
+    def with_item(case: str, *rest: Any) -> None:
+        original(case, *rest)
+        tree.CreateItem(tree.GetSceneItemID(), review.case_nodes.mask_node(case))
+
+    review.case_nodes._put_mask = with_item
+    look_at(session, "case_00")
+    mask = review.case_nodes.mask_node("case_00")
+    assert tree.GetItemParent(tree.GetItemByDataNode(mask)) == patient

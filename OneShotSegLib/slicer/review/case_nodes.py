@@ -16,6 +16,7 @@ from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only, take_window
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
+from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, place_beside
 from OneShotSegLib.slicer.mrml.segmentations import (
     add_segmentation_node,
     fill_segmentation,
@@ -213,6 +214,7 @@ class CaseNodes:
         reference = mask.GetNodeReference(mask.GetReferenceImageGeometryReferenceRole())
         if reference is not ct:
             mask.SetReferenceImageGeometryParameterFromVolumeNode(ct)
+        place_beside(mask, ct)
         done(ct, mask)
         self._drop_others(case)
 
@@ -240,6 +242,7 @@ class CaseNodes:
         if shown:
             take_window(node, shown[0])
         stored_in(node, self.volumes[case])
+        into_patient_tree(node, self.volumes[case])
 
     def _loaded_cts(self) -> dict[str, Any]:
         nodes = nodes_of(self._scene, "vtkMRMLScalarVolumeNode", self.study)

@@ -89,10 +89,11 @@ class BatchSection:
 
     def update_dicom(self) -> None:
         """Show how many series are selected in the DICOM database."""
-        count = len(dicom_database.selected_series())
-        self.context.ui.dicomLabel.text = (
-            _("{count} series selected").format(count=count) if count else _("No series selected")
-        )
+        series, others = dicom_database.selected_series()
+        text = _("{count} CTs selected").format(count=len(series)) if series else _("No CT selected")
+        if others:
+            text += _(", {count} others left out").format(count=others)
+        self.context.ui.dicomLabel.text = text
 
     def _fill_volumes(self) -> None:
         parameters = self.context.parameters
@@ -236,9 +237,11 @@ class BatchSection:
         return Batch([folder])
 
     def _from_dicom(self, study: StudyPaths) -> Batch:
-        series = dicom_database.selected_series()
+        series, others = dicom_database.selected_series()
         if not series:
-            raise InputError(_("Select series in the DICOM database first: the button opens it."))
+            raise InputError(_("Select CT series in the DICOM database first: the button opens it."))
+        if others:
+            self.context.messages.log(_("{count} series that are no CTs are left out.").format(count=others))
         names = dicom_database.series_names(series)
         folder = inputs_folder(study)
         exports = [export_series(name, files, folder) for files, name in zip(series, names, strict=True)]
