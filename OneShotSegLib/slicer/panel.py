@@ -25,6 +25,7 @@ from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
+from OneShotSegLib.slicer.sections.deliver_section import DeliverSection
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
@@ -78,6 +79,7 @@ class Panel:
         self.propagate = PropagateSection(self.context, self.support, self.batch)
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
+        self.deliver = DeliverSection(self.context, self.batch)
         self.review.connect_further_support(self.propagate.propagate_from)
         self.batch.connect_import(self._import_weights)
         self._timer = qt.QTimer()
@@ -195,6 +197,7 @@ class Panel:
         """A run started, moved on or ended."""
         self.propagate.show_state(state)
         self.train.show_state(state)
+        self.deliver.show_state(state)
         for section in (self.support, self.batch):
             section.lock(state is not RunState.IDLE)
         if state is RunState.PREPARING:

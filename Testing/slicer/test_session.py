@@ -493,3 +493,62 @@ def test_the_phantoms_are_offered_as_sample_data_once_slicer_has_started(session
     (sample,) = application.samples
     assert sample["sampleName"] == "OneShotSegPhantoms"
     assert Path(sample["thumbnailFileName"]).is_file()
+
+
+@pytest.mark.parametrize("name", ["nnunet", "nifti", "dicom-seg", "rtstruct", "zip"])
+def test_what_was_reviewed_is_exported_from_the_panel(
+    session: Session, cohort: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import qt
+
+    session.ui.exportButton.click()
+    assert "nothing to deliver" in session.message
+    propagate(session)
+    session.until_idle()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "Dataset001_other").mkdir()
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *arguments: str(tmp_path / "there"))
+    box = session.ui.exportFormatBox
+    box.setCurrentIndex(box.findData(name))
+    session.ui.acceptedOnlyBox.setChecked(False)
+    session.ui.exportButton.click()
+    session.until_idle()
+    ending = {"nnunet": "Dataset002_study", "zip": "study-zip.zip"}.get(name, f"study-{name}")
+    assert (tmp_path / "there" / ending).is_file(), session.ui.logText.toPlainText()
+    assert session.message.startswith("Exported: "), session.message
+    assert ("--all" in session.ui.logText.toPlainText()) == (name != "zip")
+
+
+def test_the_report_is_written_anew_and_opened(
+    session: Session, cohort: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import qt
+
+    urls: list[str] = []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: urls.append(url.toLocalFile()))
+    propagate(session)
+    session.until_idle()
+    session.ui.reportButton.click()
+    session.until_idle()
+    assert urls == [str(tmp_path / "study" / "report.html")]
+
+
+def test_the_trained_network_is_applied_to_the_batch_and_its_results_are_reviewed(
+    session: Session, cohort: list[Any], tmp_path: Path
+) -> None:
+    session.ui.applyNetworkButton.click()
+    assert "no network yet" in session.message
+    propagate(session)
+    session.until_idle()
+    session.ui.trainSegmentationButton.click()
+    session.until_idle()
+    session.ui.applyNetworkButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message.startswith("The network's results are open for review"), session.ui.logText.toPlainText()
+    assert session.parameters.study_folder == str(tmp_path / "study-segmented")
+    assert len(session.rows) == 3
+    look_at(session, "phantom_02")
+    session.ui.acceptButton.click()
+    session.settle()
+    assert (tmp_path / "study-segmented" / "review.csv").is_file()
