@@ -99,6 +99,7 @@ class Panel:
 
     def update(self) -> None:
         """Show the parameters as they are."""
+        self.batch.choose_default()
         self.support.update()
         self.batch.update()
         study = self.context.study
@@ -116,12 +117,19 @@ class Panel:
             self.review.open(study)
         except InputError as error:
             self.context.messages.error(str(error))
+        self._fold(bool(self.review.session and self.review.session.rows))
+
+    def _fold(self, folded: bool) -> None:
+        """Fold the steps that are done, so that the review is in sight; the user can unfold them at any time."""
+        for button in (self.ui.supportCollapsibleButton, self.ui.batchCollapsibleButton):
+            button.collapsed = folded
 
     def enter(self) -> None:
         """The panel is shown."""
         self.review.enable_keys(True)
         if self._devices is None and not self._devices_text:
             self._probe_devices()
+        self.support.choose_default()
         self.update()
 
     def leave(self) -> None:
@@ -202,6 +210,9 @@ class Panel:
             section.lock(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
+            if self.controller.plan is not None and self.controller.plan.makes_cases:
+                self.context.editor.close()
+                self._fold(True)
             if self.review.session is None:
                 self._open_study()
 

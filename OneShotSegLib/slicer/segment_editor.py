@@ -96,6 +96,11 @@ class SegmentEditor:
         widget.setActiveEffectByName(PAINT)
         widget.installKeyboardShortcuts(self._window)
 
+    def choose(self, segment_id: str) -> None:
+        """Paint into another segment."""
+        if self.segmentation is not None and segment_id:
+            self._widget.setCurrentSegmentID(segment_id)
+
     def close(self) -> None:
         """Deactivate the effect and hide the editor, so that nothing is painted by accident."""
         if self._widget is not None:

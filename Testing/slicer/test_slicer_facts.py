@@ -497,3 +497,47 @@ def test_a_mask_stands_beside_its_ct_in_the_data_tree(session: Session, applicat
     look_at(session, "case_00")
     mask = review.case_nodes.mask_node("case_00")
     assert tree.GetItemParent(tree.GetItemByDataNode(mask)) == patient
+
+
+# One screen
+
+
+def test_from_a_scene_to_the_first_mask_with_few_clicks(session: Session, tmp_path: Path) -> None:
+    from OneShotSegLib.slicer.sample_data import load_cohort
+
+    nodes = load_cohort(4, coarseness=3.0)
+    session.widget.exit()
+    session.enter()
+    assert session.parameters.support_volume is nodes[0]
+    assert session.parameters.batch_volumes == nodes[1:4]
+    session.parameters.scribbles = nodes[-1]
+    session.parameters.study_folder = str(tmp_path / "study")
+    assert not session.ui.supportCollapsibleButton.collapsed
+    propagate(session)
+    assert session.ui.supportCollapsibleButton.collapsed
+    assert session.ui.batchCollapsibleButton.collapsed
+    session.until_idle()
+    session.ui.nextButton.click()
+    session.until(lambda: session.ui.acceptButton.enabled)
+
+
+def test_the_structures_of_a_case_are_looked_at_one_by_one_the_doubtful_in_full(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    look_at(session, "case_00")
+    review = session.panel.review
+    mask = review.case_nodes.mask_node("case_00")
+    display = mask.GetDisplayNode()
+
+    def clear() -> list[str]:
+        segmentation = mask.GetSegmentation()
+        ids = [segmentation.GetNthSegmentID(number) for number in range(2)]
+        return [segmentation.GetSegment(i).GetName() for i in ids if display.GetSegmentOpacity2DOutline(i) == 1.0]
+
+    assert clear() == ["Mandible"]
+    session.ui.editButton.click()
+    review.on_next_structure()
+    assert clear() == ["Brainstem"]
+    assert editor_node(application).GetSelectedSegmentID() == "Segment_1"
+    review.on_next_structure()
+    assert clear() == ["Mandible"]

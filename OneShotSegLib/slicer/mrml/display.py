@@ -8,6 +8,7 @@ from typing import Any
 import slicer
 
 OUTLINE_PIXELS = 2
+FAINT = 0.35
 SHOWN_ATTRIBUTE = "OneShotSeg.Case"
 
 
@@ -24,6 +25,12 @@ def show_volume(node: Any, fit: bool = True) -> None:
 def _composites(scene: Any) -> Iterator[Any]:
     name = "vtkMRMLSliceCompositeNode"
     return (scene.GetNthNodeByClass(number, name) for number in range(scene.GetNumberOfNodesByClass(name)))
+
+
+def shown_volume(scene: Any) -> Any:
+    """The volume in the background of a slice view; None if there is none."""
+    nodes = (scene.GetNodeByID(c.GetBackgroundVolumeID()) for c in _composites(scene) if c.GetBackgroundVolumeID())
+    return next((node for node in nodes if node is not None and node.GetClassName() == "vtkMRMLScalarVolumeNode"), None)
 
 
 def is_on_screen(ct: Any, mask: Any) -> bool:
@@ -52,6 +59,15 @@ def contours_only(node: Any) -> None:
     display.SetVisibility2DFill(False)
     display.SetVisibility2DOutline(True)
     display.SetSliceIntersectionThickness(OUTLINE_PIXELS)
+
+
+def emphasise(node: Any, name: str) -> None:
+    """Show one structure of a segmentation clearly and the others faintly; all alike if it has none of that name."""
+    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    chosen = segmentation.GetSegmentIdBySegmentName(name)
+    for number in range(segmentation.GetNumberOfSegments()):
+        segment_id = segmentation.GetNthSegmentID(number)
+        display.SetSegmentOpacity2DOutline(segment_id, 1.0 if chosen in ("", segment_id) else FAINT)
 
 
 def show_only(node: Any) -> None:

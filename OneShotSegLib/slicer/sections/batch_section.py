@@ -49,6 +49,7 @@ class BatchSection:
         self.context = context
         self._weights = weights
         self._filling = False
+        self._support: Any = None
         self._on_import: Callable[[Path, Path], None] = lambda coarse, fine: None
         ui = context.ui
         ui.volumesList.connect("itemChanged(QListWidgetItem*)", self._on_volume_checked)
@@ -135,9 +136,14 @@ class BatchSection:
         nodes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in checked]
         self.context.parameters.batch_volumes = [node for node in nodes if node is not None]
 
-    def check_all(self) -> None:
-        """Choose every volume but the support."""
-        self.context.parameters.batch_volumes = list(self._candidates())
+    def choose_default(self) -> None:
+        """Choose every CT of the scene but the support, once a support is chosen and no query is."""
+        parameters = self.context.parameters
+        support = parameters.support_volume if parameters else None
+        if support is not None and support is not self._support and not parameters.batch_volumes:
+            self._support = support
+            parameters.batch_volumes = list(self._candidates())
+        self._support = support
 
     def _set(self, parameter: str, path: str) -> None:
         if self.context.parameters:

@@ -11,7 +11,7 @@ import qt
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import centre_on, is_on_screen, show_only, show_volume
+from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, is_on_screen, show_only, show_volume
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
@@ -28,6 +28,8 @@ KEYS = {
     "C": "on_edit",
     "Shift+C": "on_edit",
     "U": "on_undo",
+    "D": "on_next_structure",
+    "Shift+D": "on_previous_structure",
     "Shift+U": "on_undo",
 }
 """None of Slicer's own, of the Segment Editor's or of SlicerNNInteractive's; two keys for what is done most, for where
@@ -47,6 +49,7 @@ class ReviewSection:
         self.current = ""
         self._filling = False
         self._unreadable = ""
+        self._structure = ""
         self._views_fitted = False
         self._on_further_support: Callable[..., None] = lambda *arguments: None
         self._shortcuts: list[Any] = []
@@ -301,13 +304,41 @@ class ReviewSection:
         show_volume(ct, fit=not self._views_fitted)
         self._views_fitted = True
         show_only(mask)
-        centre = self.case_nodes.centre(case, self.session.row(case).worst)
-        if centre is not None:
-            centre_on(mask.GetScene(), centre)
+        self._look_at(self.session.row(case).worst)
         self._enable_decisions()
         following = self.session.next_open(case)
         if following:
             self.case_nodes.prefetch(following, self.session.mask(following))
+
+    def _look_at(self, structure: str) -> None:
+        """Centre a structure of the case that is shown, and show the others faintly."""
+        if self.case_nodes is None:
+            return
+        self._structure = structure
+        mask, centre = self.case_nodes.mask_node(self.current), self.case_nodes.centre(self.current, structure)
+        emphasise(mask, structure)
+        if centre is not None:
+            centre_on(mask.GetScene(), centre)
+        if self.case_nodes.editing:
+            self.context.editor.choose(mask.GetSegmentation().GetSegmentIdBySegmentName(structure))
+
+    @guarded
+    def on_next_structure(self) -> None:
+        """Look at the next structure of the case, the doubtful first."""
+        self._step_structure(1)
+
+    @guarded
+    def on_previous_structure(self) -> None:
+        """Look at the structure before."""
+        self._step_structure(-1)
+
+    def _step_structure(self, step: int) -> None:
+        row = self._row()
+        if row is None or not row.structures or not self._is_shown():
+            return
+        names = sorted(row.structures, key=lambda name: (name != row.worst, row.structures[name]))
+        at = names.index(self._structure) + step if self._structure in names else 0
+        self._look_at(names[at % len(names)])
 
     def stop_editing(self) -> None:
         """Nothing is corrected any more."""

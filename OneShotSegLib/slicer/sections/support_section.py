@@ -6,9 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import slicer
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import show_volume
+from OneShotSegLib.slicer.mrml.display import show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
     brush_diameter,
@@ -50,6 +52,15 @@ class SupportSection:
             # What is shown is about others.
             self._chosen = ct, scribbles
             self._show([])
+
+    def choose_default(self) -> None:
+        """Take the CT that the views show as the support, if none is chosen yet."""
+        parameters = self.context.parameters
+        if parameters is None or parameters.support_volume is not None:
+            return
+        ct = shown_volume(slicer.mrmlScene)
+        if ct is not None:
+            parameters.support_volume = ct
 
     def lock(self, locked: bool) -> None:
         """Set whether a run uses what is chosen here: then it cannot be changed; strokes can."""
