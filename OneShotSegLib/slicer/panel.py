@@ -210,11 +210,11 @@ class Panel:
             section.lock(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
+            if self.review.session is None:
+                self._open_study()
             if self.controller.plan is not None and self.controller.plan.makes_cases:
                 self.context.editor.close()
                 self._fold(True)
-            if self.review.session is None:
-                self._open_study()
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run moved on."""

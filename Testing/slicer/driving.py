@@ -16,8 +16,10 @@ MODULE = Path(__file__).resolve().parents[2] / "OneShotSeg" / "OneShotSeg.py"
 PANEL_WIDTH = 400
 INTERVAL_MS = 5
 # The panel may block its thread for 0.1 s. A machine that others use too stops any process for longer at times, so
-# this is required only where the environment says that the machine is idle (docs/slicer.md).
+# this is required only where the environment says that the machine is idle (CONTRIBUTING.md).
 MAX_BLOCKED_SECONDS = 0.1 if os.environ.get("ONESHOTSEG_QUIET") else 0.5
+PATIENCE = 1 if os.environ.get("ONESHOTSEG_QUIET") else 6
+"""How much longer things may take where others use the machine too."""
 
 
 class BlockMonitor:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from driving import Session
+from driving import PATIENCE, Session
 from made_study import make_study
 from standin import loop
 from test_rooms import HEAVY
@@ -54,20 +54,19 @@ needs_keys = pytest.mark.skipif("not __import__('standin.loop').loop.can_press_k
 
 
 def test_threads_get_no_further_while_the_stand_in_is_idle(application: Any) -> None:
-    count, going = [0], [True]
+    worked, going = [0.0], [True]
 
     def work() -> None:
         while going[0]:
-            count[0] += 1
+            worked[0] = time.thread_time()
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    time.sleep(0.3)
-    free = count[0]
-    loop.idle_until(lambda: False, 0.3)
-    held, going[0] = count[0] - free, False
+    before = worked[0]
+    loop.idle_until(lambda: False, 0.5)
+    held, going[0] = worked[0] - before, False
     thread.join()
-    assert held < free / 3
+    assert held < 0.1
 
 
 @needs_keys
@@ -244,7 +243,7 @@ def test_thirty_large_cases_open_at_once_and_the_next_one_is_there_within_a_seco
     opened_in = time.monotonic() - began
     first = review.session.next_open("")
     review.select(first)
-    session.until(lambda: session.ui.acceptButton.enabled)
+    session.until(lambda: session.ui.acceptButton.enabled, 15 * PATIENCE)
     shown_in = time.monotonic() - began
     session.settle()
     times = []
@@ -254,9 +253,9 @@ def test_thirty_large_cases_open_at_once_and_the_next_one_is_there_within_a_seco
         session.until(lambda before=before: review.current != before and session.ui.acceptButton.enabled)
         times.append(time.monotonic() - began)
         session.settle()
-    assert opened_in < 2
-    assert shown_in < 15
-    assert max(times) < 1, times
+    assert opened_in < 2 * PATIENCE
+    assert shown_in < 15 * PATIENCE
+    assert max(times) < PATIENCE, times
 
 
 # 5. What is in the scene already
@@ -298,7 +297,7 @@ def test_closing_in_mid_run_stops_first_and_waits_for_no_export(
         application.scene.Clear(0)
     else:
         session.panel.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 2 * PATIENCE
     assert not session.panel.controller.busy
 
 

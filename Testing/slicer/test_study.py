@@ -197,6 +197,31 @@ def test_the_next_case_is_read_ahead_and_shown_without_waiting(
     assert not background.busy
 
 
+def test_a_case_that_is_just_being_read_ahead_is_not_read_twice(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    shown: list[Any] = []
+    case_nodes.load("fair", study.case("fair").pseudo_mask, lambda ct, mask: shown.append(ct))
+    assert len(background._tasks) == 1
+    background.finish()
+    assert shown == [case_nodes.ct_node("fair")]
+
+
+def test_a_case_that_cannot_be_read_ahead_is_named_when_it_is_looked_at(
+    case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
+) -> None:
+    errors: list[str] = []
+    failed: list[str] = []
+    case_nodes.connect(lambda case: None, errors.append)
+    (tmp_path / "fair.nrrd").unlink()
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    case_nodes.load("fair", study.case("fair").pseudo_mask, _never, lambda: failed.append("fair"))
+    background.finish()
+    assert failed == ["fair"]
+    assert "no such file" in errors[0]
+
+
 def test_a_mask_that_changed_after_it_was_read_ahead_is_read_again(
     case_nodes: Any, background: Any, study: StudyPaths
 ) -> None:

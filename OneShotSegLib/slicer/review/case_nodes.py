@@ -45,7 +45,9 @@ def mark(node: Any, study: StudyPaths, case: str) -> None:
 
 def nodes_of(scene: Any, class_name: str, study: StudyPaths) -> dict[str, Any]:
     """Case name to the node of a class, for the cases of a study that have one."""
-    nodes = [scene.GetNthNodeByClass(n, class_name) for n in range(scene.GetNumberOfNodesByClass(class_name))]
+    found = scene.GetNodesByClass(class_name)
+    found.UnRegister(None)
+    nodes = [found.GetItemAsObject(number) for number in range(found.GetNumberOfItems())]
     own = [node for node in nodes if node.GetAttribute(STUDY_ATTRIBUTE) == str(study.root)]
     return {node.GetAttribute(SHOWN_ATTRIBUTE): node for node in reversed(own)}
 
@@ -91,6 +93,7 @@ class CaseNodes:
         self._centres: dict[str, Mapping[str, Point]] = {}
         self._versions: dict[str, Version] = {}
         self._ahead: dict[str, tuple[Version, CaseContent | None]] = {}
+        self._awaited: tuple[str, Path, Callable[[Any, Any], None], Callable[[], None]] | None = None
         self._watched: dict[str, tuple[Any, list[int]]] = {}
         self._changed_at: dict[str, float] = {}
         self._saving: set[str] = set()
@@ -136,7 +139,7 @@ class CaseNodes:
             done: Gets the CT's node and the mask's.
             failed: Called after the error was shown.
         """
-        self._wanted = case
+        self._wanted, self._awaited = case, None
         ct_path, mask_path = self._missing(case, mask)
         if ct_path is None and mask_path is None:
             self._show(case, done)
@@ -146,12 +149,18 @@ class CaseNodes:
             failed()
             return
         version, ahead = self._ahead.get(case, (None, None))
-        if ahead is not None and version == version_of(mask):
-            self._put(case, mask, ahead, version, done)
+        if version is not None and version == version_of(mask):
+            if ahead is not None:
+                self._put(case, mask, ahead, version, done)
+            else:
+                self._awaited = (case, mask, done, failed)
             return
-        self._read(
-            case, mask, ct_path, mask_path, lambda content, read: self._put(case, mask, content, read, done), failed
-        )
+
+        def not_read(error: Exception) -> None:
+            self._failed(case, error)
+            failed()
+
+        self._read(ct_path, mask_path, mask, lambda content, read: self._put(case, mask, content, read, done), not_read)
 
     def prefetch(self, case: str, mask: Path) -> None:
         """Read a case that is likely to be looked at next; what was read ahead before is dropped."""
@@ -164,9 +173,19 @@ class CaseNodes:
         def ready(content: CaseContent, version: Version) -> None:
             if case in self._ahead:
                 self._ahead[case] = (version, content)
+            awaited, self._awaited = self._awaited, None
+            if awaited is not None and awaited[0] == case:
+                self._put(case, awaited[1], content, version, awaited[2])
 
-        # What cannot be read is said when the case is looked at.
-        self._read(case, mask, ct_path, mask_path, ready, lambda: self._ahead.pop(case, None), lambda _case, _e: None)
+        def not_read(error: Exception) -> None:
+            self._ahead.pop(case, None)
+            awaited, self._awaited = self._awaited, None
+            # What cannot be read is said when the case is looked at.
+            if awaited is not None and awaited[0] == case:
+                self._failed(case, error)
+                awaited[3]()
+
+        self._read(ct_path, mask_path, mask, ready, not_read)
 
     def _missing(self, case: str, mask: Path) -> tuple[Path | None, Path | None]:
         """The files of CT and mask that are to be read; None for what is in the scene as it should be."""
@@ -177,25 +196,15 @@ class CaseNodes:
 
     def _read(
         self,
-        case: str,
-        mask: Path,
         ct_path: Path | None,
         mask_path: Path | None,
+        mask: Path,
         done: Callable[[CaseContent, Version], None],
-        failed: Callable[[], object],
-        tell: Callable[[str, Exception], None] | None = None,
+        failed: Callable[[Exception], None],
     ) -> None:
         version = version_of(mask)
-
-        def not_read(error: Exception) -> None:
-            (tell or self._failed)(case, error)
-            failed()
-
-        self._background.run(
-            functools.partial(read_case, self.study, ct_path, mask_path),
-            lambda content: done(content, version),
-            not_read,
-        )
+        read = functools.partial(read_case, self.study, ct_path, mask_path)
+        self._background.run(read, lambda content: done(content, version), failed)
 
     def _put(
         self, case: str, mask: Path, content: CaseContent, version: Version, done: Callable[[Any, Any], None]
