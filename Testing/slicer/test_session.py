@@ -376,8 +376,8 @@ def test_a_full_disk_is_named(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(scene_inputs, "write_volume", full)
     fake_child("normal")
-    propagate(session)
-    session.until_idle()
+    session.ui.propagateButton.click()
+    session.until(lambda: "disk is full" in session.message)
     assert "the disk is full" in session.message
     assert session.ui.propagateButton.enabled
 
@@ -463,7 +463,7 @@ def test_the_keys_work_while_the_panel_is_shown_and_only_then(
     propagate(session)
     session.until_idle()
     keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._shortcuts}
-    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U"}
+    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D"}
     assert all(shortcut.enabled for shortcut in keys.values())
     keys["N"].activated.emit()
     session.settle()
