@@ -14,7 +14,8 @@ import numpy as np
 from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.input_search import find_volumes
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.slicer.jobs import background, background_child
 from OneShotSegLib.study.description import StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, write_quality
@@ -33,6 +34,9 @@ def option(arguments: list[str], name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:2] == ["-m", background.MODULE]:
+        background_child.main(Path(arguments[2]))
+        return ExitStatus.DONE
     if MODE == "bad":
         print("a warning", file=sys.stderr)
         print("weights: expected a folder, found none.", file=sys.stderr)
@@ -40,6 +44,8 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] != ["-m", "OneShotSegLib"]:
         print('{"devices": [{"name": "cpu", "label": "CPU", "free": 2147483648, "total": 4294967296}]}')
         return 0
+    if arguments[2] in ("export", "report", "segment"):
+        return deliver(arguments[2:])
     if arguments[2] in TRAININGS:
         return train(Path(option(arguments, "--output")), TRAININGS[arguments[2]])
     study = StudyPaths(Path(option(arguments, "--output")))
@@ -53,6 +59,25 @@ def main(arguments: list[str]) -> int:
     failed = sum(not one_case(study, n, case.case, Path(case.source), scribbles) for n, case in enumerate(cases))
     emit("finished", done=len(cases) - failed, failed=failed)
     return ExitStatus.SOME_FAILED if failed else ExitStatus.DONE
+
+
+def deliver(arguments: list[str]) -> int:
+    """Segments with the study's first mask, writes a file in place of an export; says what it was asked to do."""
+    print(" ".join(arguments), flush=True)
+    study, *rest = arguments[arguments.index("--") + 1 :]
+    if arguments[0] == "segment":
+        made = StudyPaths(Path(option(arguments, "--output")))
+        cases = name_cases(Path(volume) for volume in (study, *rest))
+        StudyDescription(supports=(), labels=(), background_label=255, settings={}, weights={}, cases=cases).write(made)
+        mask = LabelMap(read_volume(Path(study)), ())
+        mask = LabelMap(mask.volume.with_array(np.ones(mask.volume.shape, np.uint8)), (Segment.numbered(1),))
+        failed = sum(not one_case(made, n, case.case, Path(case.source), mask) for n, case in enumerate(cases))
+        return ExitStatus.SOME_FAILED if failed else ExitStatus.DONE
+    written = StudyPaths(Path(study)).report if arguments[0] == "report" else Path(rest[0])
+    if arguments[:2] == ["export", "nnunet"]:
+        written = written / f"Dataset{int(option(arguments, '--dataset-id')):03d}_study"
+    written.write_text("delivered", encoding="utf-8")
+    return ExitStatus.DONE
 
 
 def train(output: Path, stages: tuple[str, ...]) -> int:

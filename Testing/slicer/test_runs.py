@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
-from OneShotSegLib.runner.request import PropagationRequest
-from OneShotSegLib.slicer.jobs.commands import import_weights, propagate, train_prnet, train_segmentation
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
+from OneShotSegLib.slicer.jobs.commands import (
+    export,
+    import_weights,
+    propagate,
+    report,
+    segment,
+    train_prnet,
+    train_segmentation,
+)
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
 from OneShotSegLib.slicer.jobs.interpreter import child_environment
 from OneShotSegLib.slicer.jobs.process import ChildProcess
@@ -358,6 +366,37 @@ def test_the_command_line_accepts_a_segmentation_training_of_the_panel(tmp_path:
     }
     expected = asdict(request)
     assert {name: read.get(name, params.get(name)) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"overlap": 0.25, "flips": True, "largest_component": "none", "fill_holes": "Cord", "series": ("1.2",)}],
+)
+def test_the_command_line_accepts_a_segmentation_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    request = SegmentationRequest(
+        model=tmp_path / "model", volumes=[tmp_path / "a.nrrd", Path("-b.nrrd")], output=tmp_path / "out", **options
+    )
+    params = understood(segment(request))
+    assert params["events"].value == "json"
+    expected = asdict(request)
+    read = {"volumes": params["volume"], "series": tuple(params["series"])}
+    assert {name: read.get(name, params.get(name)) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["nnunet", "nifti", "dicom-seg", "rtstruct", "zip"])
+def test_the_command_line_accepts_the_exports_of_the_panel(tmp_path: Path, name: str) -> None:
+    import typer
+
+    from OneShotSegLib.cli.app import app
+
+    command = typer.main.get_command(app).commands["export"].commands[name]  # type: ignore[attr-defined]
+    dataset = 7 if name == "nnunet" else None
+    arguments = export(name, tmp_path / "study", tmp_path / "target", False, dataset)
+    params = command.make_context(name, arguments[2:]).params
+    assert tmp_path / "target" in params.values()
+    assert params.get("accepted_only", False) is False
+    assert params.get("dataset_id") == dataset
+    assert understood(report(tmp_path / "study")) == {"study": tmp_path / "study"}
 
 
 def test_the_command_line_accepts_an_import_of_weights_of_the_panel(tmp_path: Path) -> None:

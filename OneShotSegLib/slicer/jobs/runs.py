@@ -14,8 +14,8 @@ from typing import Protocol
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Event
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.inputs import Export
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker

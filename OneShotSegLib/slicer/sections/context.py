@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
@@ -60,6 +60,8 @@ class PanelContext:
         study = self.study
         if study is None:
             raise InputError(_("Choose a study folder first: results and decisions are kept there."))
+        if not study.root.name:
+            raise InputError(_("{path}: expected a folder for the study, found a whole disk.").format(path=study.root))
         make_folder(study.root)
         return study
 

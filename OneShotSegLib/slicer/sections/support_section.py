@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import slicer
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import show_volume
+from OneShotSegLib.slicer.mrml.display import show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
     brush_diameter,
@@ -15,7 +18,8 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
     new_scribbles,
     split_names,
 )
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content, support_content
+from OneShotSegLib.slicer.mrml.support import support_content
+from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 
 
@@ -40,7 +44,6 @@ class SupportSection:
         ui, parameters = self.context.ui, self.context.parameters
         ct = parameters.support_volume if parameters else None
         scribbles = parameters.scribbles if parameters else None
-        ui.segmentsTable.setSegmentationNode(scribbles)
         ui.newScribblesButton.enabled = ct is not None
         ui.addStructureButton.enabled = scribbles is not None
         ui.paintButton.enabled = ct is not None and scribbles is not None
@@ -49,6 +52,20 @@ class SupportSection:
             # What is shown is about others.
             self._chosen = ct, scribbles
             self._show([])
+
+    def choose_default(self) -> None:
+        """Take the CT that the views show as the support, if none is chosen yet."""
+        parameters = self.context.parameters
+        if parameters is None or parameters.support_volume is not None:
+            return
+        ct = shown_volume(slicer.mrmlScene)
+        if ct is not None:
+            parameters.support_volume = ct
+
+    def lock(self, locked: bool) -> None:
+        """Set whether a run uses what is chosen here: then it cannot be changed; strokes can."""
+        self.context.ui.supportVolumeSelector.enabled = not locked
+        self.context.ui.scribblesSelector.enabled = not locked
 
     @guarded
     def on_new_scribbles(self) -> None:
@@ -78,13 +95,15 @@ class SupportSection:
 
     @guarded
     def on_paint(self) -> None:
-        """Open the Segment Editor's paint effect."""
+        """Open the editor's paint effect."""
         self._paint(self._ct(), self.context.parameters.scribbles)
 
     def _paint(self, ct: Any, node: Any) -> None:
         show_volume(ct)
         segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
-        self.context.editor.open(node, ct, segment_id, brush_diameter(ct))
+        self.context.editor.open(
+            node, ct, self.context.ui.supportEditorFrame, segment_id, brush_diameter(ct), strokes_only=True
+        )
 
     @guarded
     def on_check(self) -> None:
@@ -94,15 +113,15 @@ class SupportSection:
     def check(self, done: Callable[[bool], None] = lambda ready: None) -> None:
         """Show what is missing, then call ``done`` with whether the scribbles can be propagated.
 
-        A large CT takes a second, in the background.
+        A large CT takes a second, in a child process.
 
         Raises:
             InputError: If the CT or the scribbles are not chosen.
         """
         parameters = self.context.parameters
-        volume, snapshot = support_content(parameters.support_volume, parameters.scribbles)
+        snapshot, volume = support_content(parameters.support_volume, parameters.scribbles)
         self.context.background.run(
-            lambda: check_content(volume, snapshot),
+            functools.partial(check_content, snapshot, volume),
             lambda findings: self._checked(findings, done),
             lambda error: self._not_checked(error, done),
         )

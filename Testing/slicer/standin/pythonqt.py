@@ -14,11 +14,11 @@ PROPERTIES: dict[type, tuple[str, ...]] = {
     QtWidgets.QWidget: ("enabled", "toolTip"),
     QtWidgets.QAbstractButton: ("text", "checked"),
     QtWidgets.QLabel: ("text",),
-    QtWidgets.QLineEdit: ("text", "placeholderText"),
+    QtWidgets.QLineEdit: ("text", "placeholderText", "modified"),
     QtWidgets.QComboBox: ("currentText", "currentIndex", "currentData", "count"),
     QtWidgets.QListWidget: ("count",),
     QtWidgets.QProgressBar: ("value",),
-    QtGui.QShortcut: ("enabled",),
+    QtGui.QShortcut: ("enabled", "autoRepeat"),
     QtGui.QAction: ("text",),
 }
 CONNECTING = (
