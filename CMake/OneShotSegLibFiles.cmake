@@ -199,19 +199,22 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/scoring/network.py
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
+  OneShotSegLib/scoring/predicted_dice.py
   OneShotSegLib/scoring/propagation.py
   OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
-  OneShotSegLib/slicer/background.py
   OneShotSegLib/slicer/dicom_database.py
   OneShotSegLib/slicer/i18n.py
   OneShotSegLib/slicer/jobs/__init__.py
+  OneShotSegLib/slicer/jobs/background.py
+  OneShotSegLib/slicer/jobs/background_child.py
   OneShotSegLib/slicer/jobs/commands.py
   OneShotSegLib/slicer/jobs/dependencies.py
   OneShotSegLib/slicer/jobs/devices.py
   OneShotSegLib/slicer/jobs/inputs.py
   OneShotSegLib/slicer/jobs/interpreter.py
+  OneShotSegLib/slicer/jobs/parcels.py
   OneShotSegLib/slicer/jobs/process.py
   OneShotSegLib/slicer/jobs/progress.py
   OneShotSegLib/slicer/jobs/runs.py
@@ -220,10 +223,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/mrml/__init__.py
   OneShotSegLib/slicer/mrml/display.py
   OneShotSegLib/slicer/mrml/geometry.py
+  OneShotSegLib/slicer/mrml/hierarchy.py
   OneShotSegLib/slicer/mrml/scribble_segments.py
   OneShotSegLib/slicer/mrml/segment_tags.py
   OneShotSegLib/slicer/mrml/segmentations.py
+  OneShotSegLib/slicer/mrml/storage.py
   OneShotSegLib/slicer/mrml/structures.py
+  OneShotSegLib/slicer/mrml/support.py
   OneShotSegLib/slicer/mrml/volumes.py
   OneShotSegLib/slicer/panel.py
   OneShotSegLib/slicer/parameters.py
@@ -236,6 +242,8 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
   OneShotSegLib/slicer/sections/context.py
+  OneShotSegLib/slicer/sections/deliver_section.py
+  OneShotSegLib/slicer/sections/path_field.py
   OneShotSegLib/slicer/sections/propagate_section.py
   OneShotSegLib/slicer/sections/review_section.py
   OneShotSegLib/slicer/sections/scene_inputs.py
@@ -244,6 +252,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/weights.py
   OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
+  OneShotSegLib/slicer/snapshots.py
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_ct.py
   OneShotSegLib/study/case_names.py
