@@ -96,9 +96,7 @@ def main() -> None:
 
 
 def _print_structures(courses: Mapping[str, list[Course]]) -> None:
-    print(
-        f"\nStrokes of a structure until its Dice is {GOOD_DICE} (mean; over {MARKS[-1]} counts as {MARKS[-1] + 1})"
-    )
+    print(f"\nStrokes of a structure until its Dice is {GOOD_DICE} (mean; over {MARKS[-1]} counts as {MARKS[-1] + 1})")
     print(f"\n| | {' | '.join(ORGANS.values())} | all |\n| --- |" + " ---: |" * (len(ORGANS) + 1))
     for title, found in courses.items():
         needed = {value: [_needed(course, value) for course in found] for value in ORGANS}

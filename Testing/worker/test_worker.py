@@ -321,7 +321,7 @@ class InProcess:
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[InProcess]:
     GATE.begun, GATE.open = queue.SimpleQueue(), threading.Event()
-    monkeypatch.setitem(sessions.OPENERS, "open_case", Gate)  # type: ignore[arg-type]
+    monkeypatch.setitem(sessions.OPENERS, "open_case", Gate)
     server = InProcess()
     server.send(id=1, do="open_case")
     server.answers(1)
