@@ -61,7 +61,7 @@ def masked(tiny: TinyBatch) -> MaskedCT:
 def placements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Counts how often a support is placed."""
     done: list[int] = []
-    place = mask_supports.place
+    place = vars(mask_supports)["place"]
 
     def counted(*arguments: object) -> object:
         done.append(1)
