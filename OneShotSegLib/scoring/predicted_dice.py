@@ -13,12 +13,12 @@ import numpy as np
 
 from OneShotSegLib.study.quality import StructureQuality
 
-FEATURES = ("constant", "consensus", "core_dice", "agreement", "certainty", "volume", "cycle")
-COEFFICIENTS = (0.25, 0.5, 0.25, 0.1, 0.1, -0.05, -0.02)
-LEVELS = (0.4, 0.6, 0.8)
+FEATURES = ("constant", "consensus", "core_dice", "agreement", "certainty")
+COEFFICIENTS = (0.224, 0.085, 0.242, 0.212, 0.211)
+LEVELS = (0.6, 0.8)
 """Predicted Dice at which the errors below were measured; between them they are interpolated."""
-ERRORS_LOW = (-0.3, -0.25, -0.15)
-ERRORS_HIGH = (0.25, 0.2, 0.1)
+ERRORS_LOW = (-0.213, -0.188)
+ERRORS_HIGH = (0.138, 0.117)
 
 
 class PredictedDice(NamedTuple):
@@ -31,16 +31,7 @@ class PredictedDice(NamedTuple):
 
 def features_of(quality: StructureQuality) -> tuple[float, ...]:
     """What the Dice is predicted from, in the order of ``FEATURES``."""
-    volume = abs(float(np.log(max(quality.volume_ratio, 1e-2)))) if quality.volume_ratio is not None else 0.0
-    return (
-        1.0,
-        quality.consensus or 0.0,
-        quality.core_dice,
-        quality.agreement,
-        quality.certainty,
-        min(volume, 2.0),
-        float(np.log1p(min(quality.cycle_mm or 0.0, 100.0))),
-    )
+    return 1.0, quality.consensus or 0.0, quality.core_dice, quality.agreement, quality.certainty
 
 
 def predict_dice(quality: StructureQuality) -> PredictedDice:

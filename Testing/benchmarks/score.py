@@ -49,7 +49,7 @@ def _rows(path: Path) -> Rows:
 
 
 def _quality(row: dict[str, Any]) -> StructureQuality:
-    names = ("consensus", "core_dice", "agreement", "certainty", "volume_ratio", "cycle_mm")
+    names = ("consensus", "core_dice", "agreement", "certainty")
     return StructureQuality(
         value=row["value"], name="", state=row["state"], score=0.0, **{name: row[name] for name in names}
     )
