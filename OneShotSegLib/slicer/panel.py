@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -80,7 +79,6 @@ class Panel:
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
         self.deliver = DeliverSection(self.context, self.batch)
-        self.review.connect_further_support(self.propagate.propagate_from)
         self.batch.connect_import(self._import_weights)
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
@@ -208,6 +206,7 @@ class Panel:
         self.deliver.show_state(state)
         for section in (self.support, self.batch):
             section.lock(state is not RunState.IDLE)
+        self.review.show_state(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
             if self.review.session is None:
@@ -222,17 +221,10 @@ class Panel:
 
     def on_case(self, case: str) -> None:
         """A case has results."""
-        support, study = self.propagate.further_support, self.context.study
-        if support is None:
-            if study is not None:
-                self.propagate.mark_nodes(study)
-            self._guard(lambda: self.review.case_done(case))
-            return
-        self.context.background.run(
-            functools.partial(support.adopt, case),
-            lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
-            lambda error: self.context.messages.error(str(error)),
-        )
+        study = self.context.study
+        if study is not None:
+            self.propagate.mark_nodes(study)
+        self._guard(lambda: self.review.case_done(case))
 
     def on_log(self, line: str) -> None:
         """A line of the child."""
@@ -254,8 +246,10 @@ class Panel:
         plan = self.controller.plan
         if plan is None or not plan.makes_cases:
             return _("{title}: done.").format(title=plan.title if plan else "")
-        count = len(self.controller.progress.done)
-        return _("Done: {count} cases. Review the doubtful first.").format(count=count)
+        progress = self.controller.progress
+        changes = progress.describe_changes()
+        text = _("Done: {count} cases. Review the doubtful first.").format(count=len(progress.done))
+        return f"{text} {changes}" if changes else text
 
     def _after_run(self) -> None:
         study = self.context.study

@@ -122,6 +122,11 @@ class CaseNodes:
         """Whether the mask in the scene is a reviewer's work that no result may replace."""
         return case in self._changed_at or case in self._saving or (case == self.editing != "")
 
+    def is_current(self, case: str, mask: Path) -> bool:
+        """Whether the mask in the scene is what the file holds now, or a reviewer's correction of it."""
+        known = (version_of(mask), version_of(self.study.case(case).edited_mask))
+        return self.is_kept(case) or self._versions.get(case) in known
+
     def load(
         self,
         case: str,
@@ -360,10 +365,14 @@ class CaseNodes:
             functools.partial(write_correction, snapshot, grid, self.study, path), saved, not_saved, keep=True
         )
 
-    def save_all(self) -> None:
-        """Write all corrections and wait for it; what else was to be read or written is dropped."""
+    def save_changed(self) -> None:
+        """Write all corrections that are not written yet."""
         for case in list(self._changed_at):
             self.save(case)
+
+    def save_all(self) -> None:
+        """Write all corrections and wait for it; what else was to be read or written is dropped."""
+        self.save_changed()
         self._background.keep_only()
 
     def close(self) -> None:

@@ -188,10 +188,6 @@ class ReviewSession:
         order = (*self._rows[at:], *self._rows[:at])
         return next((row.case for row in order if row.is_open and row.case != case), "")
 
-    def open_cases(self) -> tuple[str, ...]:
-        """The cases that no reviewer accepted or corrected, rejected and failed ones included."""
-        return tuple(row.case for row in self._rows if not row.is_trusted)
-
     def mask(self, case: str) -> Path:
         """The mask of a case that counts.
 

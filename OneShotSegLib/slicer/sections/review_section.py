@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import qt
@@ -51,16 +50,11 @@ class ReviewSection:
         self._unreadable = ""
         self._structure = ""
         self._views_fitted = False
-        self._on_further_support: Callable[..., None] = lambda *arguments: None
         self._shortcuts: list[Any] = []
         self._connect()
         self._prepare_table()
         self._add_keys(window)
         self.update()
-
-    def connect_further_support(self, handler: Callable[[str, Path, Sequence[str]], None]) -> None:
-        """Set what propagates from a further support: it gets the case, its mask and the cases that are open."""
-        self._on_further_support = handler
 
     def _connect(self) -> None:
         ui = self.context.ui
@@ -73,7 +67,6 @@ class ReviewSection:
         ui.editButton.connect("clicked(bool)", self.on_edit)
         ui.undoButton.connect("clicked(bool)", self.on_undo)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
-        ui.useAsSupportButton.connect("clicked(bool)", self.on_use_as_support)
 
     def _prepare_table(self) -> None:
         table = self.context.ui.reviewTable
@@ -157,6 +150,12 @@ class ReviewSection:
         else:
             self.select(case)
 
+    def show_state(self, busy: bool) -> None:
+        """A run begins or ended: what is being corrected is saved before it begins."""
+        if busy and self.case_nodes is not None:
+            self.case_nodes.save_changed()
+        self._show_details()
+
     def _on_saved(self, case: str) -> None:
         self._refresh()
         self.context.messages.show(_("{case}: the correction is saved.").format(case=case))
@@ -233,7 +232,7 @@ class ReviewSection:
         row = self._row()
         ui.commentEdit.enabled = row is not None and not row.failed
         self._enable_decisions()
-        ui.useAsSupportButton.enabled = row is not None and row.is_trusted
+        ui.goOnButton.enabled = bool(self.session and self.session.rows) and not self.context.controller.busy
         ui.undoButton.enabled = self.session is not None and self.session.can_undo
         ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
         ui.caseLabel.text = _details(row) if row else ""
@@ -255,7 +254,9 @@ class ReviewSection:
     def _is_shown(self) -> bool:
         """Whether CT and mask of the case that is selected are on the screen."""
         row = self._row()
-        if row is None or row.failed or self.case_nodes is None:
+        if row is None or row.failed or self.case_nodes is None or self.session is None:
+            return False
+        if not self.case_nodes.is_current(row.case, self.session.mask(row.case)):
             return False
         return is_on_screen(self.case_nodes.ct_node(row.case), self.case_nodes.mask_node(row.case))
 
@@ -378,6 +379,7 @@ class ReviewSection:
 
     def _require_shown(self, case: str) -> None:
         if not self._is_shown():
+            self.select(case)  # a new result may have come since
             raise InputError(
                 _("{case}: its CT and mask are not on the screen yet: look before you decide.").format(case=case)
             )
@@ -431,12 +433,6 @@ class ReviewSection:
         if self.session is not None and row is not None and not row.failed and text != row.comment:
             self.session.comment(row.case, text)
             self.update()
-
-    @guarded
-    def on_use_as_support(self) -> None:
-        """Propagate again with this case as a further support."""
-        session, _case_nodes, case = self._chosen()
-        self._on_further_support(case, session.mask(case), session.open_cases())
 
 
 def _score_color(row: ReviewRow) -> str:

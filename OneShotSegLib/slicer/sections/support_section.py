@@ -10,7 +10,7 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import show_volume, shown_volume
+from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
     brush_diameter,
@@ -59,7 +59,7 @@ class SupportSection:
         if parameters is None or parameters.support_volume is not None:
             return
         ct = shown_volume(slicer.mrmlScene)
-        if ct is not None:
+        if ct is not None and not ct.GetAttribute(SHOWN_ATTRIBUTE):
             parameters.support_volume = ct
 
     def lock(self, locked: bool) -> None:
