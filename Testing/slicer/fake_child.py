@@ -21,6 +21,7 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
 from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.revisions import SCRIBBLES
+from OneShotSegLib.worker.server import serve
 
 TRAININGS = {"train-prnet": ("coarse", "fine"), "train-seg": ("segmentation",)}
 """The stages of each training."""
@@ -46,6 +47,9 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] != ["-m", "OneShotSegLib"]:
         print('{"devices": [{"name": "cpu", "label": "CPU", "free": 2147483648, "total": 4294967296}]}')
         return 0
+    if arguments[2] == "worker":  # it computes in a moment, and needs no PyTorch: the real one
+        serve()
+        return ExitStatus.DONE
     if arguments[2] in ("export", "report", "segment"):
         return deliver(arguments[2:])
     if arguments[2] in TRAININGS:
