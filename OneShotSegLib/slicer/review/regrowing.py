@@ -19,6 +19,7 @@ from OneShotSegLib.slicer.live_parts import SentStrokes, grid_of, read_part, wri
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
 from OneShotSegLib.slicer.mrml.segmentations import take_snapshot
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes, version_of
+from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.worker.client import WorkerError
@@ -36,7 +37,7 @@ class Regrowing:
         case_nodes: Its cases in the scene.
         live: The worker.
         background: Where strokes are written.
-        mask: Case name to the mask that counts.
+        session: What was decided of its cases.
     """
 
     def __init__(
@@ -45,21 +46,17 @@ class Regrowing:
         case_nodes: CaseNodes,
         live: LiveWorker,
         background: Background,
-        mask: Callable[[str], Path],
+        session: ReviewSession,
     ) -> None:
-        self.study, self._case_nodes, self._live, self._background, self._mask = (
-            study,
-            case_nodes,
-            live,
-            background,
-            mask,
-        )
+        self.study, self._case_nodes, self._session = study, case_nodes, session
+        self._live, self._background = live, background
         self._grids: dict[str, Volume] = {}
         self._key: Key | None = None
         self._steps = 0
         self._count = 0
         self._busy = ""
         self._then: list[Callable[[], None]] = []
+        self._opened: list[Callable[[], None]] = []
         self._on_done: Callable[[str, str], None] = lambda case, text: None
         self._on_error: Callable[[str], None] = lambda text: None
 
@@ -140,20 +137,26 @@ class Regrowing:
         self._case_nodes.save(case, action)
 
     def _key_of(self, case: str) -> Key:
-        return "case", str(self.study.root), case, version_of(self._mask(case))
+        return case, str(self.study.root), self._session.row(case).state, version_of(self._session.mask(case))
 
     def _open(self, case: str, then: Callable[[], None] = lambda: None) -> None:
         key = self._key_of(case)
-        if self._live.holds(key) and case in self._grids:
-            then()
+        if self._live.holds(key):
+            if case in self._grids:
+                then()
+            else:
+                self._opened.append(then)
             return
 
         def opened(answer: Answer) -> None:
             self._grids[case] = grid_of(answer)
-            then()
+            waiting, self._opened = self._opened, []
+            for action in waiting:
+                action()
 
         self._key, self._steps = key, 0
         self._grids.pop(case, None)
+        self._opened = [then]
         self._live.open(key, "open_case", opened, self._failed, study=str(self.study.root), case=case)
 
     def _ask(self, case: str, node: Any, sent: SentStrokes) -> None:
@@ -173,30 +176,36 @@ class Regrowing:
         if found is not None:
             self._case_nodes.take_part(case, self._grids[case], *found)
         self._steps += step
-        if not self._live.holds(self._key) or self._key is None or self._key[2] != case:
+        if not self._live.holds(self._key) or self._key is None or self._key[0] != case:
             self._finish()  # another case was opened since
             return
         text = _described(case, answer, step)
+        try:
+            self._session.reopen(case)
+        except InputError as error:
+            self._failed(error)
+            return
         # The worker's file is the correction: the strokes are kept with it.
         self._live.ask("save", functools.partial(self._saved, case, text), self._failed, reopen=True)
 
     def _saved(self, case: str, text: str, _answer: Answer) -> None:
         self._case_nodes.saved_elsewhere(case)
-        self._finish(functools.partial(self._on_done, case, text))
+        self._on_done(case, text)
         key = self._key_of(case)
         if self._key is not None and self._live.holds(self._key):
             self._live.rename(key)
             self._key = key
+        self._finish()
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, WorkerError) and error.ended:
             return  # a newer one holds its strokes too
+        self._opened = []
         self._finish()
         self._on_error(str(error))
 
-    def _finish(self, first: Callable[[], None] = lambda: None) -> None:
+    def _finish(self) -> None:
         self._busy = ""
-        first()
         then, self._then = self._then, []
         for action in then:
             action()

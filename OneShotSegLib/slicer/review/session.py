@@ -204,6 +204,10 @@ class ReviewSession:
         """Reject a case."""
         return self._decide(case, "rejected")
 
+    def reopen(self, case: str) -> tuple[str, ...]:
+        """Have a case that was decided wait for a decision again."""
+        return () if self.row(case).state == "pending" else self._decide(case, "pending")
+
     def comment(self, case: str, text: str) -> tuple[str, ...]:
         """Keep the reviewer's comment; the decision stays."""
         return self._decide(case, self.row(case).state, text)

@@ -127,9 +127,7 @@ class ReviewSection:
             self.session = ReviewSession(study)
             self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
             self.case_nodes.connect(self._on_saved, self.context.messages.error)
-            self.regrowing = Regrowing(
-                study, self.case_nodes, self.context.live, self.context.background, self.session.mask
-            )
+            self.regrowing = Regrowing(study, self.case_nodes, self.context.live, self.context.background, self.session)
             self.regrowing.connect(self._on_regrown, self.context.messages.error)
         self.update()
 
