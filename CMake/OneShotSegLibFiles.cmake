@@ -179,7 +179,6 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/case.py
   OneShotSegLib/runner/dask_cluster.py
   OneShotSegLib/runner/dask_executor.py
-  OneShotSegLib/runner/further_support.py
   OneShotSegLib/runner/inputs.py
   OneShotSegLib/runner/known_cases.py
   OneShotSegLib/runner/methods.py
@@ -214,13 +213,16 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/jobs/devices.py
   OneShotSegLib/slicer/jobs/inputs.py
   OneShotSegLib/slicer/jobs/interpreter.py
+  OneShotSegLib/slicer/jobs/live_worker.py
   OneShotSegLib/slicer/jobs/parcels.py
   OneShotSegLib/slicer/jobs/process.py
   OneShotSegLib/slicer/jobs/progress.py
   OneShotSegLib/slicer/jobs/runs.py
   OneShotSegLib/slicer/jobs/worker.py
+  OneShotSegLib/slicer/live_parts.py
   OneShotSegLib/slicer/messages.py
   OneShotSegLib/slicer/mrml/__init__.py
+  OneShotSegLib/slicer/mrml/brush.py
   OneShotSegLib/slicer/mrml/display.py
   OneShotSegLib/slicer/mrml/geometry.py
   OneShotSegLib/slicer/mrml/hierarchy.py
@@ -236,6 +238,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/review/__init__.py
   OneShotSegLib/slicer/review/case_files.py
   OneShotSegLib/slicer/review/case_nodes.py
+  OneShotSegLib/slicer/review/regrowing.py
   OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
   OneShotSegLib/slicer/scribble_checks.py
@@ -244,6 +247,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/context.py
   OneShotSegLib/slicer/sections/deliver_section.py
   OneShotSegLib/slicer/sections/path_field.py
+  OneShotSegLib/slicer/sections/preview.py
   OneShotSegLib/slicer/sections/propagate_section.py
   OneShotSegLib/slicer/sections/review_section.py
   OneShotSegLib/slicer/sections/scene_inputs.py

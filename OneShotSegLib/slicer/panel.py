@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
 from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
 from OneShotSegLib.slicer.jobs.process import ChildProcess
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.runs import RunController, RunState
@@ -26,6 +26,7 @@ from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.deliver_section import DeliverSection
+from OneShotSegLib.slicer.sections.preview import SupportPreview
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
@@ -73,14 +74,18 @@ class Panel:
             background=background,
             ensure_ready=dependencies.ensure,
             controller=RunController(self, background=background),
+            live=LiveWorker(),
         )
+        settings = settings or qt.QSettings()
+        self.live = self.context.live
         self.support = SupportSection(self.context)
-        self.batch = BatchSection(self.context, WeightsChoice(settings or qt.QSettings()))
+        self.preview = SupportPreview(self.context, self.live, lambda: not dependencies.missing(), settings)
+        self.support.connect_preview(self.preview)
+        self.batch = BatchSection(self.context, WeightsChoice(settings))
         self.propagate = PropagateSection(self.context, self.support, self.batch)
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
         self.deliver = DeliverSection(self.context, self.batch)
-        self.review.connect_further_support(self.propagate.propagate_from)
         self.batch.connect_import(self._import_weights)
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
@@ -143,6 +148,8 @@ class Panel:
         # Stop first: nobody needs what the run still reads or writes, and saving would wait for it.
         self.controller.stop_now()
         self._save()
+        self.preview.close()
+        self.live.close()
         self.context.editor.leave_scene()
         if was_busy:
             self.on_state(RunState.IDLE)
@@ -155,6 +162,8 @@ class Panel:
         self._timer.stop()
         self.controller.stop_now()
         self._save()
+        self.preview.close()
+        self.live.close()
         self.context.background.close()
         if self._devices is not None:
             self._devices.kill()
@@ -170,11 +179,13 @@ class Panel:
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
         started = time.perf_counter()
-        if self.controller.busy or self._devices is not None:
+        if self.controller.busy or self._devices is not None or self.live.busy:
             # Slicer's main thread holds Python's lock while it waits for events: give it to the threads that read what
             # a child process writes.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
+        self.live.poll()
+        self.preview.poll()
         self.review.poll()
         self._poll_devices()
         if self._stale:
@@ -208,6 +219,7 @@ class Panel:
         self.deliver.show_state(state)
         for section in (self.support, self.batch):
             section.lock(state is not RunState.IDLE)
+        self.review.show_state(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
             if self.review.session is None:
@@ -222,17 +234,10 @@ class Panel:
 
     def on_case(self, case: str) -> None:
         """A case has results."""
-        support, study = self.propagate.further_support, self.context.study
-        if support is None:
-            if study is not None:
-                self.propagate.mark_nodes(study)
-            self._guard(lambda: self.review.case_done(case))
-            return
-        self.context.background.run(
-            functools.partial(support.adopt, case),
-            lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
-            lambda error: self.context.messages.error(str(error)),
-        )
+        study = self.context.study
+        if study is not None:
+            self.propagate.mark_nodes(study)
+        self._guard(lambda: self.review.case_done(case))
 
     def on_log(self, line: str) -> None:
         """A line of the child."""
@@ -254,8 +259,10 @@ class Panel:
         plan = self.controller.plan
         if plan is None or not plan.makes_cases:
             return _("{title}: done.").format(title=plan.title if plan else "")
-        count = len(self.controller.progress.done)
-        return _("Done: {count} cases. Review the doubtful first.").format(count=count)
+        progress = self.controller.progress
+        changes = progress.describe_changes()
+        text = _("Done: {count} cases. Review the doubtful first.").format(count=len(progress.done))
+        return f"{text} {changes}" if changes else text
 
     def _after_run(self) -> None:
         study = self.context.study

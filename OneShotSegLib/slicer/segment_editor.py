@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -33,6 +34,9 @@ class SegmentEditor:
     def __init__(self, window: Any = None) -> None:
         self._window = window
         self._widget: Any = None
+        self._brush: Callable[[str], float] | None = None
+        self._sized: set[tuple[str, str]] = set()
+        self._observed: tuple[Any, int] | None = None
 
     @property
     def segmentation(self) -> Any:
@@ -62,7 +66,7 @@ class SegmentEditor:
         volume: Any,
         frame: Any,
         segment_id: str = "",
-        brush_mm: float = 0.0,
+        brush: Callable[[str], float] | None = None,
         strokes_only: bool = False,
     ) -> None:
         """Open it with the paint effect.
@@ -72,10 +76,12 @@ class SegmentEditor:
             volume: The CT under it.
             frame: The widget in whose layout the editor is shown.
             segment_id: The segment to paint into; the first one if it is ''.
-            brush_mm: Diameter of the brush; the last one used if it is 0.
+            brush: Segment ID to the diameter in mm of a brush that fits, set when a segment is first painted; the last
+                one used if it is left out.
             strokes_only: Whether only effects are offered with which strokes are made.
         """
         widget = self.widget
+        self._brush = None
         node = editor_node(segmentation.GetScene())
         if widget.mrmlSegmentEditorNode() is not node:
             widget.setMRMLSegmentEditorNode(node)
@@ -90,11 +96,33 @@ class SegmentEditor:
         if segment_id:
             widget.setCurrentSegmentID(segment_id)
         _edit_everywhere(node)
-        if brush_mm > 0:
-            node.SetAttribute("BrushDiameterIsRelative", "0")
-            node.SetAttribute("BrushAbsoluteDiameter", f"{brush_mm:g}")
+        self._brush = brush
         widget.setActiveEffectByName(PAINT)
+        self._follow(node)
         widget.installKeyboardShortcuts(self._window)
+
+    def _follow(self, node: Any) -> None:
+        """Give each segment its brush when it is chosen for the first time; later the user's own choice stays."""
+        if self._observed is None or self._observed[0] is not node:
+            self._unfollow()
+            self._observed = node, node.AddObserver("ModifiedEvent", lambda caller, event: self._fit_brush(node))
+        self._fit_brush(node)
+
+    def _unfollow(self) -> None:
+        if self._observed is not None:
+            node, tag = self._observed
+            node.RemoveObserver(tag)
+            self._observed = None
+
+    def _fit_brush(self, node: Any) -> None:
+        segmentation, segment_id = node.GetSegmentationNode(), node.GetSelectedSegmentID() or ""
+        if self._brush is None or segmentation is None or node.GetActiveEffectName() != PAINT or not segment_id:
+            return
+        key = (segmentation.GetID(), segment_id)
+        if key not in self._sized:
+            self._sized.add(key)
+            node.SetAttribute("BrushDiameterIsRelative", "0")
+            node.SetAttribute("BrushAbsoluteDiameter", f"{self._brush(segment_id):g}")
 
     def choose(self, segment_id: str) -> None:
         """Paint into another segment."""
@@ -110,12 +138,15 @@ class SegmentEditor:
     def pause(self) -> None:
         """Another module is shown: the effect and the keys are its own affair now."""
         if self._widget is not None:
+            self._brush = None
             self._widget.setActiveEffectByName("")
             self._widget.uninstallKeyboardShortcuts()
             self._widget.removeViewObservations()
 
     def leave_scene(self) -> None:
         """The scene is closed, and the editor's node with it."""
+        self._unfollow()
+        self._sized.clear()
         if self._widget is not None:
             self.close()
             self._widget.setSegmentationNode(None)

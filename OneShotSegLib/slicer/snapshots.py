@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from OneShotSegLib.imaging.boxes import Box, bounding_box, box_between, grown, whole_box
+from OneShotSegLib.imaging.boxes import Box, bounding_box, box_between, box_shape, grown, whole_box
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Volume
@@ -46,6 +46,11 @@ class Layer:
 
     labels: Volume
     values: dict[int, int]
+
+    def box_on(self, grid: Volume) -> Box | None:
+        """The part of a grid that it covers; None if it covers nothing of it."""
+        box = _on_grid(self, grid)[0]
+        return None if 0 in box_shape(box) else box
 
 
 @dataclass(frozen=True, eq=False)

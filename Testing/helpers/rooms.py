@@ -35,7 +35,7 @@ FLOORS: tuple[dict[str, str], ...] = (
         "phantom": "the procedural CT phantom of the demo and the tests",
     },
     {
-        "runner": "a batch: requests, cases, prefetch, Dask, log, further supports; into a study",
+        "runner": "a batch: requests, cases, reviewed cases as supports, prefetch, Dask, log; into a study",
         "training": "PRNet without labels, segmentation networks from noisy labels, and what they share",
         "export": "nnU-Net, NIfTI, DICOM SEG, RTSTRUCT, a zip of the review",
     },

@@ -14,7 +14,7 @@ PACKAGE = "OneShotSegLib.slicer"
 ORDER = (
     {"i18n"},
     {"messages", "parameters", "segment_editor", "dicom_database", "snapshots"},
-    {"scribble_checks"},
+    {"scribble_checks", "live_parts"},
     {"mrml", "jobs"},
     {"sample_data"},
     {"review"},

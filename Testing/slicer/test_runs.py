@@ -267,6 +267,16 @@ def test_time_left_is_estimated_from_the_cases_of_this_run_alone() -> None:
     assert progress.finished_cases == 3
 
 
+def test_what_a_run_changed_is_said_for_better_and_for_worse() -> None:
+    progress = RunProgress()
+    progress.take(event("case_done", case="resumed", score=0.9, resumed=True))
+    assert progress.describe_changes() == ""
+    for case, before, after in (("a", 0.6, 0.7), ("b", 0.62, 0.66), ("c", 0.5, 0.4), ("d", 0.8, 0.801)):
+        progress.take(event("case_done", case=case, score=after, score_before=before))
+    expected = "Of 4 recomputed cases, 2 got better, 0.61 to 0.68; 1 got worse, 0.50 to 0.40; 1 stayed as good"
+    assert progress.describe_changes() == f"{expected} (mean score)."
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2.0 h")])
 def test_waiting_times_have_a_unit_that_fits(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
@@ -304,7 +314,7 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     [
         {},
         {"weights": "/some/weights", "device": "cpu"},
-        {"reviewed": "none"},
+        {"reviewed": "none", "series": ("1.2.3", "1.2.4")},
         {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
     ],
 )
@@ -325,6 +335,7 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
         **{name: params[name] for name in ("output", "weights", "device", "background_label")},
         **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed")},
         method=params["method"].value,
+        series=tuple(params["series"]),
     ) == replace(request, supports=list(request.supports))
 
 

@@ -228,25 +228,70 @@ def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
     assert edited[1].is_file()
 
 
-def test_a_corrected_case_becomes_a_further_support(
-    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
-) -> None:
-    fake_child("normal")
+def reviewed(session: Session, case: str) -> None:
+    """Propagate, then accept a case."""
     propagate(session)
     session.until_idle()
-    session.panel.review.select("phantom_01")
-    session.settle()
+    look_at(session, case)
     session.ui.acceptButton.click()
     session.settle()
-    before = {row[0]: row[1] for row in session.rows}
-    session.panel.review.select("phantom_01")
-    session.settle()
-    session.ui.useAsSupportButton.click()
+
+
+def go_on(session: Session) -> None:
+    session.ui.goOnButton.click()
+    session.until(lambda: session.panel.controller.busy or bool(session.message))
+    assert session.panel.controller.busy, session.message
     session.until_idle()
+
+
+def test_propagating_again_recomputes_what_nobody_decided_and_says_what_became_of_it(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    reviewed(session, "phantom_01")
+    before = {row[0]: row[1] for row in session.rows}
+    fake_child("again")
+    go_on(session)
     after = {row[0]: row[1] for row in session.rows}
-    # The further support gives its first case 0.90 and its second 0.30: each case keeps the better one.
     assert before == {"phantom_01": "0.90", "phantom_02": "0.30", "phantom_03": "0.60"}
-    assert after == {"phantom_01": "0.90", "phantom_02": "0.90", "phantom_03": "0.60"}
+    assert after == {"phantom_01": "0.90", "phantom_02": "0.40", "phantom_03": "0.70"}
+    assert session.message.endswith("Of 2 recomputed cases, 2 got better, 0.45 to 0.55 (mean score).")
+    assert not list(tmp_path.glob("study-inputs/support phantom*"))
+
+
+def test_a_study_that_is_opened_again_goes_on_with_its_own_supports_and_cases(
+    session: Session, cohort: list[Any], fake_child: Any, application: Any, tmp_path: Path
+) -> None:
+    reviewed(session, "phantom_01")
+    application.scene.Clear(0)
+    session.settle()
+    session.parameters.study_folder = str(tmp_path / "study")
+    session.settle()
+    fake_child("again")
+    go_on(session)
+    assert "2 got better" in session.message, session.message
+    assert len(session.rows) == 3
+
+
+def test_a_new_result_is_shown_before_it_can_be_accepted(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+
+    propagate(session)
+    session.until_idle()
+    look_at(session, "phantom_02")
+    review = session.panel.review
+    path = tmp_path / "study" / "cases" / "phantom_02" / "pseudo.seg.nrrd"
+    mask = read_label_map(path)
+    write_label_map(mask.with_volume(mask.volume.with_array(mask.volume.array * 0)), path)
+    review.on_accept()
+    assert "not on the screen" in session.message
+    assert review.session.row("phantom_02").state == "pending"
+    session.settle()
+    assert review.case_nodes.centre("phantom_02", "Mandible") is None
+    review.on_accept()
+    session.settle()
+    assert review.session.row("phantom_02").state == "accepted"
 
 
 def log_lines(session: Session) -> list[str]:

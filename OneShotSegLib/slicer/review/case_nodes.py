@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import slicer
+from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
+from OneShotSegLib.slicer.live_parts import with_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only, take_window
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
 from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, place_beside
@@ -122,6 +126,11 @@ class CaseNodes:
         """Whether the mask in the scene is a reviewer's work that no result may replace."""
         return case in self._changed_at or case in self._saving or (case == self.editing != "")
 
+    def is_current(self, case: str, mask: Path) -> bool:
+        """Whether the mask in the scene is what the file holds now, or a reviewer's correction of it."""
+        known = (version_of(mask), version_of(self.study.case(case).edited_mask))
+        return self.is_kept(case) or self._versions.get(case) in known
+
     def load(
         self,
         case: str,
@@ -226,6 +235,32 @@ class CaseNodes:
         place_beside(mask, ct)
         done(ct, mask)
         self._drop_others(case)
+
+    def take_part(self, case: str, grid: Volume, labels: NDArray[np.uint8], box: Box) -> None:
+        """Put a part of a mask that the worker made into the scene; the worker saves it.
+
+        Args:
+            case: The case.
+            grid: The CT's grid as the worker has it.
+            labels: The part.
+            box: Where it lies in the grid.
+        """
+        node = self.mask_node(case)
+        if node is None:
+            return  # it is read when it is looked at
+        was_changed = case in self._changed_at
+        self._unwatch(case)
+        fill_segmentation(node, with_part(take_snapshot(node), grid, labels, box))
+        self._watch(case, node)
+        if was_changed:
+            self._changed(case, node)
+
+    def saved_elsewhere(self, case: str) -> None:
+        """The correction of a case that is in the scene is on disk."""
+        path, node = self.study.case(case).edited_mask, self.mask_node(case)
+        if node is not None and case not in self._changed_at:
+            self._versions[case] = version_of(path)
+            stored_in(node, path)
 
     def _put_mask(self, case: str, path: Path, mask: CaseMask, version: Version) -> None:
         self._unwatch(case)
@@ -360,10 +395,14 @@ class CaseNodes:
             functools.partial(write_correction, snapshot, grid, self.study, path), saved, not_saved, keep=True
         )
 
-    def save_all(self) -> None:
-        """Write all corrections and wait for it; what else was to be read or written is dropped."""
+    def save_changed(self) -> None:
+        """Write all corrections that are not written yet."""
         for case in list(self._changed_at):
             self.save(case)
+
+    def save_all(self) -> None:
+        """Write all corrections and wait for it; what else was to be read or written is dropped."""
+        self.save_changed()
         self._background.keep_only()
 
     def close(self) -> None:

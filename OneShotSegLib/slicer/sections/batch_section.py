@@ -24,6 +24,7 @@ from OneShotSegLib.slicer.sections.path_field import PathField
 from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
 from OneShotSegLib.slicer.sections.weights import WeightsChoice
 from OneShotSegLib.slicer.segment_editor import show_module
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -35,11 +36,13 @@ class Batch:
         queries: Files and folders for the command line.
         exports: Files to be made first.
         nodes: File to the volume node it comes from.
+        series: Series instance UIDs, for folders that hold several CT series.
     """
 
     queries: Sequence[Path]
     exports: Sequence[Export] = ()
     nodes: dict[Path, Any] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
 
 
 class BatchSection:
@@ -215,7 +218,7 @@ class BatchSection:
             self._on_import(Path(coarse), Path(fine))
 
     def batch(self, study: StudyPaths) -> Batch:
-        """What the run reads.
+        """What the run reads: what is chosen; if nothing is, the CTs of the study's cases.
 
         Raises:
             InputError: If there is nothing to read.
@@ -227,6 +230,9 @@ class BatchSection:
 
     def _from_scene(self, study: StudyPaths) -> Batch:
         nodes = [node for node in self.context.parameters.batch_volumes if node is not None]
+        known = known_batch(study)
+        if not nodes and known.queries:
+            return known
         if not nodes:
             raise InputError(_("Choose at least one volume of the scene as a query."))
         exports = export_volumes(nodes, inputs_folder(study))
@@ -252,6 +258,17 @@ class BatchSection:
         folder = inputs_folder(study)
         exports = [export_series(name, files, folder) for files, name in zip(series, names, strict=True)]
         return Batch([export.path for export in exports], exports)
+
+
+def known_batch(study: StudyPaths) -> Batch:
+    """The CTs of a study's cases; none of a folder that is no study yet."""
+    try:
+        cases = StudyDescription.read(study).cases
+    except InputError:
+        return Batch([])
+    return Batch(
+        [Path(case.source) for case in cases], series=tuple(dict.fromkeys(case.series for case in cases if case.series))
+    )
 
 
 def _select(box: Any, value: str) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import qt
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, is_on_screen, show_only, show_volume
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.regrowing import Regrowing
 from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.study.layout import StudyPaths
@@ -27,13 +28,15 @@ KEYS = {
     "Shift+X": "on_reject",
     "C": "on_edit",
     "Shift+C": "on_edit",
+    "R": "on_regrow",
+    "Shift+R": "on_regrow",
     "U": "on_undo",
     "D": "on_next_structure",
     "Shift+D": "on_previous_structure",
     "Shift+U": "on_undo",
 }
-"""None of Slicer's own, of the Segment Editor's or of SlicerNNInteractive's; two keys for what is done most, for where
-yet another extension has one of them: then Qt gives the key to neither."""
+"""None of Slicer's own or of the Segment Editor's; two keys for what is done most, for where another extension has one
+of them (SlicerNNInteractive has R): then Qt gives the key to neither."""
 COLUMNS = 4
 DOUBTFUL, FAIR = 0.5, 0.75
 SCORE_COLORS = {"bad": "#f8d0cf", "fair": "#fdebc3", "good": "#d3efd9"}
@@ -46,21 +49,17 @@ class ReviewSection:
         self.context = context
         self.session: ReviewSession | None = None
         self.case_nodes: CaseNodes | None = None
+        self.regrowing: Regrowing | None = None
         self.current = ""
         self._filling = False
         self._unreadable = ""
         self._structure = ""
         self._views_fitted = False
-        self._on_further_support: Callable[..., None] = lambda *arguments: None
         self._shortcuts: list[Any] = []
         self._connect()
         self._prepare_table()
         self._add_keys(window)
         self.update()
-
-    def connect_further_support(self, handler: Callable[[str, Path, Sequence[str]], None]) -> None:
-        """Set what propagates from a further support: it gets the case, its mask and the cases that are open."""
-        self._on_further_support = handler
 
     def _connect(self) -> None:
         ui = self.context.ui
@@ -71,9 +70,9 @@ class ReviewSection:
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
         ui.rejectButton.connect("clicked(bool)", self.on_reject)
         ui.editButton.connect("clicked(bool)", self.on_edit)
+        ui.regrowButton.connect("clicked(bool)", self.on_regrow)
         ui.undoButton.connect("clicked(bool)", self.on_undo)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
-        ui.useAsSupportButton.connect("clicked(bool)", self.on_use_as_support)
 
     def _prepare_table(self) -> None:
         table = self.context.ui.reviewTable
@@ -128,6 +127,8 @@ class ReviewSection:
             self.session = ReviewSession(study)
             self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
             self.case_nodes.connect(self._on_saved, self.context.messages.error)
+            self.regrowing = Regrowing(study, self.case_nodes, self.context.live, self.context.background, self.session)
+            self.regrowing.connect(self._on_regrown, self.context.messages.error)
         self.update()
 
     def close(self) -> None:
@@ -135,7 +136,9 @@ class ReviewSection:
         if self.case_nodes is not None:
             self.case_nodes.save_all()
             self.case_nodes.close()
-        self.session = self.case_nodes = None
+        if self.regrowing is not None:
+            self.regrowing.end()
+        self.session = self.case_nodes = self.regrowing = None
         self.current = self._unreadable = ""
 
     def case_done(self, case: str) -> None:
@@ -157,9 +160,21 @@ class ReviewSection:
         else:
             self.select(case)
 
+    def show_state(self, busy: bool) -> None:
+        """A run begins or ended: what is being corrected is saved before it begins."""
+        if busy and self.case_nodes is not None:
+            self.case_nodes.save_changed()
+        self._show_details()
+
     def _on_saved(self, case: str) -> None:
         self._refresh()
         self.context.messages.show(_("{case}: the correction is saved.").format(case=case))
+
+    def _on_regrown(self, case: str, text: str) -> None:
+        self._refresh()
+        if case == self.current and self.case_nodes is not None and self.case_nodes.mask_node(case) is not None:
+            emphasise(self.case_nodes.mask_node(case), self._structure)
+        self.context.messages.show(text)
 
     def _refresh(self) -> None:
         if self.session is not None:
@@ -233,8 +248,8 @@ class ReviewSection:
         row = self._row()
         ui.commentEdit.enabled = row is not None and not row.failed
         self._enable_decisions()
-        ui.useAsSupportButton.enabled = row is not None and row.is_trusted
-        ui.undoButton.enabled = self.session is not None and self.session.can_undo
+        ui.goOnButton.enabled = bool(self.session and self.session.rows) and not self.context.controller.busy
+        ui.undoButton.enabled = self._can_undo_stroke() or (self.session is not None and self.session.can_undo)
         ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
         ui.caseLabel.text = _details(row) if row else ""
         ui.caseLabel.setVisible(row is not None)
@@ -247,6 +262,7 @@ class ReviewSection:
         for button, enabled in (
             (ui.acceptButton, shown),
             (ui.editButton, shown),
+            (ui.regrowButton, shown or self._is_stroking()),
             (ui.rejectButton, shown or self._unreadable == self.current != ""),
         ):
             if button.enabled != enabled:
@@ -255,7 +271,9 @@ class ReviewSection:
     def _is_shown(self) -> bool:
         """Whether CT and mask of the case that is selected are on the screen."""
         row = self._row()
-        if row is None or row.failed or self.case_nodes is None:
+        if row is None or row.failed or self.case_nodes is None or self.session is None:
+            return False
+        if not self.case_nodes.is_current(row.case, self.session.mask(row.case)):
             return False
         return is_on_screen(self.case_nodes.ct_node(row.case), self.case_nodes.mask_node(row.case))
 
@@ -345,6 +363,8 @@ class ReviewSection:
         if self.case_nodes is not None and self.case_nodes.editing:
             self.case_nodes.editing = ""
             self.context.editor.close()
+        if self.regrowing is not None:
+            self.regrowing.end()
 
     @guarded
     def on_next(self) -> None:
@@ -366,7 +386,11 @@ class ReviewSection:
         session, case_nodes, case = self._chosen()
         self._require_shown(case)
         # The correction is on disk before the decision that it counts.
-        case_nodes.save(case, lambda: self._decide(session.accept, case))
+        self._after_regrowing(lambda: case_nodes.save(case, lambda: self._decide(session.accept, case)))
+
+    def _after_regrowing(self, action: Callable[[], None]) -> None:
+        if self.regrowing is not None:
+            self.regrowing.after(action)
 
     @guarded
     def on_reject(self) -> None:
@@ -378,6 +402,7 @@ class ReviewSection:
 
     def _require_shown(self, case: str) -> None:
         if not self._is_shown():
+            self.select(case)  # a new result may have come since
             raise InputError(
                 _("{case}: its CT and mask are not on the screen yet: look before you decide.").format(case=case)
             )
@@ -413,14 +438,55 @@ class ReviewSection:
         session, case_nodes, case = self._chosen()
         self._require_shown(case)
         mask, ct = case_nodes.mask_node(case), case_nodes.ct_node(case)
+        self.stop_editing()
         case_nodes.editing = case
         worst = mask.GetSegmentation().GetSegmentIdBySegmentName(session.row(case).worst)
-        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, worst)
+        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, worst, self._brush)
+
+    def _brush(self, segment_id: str) -> float:
+        """A brush that fits a structure of the case, as wide as its mask is now."""
+        mask = self.case_nodes.mask_node(self.current) if self.case_nodes is not None else None
+        edited = self.context.editor.segmentation
+        segment = edited.GetSegmentation().GetSegment(segment_id) if edited is not None else None
+        return brush_for(mask, segment.GetName() if segment is not None else "")
+
+    def _is_stroking(self) -> bool:
+        """Whether the editor is open for strokes in the case that is selected."""
+        edited = self.context.editor.segmentation
+        return edited is not None and self.regrowing is not None and edited is self.regrowing.node
+
+    def _can_undo_stroke(self) -> bool:
+        return self.regrowing is not None and self.current != "" and self.regrowing.can_undo(self.current)
+
+    @guarded
+    def on_regrow(self) -> None:
+        """Open the editor for strokes; once there are some, let the mask regrow around them."""
+        session, case_nodes, case = self._chosen()
+        assert self.regrowing is not None
+        if self._is_stroking():
+            self.regrowing.regrow(case)
+            return
+        self._require_shown(case)
+        if not self.context.ensure_ready():
+            raise InputError(_("The packages that are needed are not installed."))
+        self.stop_editing()
+        case_nodes.editing = case
+        node = self.regrowing.begin(case)
+        frame, name = self.context.ui.reviewEditorFrame, self._structure or session.row(case).worst
+        segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(name)
+        self.context.editor.open(node, case_nodes.ct_node(case), frame, segment_id, self._brush, strokes_only=True)
+        self.context.messages.show(
+            _("Paint a stroke of a structure where it is missing, or of Background where it is wrong; then Regrow (R).")
+        )
 
     @guarded
     def on_undo(self) -> None:
-        """Take back the last decision and show its case."""
-        if self.session is not None:
+        """Take back the latest stroke of this case; if there is none, the last decision, and show its case."""
+        if self.regrowing is not None and self.regrowing.busy:
+            return
+        if self._can_undo_stroke() and self.regrowing is not None:
+            self.regrowing.undo(self.current)
+        elif self.session is not None:
             self.select(self.session.undo() or self.current)
 
     @guarded
@@ -431,12 +497,6 @@ class ReviewSection:
         if self.session is not None and row is not None and not row.failed and text != row.comment:
             self.session.comment(row.case, text)
             self.update()
-
-    @guarded
-    def on_use_as_support(self) -> None:
-        """Propagate again with this case as a further support."""
-        session, _case_nodes, case = self._chosen()
-        self._on_further_support(case, session.mask(case), session.open_cases())
 
 
 def _score_color(row: ReviewRow) -> str:

@@ -10,10 +10,10 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import show_volume, shown_volume
+from OneShotSegLib.slicer.mrml.brush import brush_for
+from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
-    brush_diameter,
     first_structure,
     new_scribbles,
     split_names,
@@ -21,6 +21,7 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
 from OneShotSegLib.slicer.mrml.support import support_content
 from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.sections.preview import SupportPreview
 
 
 class SupportSection:
@@ -29,6 +30,7 @@ class SupportSection:
     def __init__(self, context: PanelContext) -> None:
         self.context = context
         self._chosen: tuple[Any, Any] = (None, None)
+        self._preview: SupportPreview | None = None
         ui = context.ui
         ui.newScribblesButton.connect("clicked(bool)", self.on_new_scribbles)
         ui.addStructureButton.connect("clicked(bool)", self.on_add_structure)
@@ -39,6 +41,10 @@ class SupportSection:
         ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
         self._show([])
 
+    def connect_preview(self, preview: SupportPreview) -> None:
+        """Set what shows the support's own mask."""
+        self._preview = preview
+
     def update(self) -> None:
         """Follow the parameter node."""
         ui, parameters = self.context.ui, self.context.parameters
@@ -48,6 +54,8 @@ class SupportSection:
         ui.addStructureButton.enabled = scribbles is not None
         ui.paintButton.enabled = ct is not None and scribbles is not None
         ui.checkButton.enabled = ct is not None and scribbles is not None
+        if self._preview is not None:
+            self._preview.follow(ct, scribbles)
         if (ct, scribbles) != self._chosen:
             # What is shown is about others.
             self._chosen = ct, scribbles
@@ -59,7 +67,7 @@ class SupportSection:
         if parameters is None or parameters.support_volume is not None:
             return
         ct = shown_volume(slicer.mrmlScene)
-        if ct is not None:
+        if ct is not None and not ct.GetAttribute(SHOWN_ATTRIBUTE):
             parameters.support_volume = ct
 
     def lock(self, locked: bool) -> None:
@@ -101,9 +109,17 @@ class SupportSection:
     def _paint(self, ct: Any, node: Any) -> None:
         show_volume(ct)
         segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
-        self.context.editor.open(
-            node, ct, self.context.ui.supportEditorFrame, segment_id, brush_diameter(ct), strokes_only=True
-        )
+        frame = self.context.ui.supportEditorFrame
+        self.context.editor.open(node, ct, frame, segment_id, functools.partial(self._brush, node), strokes_only=True)
+        if self._preview is not None:
+            self._preview.follow(ct, node)
+            self._preview.prepare()
+
+    def _brush(self, node: Any, segment_id: str) -> float:
+        """A brush that fits a structure, as wide as its strokes have grown so far."""
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        grown = self._preview.node if self._preview is not None else None
+        return brush_for(grown, segment.GetName()) if segment is not None else brush_for(None, "")
 
     @guarded
     def on_check(self) -> None:

@@ -24,6 +24,7 @@ PROPERTIES: dict[type, tuple[str, ...]] = {
 CONNECTING = (
     QtWidgets.QPushButton,
     QtWidgets.QToolButton,
+    QtWidgets.QCheckBox,
     QtWidgets.QComboBox,
     QtWidgets.QListWidget,
     QtWidgets.QTableWidget,
