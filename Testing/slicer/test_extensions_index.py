@@ -140,7 +140,7 @@ def test_the_index_s_own_check_passes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All but what asks GitHub: the clone, the topics, the schema's download; pictures are looked for in the checkout."""
+    """All but what asks GitHub: the clone, the topics, the schema; pictures are looked for in the checkout."""
     for file in tracked(repository):
         if file.is_file():
             target = tmp_path / file.relative_to(repository)
