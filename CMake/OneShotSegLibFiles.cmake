@@ -4,6 +4,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/__init__.py
   OneShotSegLib/__main__.py
   OneShotSegLib/api.py
+  OneShotSegLib/build_info.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
   OneShotSegLib/cli/batch_progress.py
@@ -12,6 +13,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/console.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
+  OneShotSegLib/cli/installation.py
   OneShotSegLib/cli/options.py
   OneShotSegLib/cli/plan.py
   OneShotSegLib/cli/prnet_progress.py
@@ -22,6 +24,16 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/studies.py
   OneShotSegLib/cli/suggest.py
   OneShotSegLib/cli/training.py
+  OneShotSegLib/doctor/__init__.py
+  OneShotSegLib/doctor/__main__.py
+  OneShotSegLib/doctor/backend_plan.py
+  OneShotSegLib/doctor/examination.py
+  OneShotSegLib/doctor/finding.py
+  OneShotSegLib/doctor/libraries.py
+  OneShotSegLib/doctor/machine.py
+  OneShotSegLib/doctor/packages.py
+  OneShotSegLib/doctor/probe.py
+  OneShotSegLib/doctor/processor.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
   OneShotSegLib/evaluation/evaluate.py
@@ -286,6 +298,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py
+  OneShotSegLib/training/drawing.py
   OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet/__init__.py
   OneShotSegLib/training/prnet/augmentation.py
@@ -308,6 +321,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/segmentation/state.py
   OneShotSegLib/training/segmentation/trainer.py
   OneShotSegLib/training/tensor_state.py
+  OneShotSegLib/troubles.py
   OneShotSegLib/worker/__init__.py
   OneShotSegLib/worker/client.py
   OneShotSegLib/worker/requests.py

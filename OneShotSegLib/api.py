@@ -41,6 +41,7 @@ from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.revisions import Revision
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
+from OneShotSegLib.troubles import file_sentence
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class OneShotSegmenter:
             except InputError as error:
                 yield CaseOfBatch(entry.case, path, None, str(error))
             except OSError as error:  # a share that went away: the other cases may be there
-                yield CaseOfBatch(entry.case, path, None, f"{error.filename or path}: {error.strerror or error}.")
+                yield CaseOfBatch(entry.case, path, None, file_sentence(error, path))
 
 
 def propagate(

@@ -31,11 +31,17 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where the phantom cohort, the study and the report go.")] = Path("demo"),
     patients: Annotated[int, typer.Option(min=2, help="Phantom patients; the first is the support.")] = 7,
     device: Device = PropagationRequest.device,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Do the whole main job on an embedded phantom cohort: scribbles to pseudo masks, Dice and an HTML report."""
     from OneShotSegLib.cli.demo import run_demo
 
-    run_demo(output, patients, device)
+    report = run_demo(output, patients, device)
+    if show:
+        import webbrowser
+
+        if not webbrowser.open(report.resolve().as_uri()):
+            print_error("No browser could be started: open the report by hand.")
 
 
 def propagate(

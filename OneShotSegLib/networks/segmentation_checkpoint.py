@@ -40,7 +40,23 @@ def _paper_unet(channels: int, classes: int) -> nn.Module:
     return UNet(channels, classes)
 
 
+def _require_monai(network: str) -> None:
+    """Raise what to do about it if MONAI is not installed.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        import monai  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f'The network {network}: expected MONAI to be installed (pip install "OneShotSegLib[train]"), found none; '
+            "the network unet does without."
+        ) from error
+
+
 def _monai_unet(channels: int, classes: int) -> nn.Module:
+    _require_monai("monai-unet")
     from monai.networks.nets import UNet as MonaiUNet
 
     widths = [channels * 2**level for level in range(4)]
@@ -48,6 +64,7 @@ def _monai_unet(channels: int, classes: int) -> nn.Module:
 
 
 def _segresnet(channels: int, classes: int) -> nn.Module:
+    _require_monai("segresnet")
     from monai.networks.nets import SegResNet
 
     groups = math.gcd(8, channels)
@@ -57,6 +74,7 @@ def _segresnet(channels: int, classes: int) -> nn.Module:
 
 
 def _dynunet(channels: int, classes: int) -> nn.Module:
+    _require_monai("dynunet")
     from monai.networks.nets import DynUNet
 
     widths = [channels * 2**level for level in range(4)]

@@ -23,6 +23,7 @@ from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.study.revisions import FIRST
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep
+from OneShotSegLib.troubles import file_sentence
 
 WRITE = "write"
 
@@ -166,8 +167,7 @@ def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseDone],
     except InputError as error:
         return _failed(files, emit, str(error))
     except OSError as error:
-        place = error.filename or files.folder
-        return _failed(files, emit, f"{place}: {error.strerror or error}.", traceback.format_exc())
+        return _failed(files, emit, file_sentence(error, files.folder), traceback.format_exc())
     except Exception as error:  # whatever it is, the other cases go on
         sentence = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
         return _failed(files, emit, sentence, traceback.format_exc())

@@ -14,6 +14,7 @@ from typing import IO, Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import atomic
 from OneShotSegLib.runner.warning_events import collected_warnings
+from OneShotSegLib.troubles import file_sentence
 from OneShotSegLib.worker.requests import Request, RequestError
 from OneShotSegLib.worker.sessions import OPENERS, CaseSession, SupportSession
 
@@ -88,7 +89,7 @@ class Server:
             except InputError as error:
                 answer["error"] = str(error)
             except OSError as error:
-                answer["error"] = f"{error.filename or 'File'}: {error.strerror or error}."
+                answer["error"] = file_sentence(error)
             except MemoryError:
                 answer["error"] = "Expected enough memory for this, found too little."
             except Exception as error:  # whatever it is, the next request may go well

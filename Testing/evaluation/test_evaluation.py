@@ -288,3 +288,17 @@ def test_the_box_plot_is_a_png_even_where_nothing_can_be_drawn(evaluation: Evalu
         Evaluation(figures=evaluation.figures[2:3], labels={1: "$a"}, notes=(), predictions=tmp_path),
     ):
         assert drawn.box_plot(tmp_path / "box.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_surface_distances_are_those_of_monai(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    metrics = pytest.importorskip("monai.metrics")
+    noise = np.random.default_rng(seed).normal(size=(2, 18, 20, 22))
+    masks = [ndimage.gaussian_filter(each, 2) > 0 for each in noise]  # some voxels lie at the border of the image
+    ours = surface_distances(masks[0], masks[1], (3.0, 1.0, 2.0))
+    reference, predicted = (torch.from_numpy(np.pad(mask, 1))[None, None] for mask in masks)
+    options = {"include_background": True, "spacing": (3.0, 1.0, 2.0)}
+    hd95 = metrics.compute_hausdorff_distance(predicted, reference, percentile=95, **options)
+    assd = metrics.compute_average_surface_distance(predicted, reference, symmetric=True, **options)
+    assert ours == pytest.approx((float(hd95), float(assd)), abs=1e-4)

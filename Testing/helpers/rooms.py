@@ -14,7 +14,8 @@ BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 # From the ground up: a room imports lower floors only, and on its own floor nothing but itself.
 FLOORS: tuple[dict[str, str], ...] = (
     {
-        "base": "the one error for users, the one protocol of events, exit statuses, fingerprints, the step timer",
+        "base": "the one error for users, the one protocol of events, exit statuses, fingerprints, the step timer, "
+        "the usual troubles in a sentence each, the build",
         "geodesic": "exact geodesic distances: costs, compiled kernels; the published raster scan, for `paper`",
     },
     {
@@ -41,6 +42,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {
         "api": "the Python interface",
+        "doctor": "what is there of what the computation needs: machine, packages, libraries, weights",
         "worker": "the live worker: a process that holds one case or support, its requests, and its client",
     },
     {
@@ -49,7 +51,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "surroundings", "timer"}
+BASE_MODULES = {"build_info", "errors", "events", "exit_status", "fingerprint", "surroundings", "timer", "troubles"}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS,
 from OneShotSegLib.study.layout import write_json
 from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import in_words
+from OneShotSegLib.training.drawing import has_matplotlib
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation.cases import (
     CaseSource,
@@ -68,7 +69,8 @@ def _train(request: SegmentationTrainingRequest, ranks: Ranks, device: torch.dev
         described = trainer.run(lambda progress: _emit_step(progress, emit))
         if ranks.leads:
             write_json(request.output / HISTORY_FILE, trainer.state.history)
-            draw_curves(trainer.state.history, request.output / CURVES_FILE)
+            if has_matplotlib():
+                draw_curves(trainer.state.history, request.output / CURVES_FILE)
         fields = {"seconds": round(time.perf_counter() - started, 3), **described.metrics}
     emit("case_done", case=STAGE, score=_score(described), **fields)
     emit("finished", done=1, failed=0, model=str(file))
