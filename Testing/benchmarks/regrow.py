@@ -83,14 +83,16 @@ def main() -> None:
         "regrown from nothing": lambda query: _regrown(query, np.zeros_like(query.mask), None),
         "own growth of the strokes": _own_growth,
     }
-    courses = {title: [way(query) for _, query in queries] for title, way in ways.items()}
-    for title, found in courses.items():
+    courses: dict[str, list[Course]] = {}
+    for title, way in ways.items():
+        found = courses[title] = [way(query) for _, query in queries]
         means = [np.mean([d for course in found for d in course.dice[mark].values()]) for mark in MARKS]
         seconds = [second for course in found for second in course.seconds]
         print(
             f"| {title} | "
             + " | ".join(f"{mean:.3f}" for mean in means)
-            + f" | {np.mean(seconds):.2f} | {np.max(seconds):.2f} | {sum(one.farthest_changes for one in found)} |"
+            + f" | {np.mean(seconds):.2f} | {np.max(seconds):.2f} | {sum(one.farthest_changes for one in found)} |",
+            flush=True,
         )
     _print_structures(courses)
 
