@@ -49,7 +49,7 @@ class CaseSession:
         self._before: list[tuple[Box, Labels, Labels]] = []
 
     def opened(self) -> Answer:
-        """What the client is told of it."""
+        """The answer to the request that opened it."""
         case = self._case
         return {
             "case": case.files.name,
@@ -112,7 +112,7 @@ class SupportSession:
         self._latest: OwnMask | None = None
 
     def opened(self) -> Answer:
-        """What the client is told of it."""
+        """The answer to the request that opened it."""
         return _described(self._ct, ())
 
     def handle(self, request: Request, check: Check) -> Answer:

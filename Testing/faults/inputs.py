@@ -71,7 +71,7 @@ def by_folder(root: Path, study: Path, events: Sequence[Mapping[str, Any]]) -> d
     return folders
 
 
-def judged(variant: Variant, said: Sequence[Case], study: Path, plain: Volume) -> Outcome:
+def outcome_of(variant: Variant, said: Sequence[Case], study: Path, plain: Volume) -> Outcome:
     """What became of a variant, compared with what was to become of it."""
     outcome = Outcome(kind=variant.kind, name=variant.name, expected=variant.expected, why=variant.why)
     done = [case for case in said if case.is_done]
@@ -107,7 +107,7 @@ def run_variants(
     events = propagate(files, study, *(root / variant.name for variant in chosen), default=default)
     said = by_folder(root, study, events)
     plain = read_label_map(study / "cases" / said["plain"][0].case / "pseudo.seg.nrrd").volume
-    return [judged(variant, said.get(variant.name, []), study, plain) for variant in chosen], study
+    return [outcome_of(variant, said.get(variant.name, []), study, plain) for variant in chosen], study
 
 
 def thinner(ct: Volume) -> Volume:
