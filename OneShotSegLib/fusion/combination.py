@@ -39,7 +39,7 @@ def combine(
     method: Method,
     timer: StepTimer,
 ) -> Segmentation:
-    """Fuse what all supports say of a query.
+    """Fuse the candidates of all supports for a query.
 
     Args:
         case: The case's name.

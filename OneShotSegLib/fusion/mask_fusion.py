@@ -74,7 +74,7 @@ class FusedShares:
 def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: FusionSettings) -> FusedShares:
     """The weighted mean of all candidates' shares.
 
-    A structure's share is the mean over the candidates that have it: a support without a structure says nothing of it.
+    A structure's share is the mean over the candidates that have it: a support without a structure has no weight for it.
 
     Args:
         candidates: At least one.
@@ -119,11 +119,11 @@ def grow_consensus(
         most = float(share.max(initial=0.0))
         sure = share > fusion.least_share(fused.supports[value])
         if not sure.any() and most > LEAST_CONSENSUS:
-            # Thin or doubtful: the candidates hardly overlap, yet all say that it is hereabouts.
+            # Thin or doubtful: the candidates hardly overlap, yet all have it hereabouts.
             sure = (share >= NEAR_THE_MOST * most) & (part == 0)
         part[sure] = value
     seeds[(together < fusion.background_under) & (seeds == 0)] = background
-    # Seeds lie all over a structure: what is left is its border, which the image alone says.
+    # Seeds lie all over a structure: what is left is its border, which the image alone decides.
     return grow_seeds(image, seeds, replace(expansion, spatial_weight=fusion.spatial_weight), background)
 
 

@@ -38,7 +38,7 @@ class ShareSums:
         self._weights[values] = self._weights[values] + weight if values in self._weights else weight
 
     def means(self) -> tuple[dict[int, Box], dict[int, NDArray[np.float32]]]:
-        """Each structure's box, and its mean share there, by label."""
+        """Each structure's box, and its mean share there (0-1, the box's shape), by label."""
         means = {}
         for value, (box, sums) in sorted(self._sums.items()):
             total = np.zeros(sums.shape, dtype=np.float32)

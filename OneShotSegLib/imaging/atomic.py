@@ -73,8 +73,17 @@ def link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        with atomic_file(target) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content; the copy appears whole or not at all.
+
+    Raises:
+        OSError: If it cannot be done.
+    """
+    with atomic_file(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @contextmanager

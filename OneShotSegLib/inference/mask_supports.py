@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -35,6 +35,10 @@ from OneShotSegLib.timer import StepTimer
 log = logging.getLogger(__name__)
 MOST_PREPARED = 12
 Prepared = TypeVar("Prepared")
+
+
+class UnusableSupportError(InputError):
+    """A support cannot be placed in any query; the query is not to blame."""
 
 
 class MaskSource(Protocol):
@@ -128,10 +132,19 @@ class MaskSupports:
         placed = []
         for name in names:
             with timer("place"):
-                support = self._support(name)
-                if support is not None:
-                    placed.append(PlacedMask(support, self._placement(support, ct, query)))
-        return placed
+                placed.append(self._placed(name, ct, query))
+        return [one for one in placed if one is not None]
+
+    def _placed(self, name: str, ct: Volume, query: PreparedCT) -> PlacedMask | None:
+        """A support with its place in a query; None if the support cannot be used."""
+        support = self._support(name)
+        if support is None:
+            return None
+        try:
+            return PlacedMask(support, self._placement(support, ct, query))
+        except UnusableSupportError as error:
+            self._leave_out(name, error)
+            return None
 
     def _placement(self, support: MaskSupport, ct: Volume, query: PreparedCT) -> Placement:
         source = self._sources[support.name]
@@ -164,15 +177,28 @@ class MaskSupports:
         margin_mm = self._method.alignment.margin_mm
         try:
             return _kept(self._supports, name, lambda: prepare_mask_support(self._sources[name].read(), margin_mm))
-        except InputError as error:
-            log.warning("%s: not used as a support: %s", name, error)
-            del self._sources[name]
+        except (InputError, OSError) as error:
+            self._leave_out(name, error)
             return None
+
+    def _leave_out(self, name: str, error: Exception) -> None:
+        log.warning("%s: not used as a support: %s", name, str(error).removeprefix(f"{name}: "))
+        kept: tuple[MutableMapping[str, Any], ...] = (
+            self._sources,
+            self._supports,
+            self._references,
+            self._signatures,
+        )
+        for known in kept:
+            known.pop(name, None)
 
     def _reference(self, support: MaskSupport) -> PlacementReference:
         def prepare() -> PlacementReference:
-            masked = self._sources[support.name].read()
-            return prepare_placement(masked, support, self._weights, self._method, self._device)
+            try:  # it may have been removed since its mask was read
+                masked = self._sources[support.name].read()
+                return prepare_placement(masked, support, self._weights, self._method, self._device)
+            except (InputError, OSError) as error:
+                raise UnusableSupportError(str(error)) from error
 
         return _kept(self._references, support.name, prepare)
 

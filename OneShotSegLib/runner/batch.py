@@ -25,10 +25,16 @@ from OneShotSegLib.study.locking import exclusive
 from OneShotSegLib.study.opening import check_output
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.replacement import remove_empty
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger
 
 RunCase = Callable[[StudyCase, Callable[[], Volume], Emit], bool]
 """Does one case, given a function that reads its CT; returns whether it is done."""
+
+
+WITHOUT_MEASURES = (
+    "{case}: expected the measures of a case that was decided on (quality.json), found none that can be read: its mask "
+    "stays as it is. Without its folder in the study it is computed anew."
+)
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,7 @@ def run_batch(
     found = standings(paths, description, support_cts)
     emit_revision(description, found, emit, begun)
     waiting, given_up = _left_to_do(paths, cases, found, known, emit)
+    _open_again(paths, waiting, emit)
     failed = executor.do(waiting, emit)
     if retry_failed and failed:
         failed = executor.do(failed, emit)
@@ -157,6 +164,9 @@ def _left_to_do(
         if case.case in known.failed:
             emit("case_failed", case=case.case, error=known.failed[case.case])
             given_up.append(case)
+        elif quality is None and standing.stays:
+            emit("case_failed", case=case.case, error=WITHOUT_MEASURES.format(case=case.case))
+            given_up.append(case)
         elif quality is not None and standing.stays:
             end(files)
             if standing is Standing.SUPPORT:
@@ -174,6 +184,18 @@ def _left_to_do(
     # The doubtful first of those that have a result. What may have ended the last run comes last: the others are done
     # by then, should it do so again.
     return [*fresh, *(case for _, case in sorted(again, key=lambda one: one[0])), *interrupted], given_up
+
+
+def _open_again(paths: StudyPaths, waiting: Sequence[StudyCase], emit: Emit) -> None:
+    """Take back the decisions on masks that are gone: what is computed in their place was seen by nobody."""
+    ledger = ReviewLedger.load(paths.review)
+    lost = [case.case for case in waiting if ledger.state_of(case.case) in TRUSTED_STATES]
+    for case in lost:
+        text = f"The mask that was {ledger.state_of(case)} is gone: it is computed anew and waits for a decision again."
+        emit("warning", case=case, text=text)
+        ledger.decide(case, "pending")
+    if lost:
+        ledger.save()
 
 
 def close_run(paths: StudyPaths, result: BatchResult, emit: Emit) -> None:

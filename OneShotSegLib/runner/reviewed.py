@@ -10,7 +10,7 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.imaging.atomic import link_or_copy
+from OneShotSegLib.imaging.atomic import copy_file
 from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import Segment, name_key, read_label_map
@@ -141,6 +141,8 @@ def _reviewed_structures(result: StudyResult, structures: Sequence[Segment]) -> 
         map_on_ct(labels, read_label_map(result.files.pseudo_mask).volume, result.mask)
     named = {segment.key for segment in labels.named} or keys  # without any name, values count
     known = [segment for segment in structures if segment.key in named]
+    if known and not labels.volume.array.any():
+        raise InputError("expected a mask with a structure, found an empty one.")
     if known:
         for note in match_labels(labels, known, result.mask).notes:
             log.warning("%s: %s", result.case, note)
@@ -161,7 +163,8 @@ def keep_masks(paths: StudyPaths, supports: Sequence[MaskSupport]) -> None:
                     file.unlink()
     for kept, mask in wanted.items():
         if not kept.is_file():
-            link_or_copy(mask, kept)
+            # A copy: other programs may write into a reviewer's file, where the study's own are replaced.
+            copy_file(mask, kept)
     with contextlib.suppress(OSError):
         paths.mask_supports.rmdir()  # it is empty
 

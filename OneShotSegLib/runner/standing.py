@@ -10,7 +10,7 @@ from OneShotSegLib.study.case_state import result_of
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.results import is_decided
+from OneShotSegLib.study.results import has_counting_mask, is_decided
 from OneShotSegLib.study.review import ReviewLedger
 
 
@@ -32,7 +32,12 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class CaseStanding:
-    """A case and its result, if it has one."""
+    """A case and its result, if it has one.
+
+    Attributes:
+        standing: What becomes of it.
+        quality: Of its result; None if it has none, or if its measures were lost.
+    """
 
     standing: Standing
     quality: CaseQuality | None = None
@@ -56,9 +61,11 @@ def standings(
     for case in description.cases:
         files = paths.case(case.case)
         quality = result_of(files)
-        if quality is None:
+        state = ledger.state_of(case.case)
+        decided = is_decided(files, state)
+        if quality is None and not (decided and has_counting_mask(files, state)):
             standing = Standing.WAITING
-        elif is_decided(files, ledger.state_of(case.case)):
+        elif decided or quality is None:
             standing = Standing.DECIDED
         elif description.is_current(quality.revision):
             standing = Standing.DONE

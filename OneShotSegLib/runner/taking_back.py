@@ -44,8 +44,11 @@ class TakenBack:
     def text(self) -> str:
         """The same in words."""
         parts = [f"The study is of revision {self.revision} again: {_count(self.restored)} got the result of before"]
-        parts += [f"{_count(self.decided)} stay as decided"] if self.decided else []
-        parts += [f"{_count(self.recomputed)} are computed anew by the next run"] if self.recomputed else []
+        parts += [f"{_count(self.decided)} {_verb(self.decided, 'stays', 'stay')} as decided"] if self.decided else []
+        if self.recomputed:
+            parts.append(
+                f"{_count(self.recomputed)} {_verb(self.recomputed, 'is', 'are')} computed anew by the next run"
+            )
         return f"{'; '.join(parts)}."
 
 
@@ -109,6 +112,10 @@ def _update_scores(paths: StudyPaths, qualities: Iterable[CaseQuality]) -> None:
     ledger = ReviewLedger.load(paths.review)
     ledger.ensure_cases(qualities)
     ledger.save()
+
+
+def _verb(cases: tuple[str, ...], one: str, many: str) -> str:
+    return one if len(cases) == 1 else many
 
 
 def _count(cases: tuple[str, ...]) -> str:

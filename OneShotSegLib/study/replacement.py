@@ -52,7 +52,8 @@ def finish_replacements(paths: StudyPaths) -> None:
         InputError: If the ledger is broken, or the study has a link in the place of a folder.
         OSError: If a file cannot be written.
     """
-    for own in (paths.unfinished_folder, paths.replaced_folder, paths.supports, paths.mask_supports):
+    own_folders = paths.unfinished_folder, paths.replaced_folder, paths.supports, paths.mask_supports, paths.placements
+    for own in own_folders:
         check_no_link(paths, own)
     if not paths.unfinished_folder.is_dir():
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import CohortFiles
 
 USED, MENDED, REFUSED, LEFT_OUT = "used", "mended and said", "refused", "left out and said"
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("quick_cli.py")
 
 
@@ -30,6 +32,7 @@ class Outcome:
         found: What did.
         sentence: What was said of it.
         dice: World-space Dice with the plainly stored case, for one that has a mask.
+        why: Why that may be under 0.99.
         is_right: Whether all is as it is to be.
     """
 
@@ -39,13 +42,18 @@ class Outcome:
     found: str = ""
     sentence: str = ""
     dice: float | None = None
+    why: str = ""
     is_right: bool = False
 
 
-def run_command(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command line, in a process of its own."""
-    command = [sys.executable, str(PROGRAM), *map(str, words)]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+def run_command(*words: object, default: bool = False) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own, with quick settings or the default ones."""
+    program = ("-m", "OneShotSegLib") if default else (str(PROGRAM),)
+    command = [sys.executable, *program, *map(str, words)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))}
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=False, env=environment
+    )
 
 
 def events_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:
@@ -53,10 +61,10 @@ def events_of(done: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"event"')]
 
 
-def propagate(files: CohortFiles, study: Path, *queries: object) -> list[Mapping[str, Any]]:
+def propagate(files: CohortFiles, study: Path, *queries: object, default: bool = False) -> list[Mapping[str, Any]]:
     """A run of the command line, as events."""
     support = ("--support", files.support, "--scribbles", files.scribbles, "--weights", "phantom", "--device", "cpu")
-    done = run_command("propagate", *support, "--output", study, "--events", "json", *queries)
+    done = run_command("propagate", *support, "--output", study, "--events", "json", *queries, default=default)
     events = events_of(done)
     if not any(event["event"] == "finished" for event in events):
         raise SystemExit(f"The run did not end by itself: {done.stderr[-2000:]}")

@@ -84,7 +84,7 @@ def test_a_support_that_looks_like_the_query_outweighs_two_that_do_not() -> None
     assert share[wrong & ~true].mean() < 0.35
 
 
-def test_a_support_without_a_structure_says_nothing_of_it_unless_it_was_reviewed_for_it() -> None:
+def test_a_support_without_a_structure_has_no_weight_for_it_unless_it_was_reviewed_for_it() -> None:
     true = ball((12, 14, 16), 6)
     image = patient(true)
     other = source(true, image, value=2)

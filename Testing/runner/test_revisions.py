@@ -402,7 +402,7 @@ def test_a_case_decided_after_the_kill_keeps_the_mask_that_was_decided_on(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-@pytest.mark.parametrize("folder", ["unfinished", "replaced", "supports/masks"])
+@pytest.mark.parametrize("folder", ["unfinished", "replaced", "supports/masks", "cache"])
 def test_nothing_is_written_or_removed_through_a_link(
     paths: StudyPaths, changed: PropagationRequest, tmp_path: Path, folder: str
 ) -> None:
@@ -559,8 +559,9 @@ def test_a_mask_that_was_corrected_again_makes_a_new_revision_and_the_old_mask_i
     decide(paths, phantom_01="edited")
     propagate_batch(tiny.request(paths.root))
     (kept,) = paths.mask_supports.iterdir()
-    content = kept.read_bytes()
-    write_label_map(labels.with_volume(labels.volume.with_array(labels.volume.array * 0)), files.edited_mask)
+    content, smaller = kept.read_bytes(), labels.volume.array.copy()
+    smaller[:3] = 0
+    write_label_map(labels.with_volume(labels.volume.with_array(smaller)), files.edited_mask)
     assert kept.read_bytes() == content
     events = Events()
     propagate_batch(tiny.request(paths.root), events)
@@ -586,6 +587,79 @@ def test_a_mask_that_cannot_be_used_is_left_out_and_said(tiny: TinyBatch, paths:
     propagate_batch(tiny.request(paths.root), events)
     assert [one["case"] for one in StudyDescription.read(paths).present.masks] == [SECOND]
     assert any(text["text"].startswith("phantom_01: not used as a support") for text in events.only("warning"))
+
+
+def test_an_empty_correction_is_no_support_and_begins_no_revision(tiny: TinyBatch, paths: StudyPaths) -> None:
+    labels = read_label_map(paths.case(FIRST).pseudo_mask)
+    write_label_map(
+        labels.with_volume(labels.volume.with_array(labels.volume.array * 0)), paths.case(FIRST).edited_mask
+    )
+    decide(paths, phantom_01="edited")
+    events = Events()
+    propagate_batch(tiny.request(paths.root), events)
+    assert StudyDescription.read(paths).revision == 1
+    assert any("found an empty one" in text["text"] for text in events.only("warning"))
+
+
+def test_a_kept_mask_does_not_change_with_the_reviewers_file(tiny: TinyBatch, paths: StudyPaths) -> None:
+    edited = paths.case(FIRST).edited_mask
+    write_label_map(read_label_map(paths.case(FIRST).pseudo_mask), edited)
+    decide(paths, phantom_01="edited")
+    propagate_batch(tiny.request(paths.root))
+    (kept,) = paths.mask_supports.iterdir()
+    content = kept.read_bytes()
+    with edited.open("r+b") as file:  # as a program does that does not replace what it saves
+        file.write(b"x" * 100)
+    assert kept.read_bytes() == content
+
+
+# Decisions whose files are lost
+
+
+@pytest.mark.parametrize("damage", ["gone", "broken"])
+def test_a_mask_that_was_decided_on_stays_without_its_measures(
+    tiny: TinyBatch, paths: StudyPaths, changed: PropagationRequest, damage: str
+) -> None:
+    decide(paths, phantom_01="accepted")
+    files = paths.case(FIRST)
+    mask = files.pseudo_mask.read_bytes()
+    if damage == "gone":
+        files.quality.unlink()
+    else:
+        files.quality.write_text("{}", encoding="utf-8")
+    events = Events()
+    result = propagate_batch(changed, events)
+    assert result.failed == (FIRST,)
+    assert events.computed == {SECOND, THIRD}
+    assert "its mask stays as it is" in events.only("case_failed")[0]["error"]
+    assert files.pseudo_mask.read_bytes() == mask
+    assert ReviewLedger.load(paths.review).state_of(FIRST) == "accepted"
+    shutil.rmtree(files.folder)
+    assert FIRST in propagate_batch(changed).done
+
+
+@pytest.mark.parametrize("state", ["accepted", "edited"])
+def test_what_takes_the_place_of_a_lost_mask_waits_for_a_decision(
+    paths: StudyPaths, changed: PropagationRequest, state: ReviewState
+) -> None:
+    decide(paths, phantom_01=state)
+    paths.case(FIRST).pseudo_mask.unlink()
+    events = Events()
+    propagate_batch(changed, events)
+    assert FIRST in events.computed
+    assert any(one.get("case") == FIRST and "is gone" in one["text"] for one in events.only("warning"))
+    assert ReviewLedger.load(paths.review).state_of(FIRST) == "pending"
+
+
+def test_a_pseudo_mask_does_not_count_as_the_correction_that_is_gone(
+    tiny: TinyBatch, paths: StudyPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    decide(paths, phantom_01="edited")
+    assert choose_reviewed(paths, "reviewed", StudyDescription.read(paths).structures, known_cases(paths, ())) == ()
+    assert "its correction (edited.seg.nrrd) is gone" in caplog.text
+    events = Events()
+    propagate_batch(tiny.request(paths.root), events)
+    assert events.computed == set()
 
 
 def test_a_correction_counts_by_names_and_on_the_grid_of_its_ct(tiny: TinyBatch, paths: StudyPaths) -> None:
