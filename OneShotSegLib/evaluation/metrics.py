@@ -69,8 +69,8 @@ def surface_distances(reference: Mask, predicted: Mask, spacing: Vector) -> tupl
 
     A surface is the mask's voxels with a 6-neighbour outside it, the faces at the border of the image included.
     """
-    edges = [np.argwhere(_surface(mask)) * np.asarray(spacing, dtype=np.float64) for mask in (predicted, reference)]
-    there, back = (_distances(a, b) for a, b in (edges, edges[::-1]))
+    ours, theirs = (np.argwhere(_surface(mask)).astype(np.float64) * spacing for mask in (predicted, reference))
+    there, back = _distances(ours, theirs), _distances(theirs, ours)
     hd95 = max(float(np.percentile(distances, 95)) for distances in (there, back))
     return hd95, float(np.concatenate([there, back]).mean())
 
@@ -79,7 +79,8 @@ def _surface(mask: Mask) -> Mask:
     """The voxels with a 6-neighbour outside the mask; what is outside the image is outside the mask."""
     from scipy.ndimage import binary_erosion
 
-    return mask & ~binary_erosion(mask)
+    surface: Mask = mask & ~binary_erosion(mask)
+    return surface
 
 
 def _distances(from_points: NDArray[np.float64], to_points: NDArray[np.float64]) -> NDArray[np.float64]:

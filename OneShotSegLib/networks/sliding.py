@@ -64,21 +64,26 @@ def _blended(
         image = functional.pad(image, [side for pair in reversed(pads) for side in pair])
     padded = image.shape[2:]
     places = list(product(*(_starts(s, w, overlap) for s, w in zip(padded, window, strict=True))))
-    parts = [tuple(slice(a, a + w) for a, w in zip(place, window, strict=True)) for place in places]
+    parts = [_index(place, window) for place in places]
     weight = _gaussian(window, image.device)
     total: Tensor | None = None
     count = torch.zeros((1, 1, *padded), device=image.device)
     for first in range(0, len(parts), windows_at_once):
         some = parts[first : first + windows_at_once]
-        logits = network(torch.cat([image[(..., *part)] for part in some]))
+        logits = network(torch.cat([image[part] for part in some]))
         if total is None:
             total = torch.zeros((1, logits.shape[1], *padded), device=image.device)
         for part, own in zip(some, logits * weight, strict=True):
-            total[(0, slice(None), *part)] += own
-            count[(..., *part)] += weight
+            total[part] += own[None]
+            count[part] += weight
     assert total is not None
     total /= count
-    return total[(..., *(slice(b, b + s) for b, s in zip(before, size, strict=True)))]
+    return total[_index(before, size)]
+
+
+def _index(place: Sequence[int], size: Sequence[int]) -> tuple[slice, ...]:
+    """A box of a batch of images, all of its channels."""
+    return (slice(None), slice(None), *(slice(start, start + s) for start, s in zip(place, size, strict=True)))
 
 
 def _starts(size: int, window: int, overlap: float) -> list[int]:

@@ -296,7 +296,7 @@ def test_surface_distances_are_those_of_monai(seed: int) -> None:
     metrics = pytest.importorskip("monai.metrics")
     noise = np.random.default_rng(seed).normal(size=(2, 18, 20, 22))
     masks = [ndimage.gaussian_filter(each, 2) > 0 for each in noise]  # some voxels lie at the border of the image
-    ours = surface_distances(masks[0], masks[1], (3.0, 1.0, 2.0))
+    ours = surface_distances(masks[0], masks[1], SPACING)
     reference, predicted = (torch.from_numpy(np.pad(mask, 1))[None, None] for mask in masks)
     options = {"include_background": True, "spacing": (3.0, 1.0, 2.0)}
     hd95 = metrics.compute_hausdorff_distance(predicted, reference, percentile=95, **options)

@@ -48,7 +48,7 @@ def test_an_evaluation_does_without_and_a_box_plot_asks(tmp_path: Path, monkeypa
         monkeypatch.setitem(sys.modules, name, None)
     mask = np.zeros((8, 8, 8), dtype=bool)
     mask[2:5, 2:5, 2:5] = True
-    assert surface_distances(mask, mask, (1.0, 1.0, 1.0)) == (0.0, 0.0)
+    assert surface_distances(mask, mask, np.ones(3)) == (0.0, 0.0)
     with pytest.raises(InputError, match="Box plots: expected matplotlib"):
         draw_box_plot([], {}, tmp_path / "plot.png")
 
