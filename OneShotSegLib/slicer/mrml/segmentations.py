@@ -98,7 +98,9 @@ def label_map_from_node(node: Any, grid: Volume) -> LabelMap:
 def _layers(node: Any, values: dict[str, int]) -> Iterator[Layer]:
     """The labelmaps of a node; several segments may share one."""
     segmentation = node.GetSegmentation()
-    if segmentation.GetNumberOfSegments() and not segmentation.CreateRepresentation(BINARY_LABELMAP):
+    # Segments that are label maps already need no conversion; it fails if one of them is empty.
+    is_there = segmentation.GetSourceRepresentationName() == BINARY_LABELMAP
+    if segmentation.GetNumberOfSegments() and not is_there and not segmentation.CreateRepresentation(BINARY_LABELMAP):
         raise InputError(_("{name}: expected segments that can be made a label map.").format(name=node.GetName()))
     shared: dict[str, dict[int, int]] = {}
     images: dict[str, Any] = {}

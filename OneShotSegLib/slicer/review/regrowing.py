@@ -17,7 +17,7 @@ from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.live_worker import Answer, LiveWorker
 from OneShotSegLib.slicer.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
-from OneShotSegLib.slicer.mrml.segmentations import take_snapshot
+from OneShotSegLib.slicer.mrml.segmentations import BINARY_LABELMAP, take_snapshot
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes, version_of
 from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.study.description import StudyDescription
@@ -238,8 +238,8 @@ def _clear(node: Any) -> None:
     """Remove the strokes; the segments stay."""
     segmentation = node.GetSegmentation()
     for number in range(segmentation.GetNumberOfSegments()):
-        segment = segmentation.GetNthSegment(number)
-        segment.RemoveRepresentation(segmentation.GetSourceRepresentationName())
+        # Each its own: segments may share one.
+        segmentation.GetNthSegment(number).AddRepresentation(BINARY_LABELMAP, slicer.vtkOrientedImageData())
     segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
 
 
