@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,13 +73,19 @@ def one_array(path: Path) -> None:
         np.save(file, np.zeros(3))
 
 
+def a_folder(path: Path) -> None:
+    """A folder of its name."""
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_bytes(b"no placement"),
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-200]),
     "a byte changed": lambda path: path.write_bytes(bytes([*path.read_bytes()[:400], 7, *path.read_bytes()[401:]])),
     "one array": one_array,
-    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a folder": a_folder,
     "a pickle": changed(centre=np.array([{}, {}, {}])),
     "another key": changed(key=np.asarray(OTHER)),
     "no key": changed(key=None),
@@ -111,8 +118,6 @@ def test_a_folder_that_cannot_be_used_costs_no_result(tmp_path: Path) -> None:
 
 
 def test_what_was_not_used_for_longest_makes_room(cache: PlacementCache) -> None:
-    import os
-
     for number, key in enumerate((KEY, OTHER)):
         cache.put(key, placement())
         os.utime(cache.folder / f"{key}.npz", (number, number))

@@ -235,7 +235,7 @@ def test_an_endless_line_takes_no_memory_and_the_next_request_is_answered() -> N
             self.left = 40 * LONGEST_LINE
             self.most = 0
 
-        def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]
+        def readline(self, size: int | None = -1) -> bytes:
             assert size is not None
             assert size > 0
             self.most = max(self.most, size)
