@@ -202,8 +202,8 @@ def test_the_reviewers_mask_is_evaluated_when_asked_for(tmp_path: Path) -> None:
     save(labels(v1=cube(2, 2, 2)), study / "cases/a/edited.seg.nrrd")
     assert evaluate(tmp_path / "ref", study).overall().dice == pytest.approx(1 / 512)
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == 1.0
-    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a")])
-    ledger.decide("a", "accepted")  # the pseudo mask: a correction from before that does not count
+    # The pseudo mask was accepted and a correction came later, which does not count until it is decided on.
+    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a", state="accepted")])
     ledger.save()
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == pytest.approx(1 / 512)
 
