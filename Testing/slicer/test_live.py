@@ -15,7 +15,9 @@ from made_study import make_study
 from test_runs import alive
 from test_session import choose, look_at
 
+from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.imaging.volume import Volume
 
 LONG = 240
 """Seconds until a process is there on a machine that others use."""
@@ -129,10 +131,35 @@ def test_nothing_is_previewed_if_packages_are_missing(session: Session, support:
     assert session.panel.live.pid is None
 
 
+def study_with_cts(folder: Path) -> StudyPaths:
+    """A study of three cases whose CTs show tissue in air."""
+    study = make_study(folder / "study", 3)
+    hu = np.random.default_rng(0).normal(40, 15, (16, 32, 32))
+    hu[:, :, :1] = -1000
+    for case in ("case_00", "case_01", "case_02"):
+        write_volume(Volume.create(hu.astype(np.int16), (3, 1, 1)), folder / "cts" / f"{case}.nii.gz")
+    return study
+
+
+def test_accepting_is_given_up_if_the_mask_could_not_regrow(session: Session, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", 3)
+    session.parameters.study_folder = str(study.root)
+    session.settle()
+    look_at(session, "case_00")
+    review = session.panel.review
+    review.on_regrow()
+    stroke(review.regrowing.node, "Mandible", (2, 2, 2), (2, 4, 4))
+    review.on_regrow()
+    review.on_accept()
+    session.until(lambda: "expected a CT in HU" in session.message, LONG)
+    session.settle()
+    assert review.session.row("case_00").state == "pending"
+
+
 def test_one_stroke_regrows_a_mask_becomes_its_correction_and_is_taken_back(
     session: Session, application: Any, tmp_path: Path
 ) -> None:
-    study = make_study(tmp_path / "study", 3)
+    study = study_with_cts(tmp_path)
     session.parameters.study_folder = str(study.root)
     session.settle()
     look_at(session, "case_00")
@@ -212,7 +239,6 @@ def test_the_brush_is_half_as_wide_as_the_structure_and_then_the_users(
 
 
 def test_a_structure_of_which_nothing_is_known_gets_a_brush_of_6_mm(session: Session, application: Any) -> None:
-    from OneShotSegLib.imaging.volume import Volume
     from OneShotSegLib.slicer.mrml.volumes import add_volume_node
 
     session.ui.previewBox.setChecked(False)
@@ -225,7 +251,6 @@ def test_a_structure_of_which_nothing_is_known_gets_a_brush_of_6_mm(session: Ses
 
 def test_parts_of_a_mask_are_replaced_whatever_their_box() -> None:
     from OneShotSegLib.imaging.labelmaps import Segment
-    from OneShotSegLib.imaging.volume import Volume
     from OneShotSegLib.slicer.live_parts import with_part
     from OneShotSegLib.slicer.snapshots import Layer, Snapshot
 

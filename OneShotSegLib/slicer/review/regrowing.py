@@ -200,7 +200,8 @@ class Regrowing:
     def _failed(self, error: Exception) -> None:
         if isinstance(error, WorkerError) and error.ended:
             return  # a newer one holds its strokes too
-        self._opened = []
+        # What waited for the mask, such as its acceptance, was meant for another one than is there.
+        self._opened, self._then = [], []
         self._finish()
         self._on_error(str(error))
 
