@@ -28,8 +28,8 @@ CT_FOLDER = "ct"
 def export_zip(study: Path, file: Path, report: bool = True, on_failure: OnFailure = log_failure) -> Path:
     """Write the zip, whole or not at all.
 
-    It holds the description, the ledger, the scribbles, the masks, the measures and, if asked for, the report, whose
-    pictures show slices of the CTs. It holds no CT, link or log, and no path of this machine: each is replaced by
+    It holds the description, the ledger, scribbles and strokes, the masks, the measures and, if asked for, the report,
+    whose pictures show slices of the CTs. It holds no CT, link or log, and no path of this machine: each is replaced by
     ``ct/<case>`` in the study itself, where the receiver may put the CTs to go on with the review. A file that cannot
     be read is left out.
 
@@ -89,7 +89,8 @@ def _members(paths: StudyPaths, description: StudyDescription, report: bool) -> 
     for case in description.cases:
         own = paths.case(case.case)
         if not own.folder.is_symlink():
-            files += [own.pseudo_mask, own.edited_mask, own.scribbles, own.quality, own.failure]
+            files += [own.pseudo_mask, own.shares, own.edited_mask, own.strokes, own.scribbles]
+            files += [own.quality, own.failure]
     return (path for path in files if path.is_file() and not path.is_symlink())
 
 

@@ -18,6 +18,7 @@ from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.structures import Structures
 from OneShotSegLib.scoring.overlap import core_dice, expected_dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides, unlike_sides
+from OneShotSegLib.scoring.predicted_dice import predict_dice
 from OneShotSegLib.scoring.propagation import state_of, warnings_of
 from OneShotSegLib.study.quality import StructureQuality
 
@@ -98,10 +99,9 @@ def _score_structure(
         share[fused.boxes[value]] = fused.shares[value]
     consensus = expected_dice(share[near], mask[near])
     core = core_dice(mask, expansion.labels.spacing)
-    return replace(
+    measured = replace(
         base,
         state=state,
-        score=round(float(np.sqrt(consensus * core)), 4),
         in_view=round(in_view, 4),
         volume_ml=round(volume_ml, 4),
         volume_ratio=None if ratio is None else round(ratio, 4),
@@ -109,6 +109,8 @@ def _score_structure(
         certainty=round(float(expansion.certainty[mask].mean()), 4),
         consensus=round(consensus, 4),
     )
+    predicted = predict_dice(measured)
+    return replace(measured, score=predicted.expected, score_low=predicted.low, score_high=predicted.high)
 
 
 def _in_view(value: int, masks: Sequence[PlacedMask], ct: Volume) -> list[float]:

@@ -20,7 +20,7 @@ from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_q
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
 from OneShotSegLib.inference.placement_cache import PlacementCache
-from OneShotSegLib.method.pipeline import prepare_query, segment_query
+from OneShotSegLib.method.pipeline import STEPS, prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
@@ -98,10 +98,10 @@ class Engine:
         """What the labels mean."""
         return self.models.structures
 
-    @property
-    def candidates_per_query(self) -> int:
-        """Number of supports that each query is segmented with."""
-        return min(len(self.supports), MOST_CANDIDATES)
+    def steps_per_query(self, case: str) -> int:
+        """How many steps ``segment`` announces for a query of this name."""
+        candidates = len(STEPS) * min(len(self.supports), MOST_CANDIDATES)
+        return candidates + self.models.masks.count_for(case) + 1 if self.method.fusion.enabled else candidates
 
     @property
     def weights(self) -> Weights:
@@ -139,9 +139,8 @@ class Engine:
         if not self.method.fusion.enabled:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
-        with timer("place"):
-            best = max(kept, key=lambda one: one.quality.score).candidate
-            masks = models.masks.placed_in(case, ct, query, best.soft.labels)
+        best = max(kept, key=lambda one: one.quality.score).candidate
+        masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
         return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:

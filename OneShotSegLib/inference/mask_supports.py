@@ -30,6 +30,7 @@ from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
 from OneShotSegLib.method.support import MaskedCT
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.study.case_ct import fingerprint_of_ct
+from OneShotSegLib.timer import StepTimer
 
 log = logging.getLogger(__name__)
 MOST_PREPARED = 12
@@ -105,7 +106,13 @@ class MaskSupports:
             *map(repr, (method.propagation, method.registration, method.alignment, method.seed)),
         )
 
-    def placed_in(self, case: str, ct: Volume, query: PreparedCT, similar_to: Volume) -> list[PlacedMask]:
+    def count_for(self, case: str) -> int:
+        """How many supports a query of this name is segmented with, as far as all can be used."""
+        return min(len(self._sources) - (case in self._sources), self._method.fusion.most_masks)
+
+    def placed_in(
+        self, case: str, ct: Volume, query: PreparedCT, similar_to: Volume, timer: StepTimer
+    ) -> list[PlacedMask]:
         """The supports that are most similar to a query, each with its place in it.
 
         Args:
@@ -113,6 +120,7 @@ class MaskSupports:
             ct: The query as it was read.
             query: The query, prepared.
             similar_to: What the scribbles grew into in the query: it says where to compare.
+            timer: Takes the time of each placement.
         """
         names = [name for name in self._sources if name != case]
         most = self._method.fusion.most_masks
@@ -121,7 +129,10 @@ class MaskSupports:
             known = [(name, one) for name in names if (one := self._signature(name)) is not None]
             chosen = most_similar([own.similarity_to(one) for _, one in known], most)
             names = [known[index][0] for index in chosen]
-        placed = [self._placed(name, ct, query) for name in names]
+        placed = []
+        for name in names:
+            with timer("place"):
+                placed.append(self._placed(name, ct, query))
         return [one for one in placed if one is not None]
 
     def _placed(self, name: str, ct: Volume, query: PreparedCT) -> PlacedMask | None:

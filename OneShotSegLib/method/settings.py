@@ -25,8 +25,9 @@ class FusionSettings:
         own_mask_weight: Weight of a scribbled support's own grown mask as a candidate, against a reviewed mask's.
         strokes_weight: Weight of what its propagated strokes grow into in the query, likewise.
         seeds_over: Voxels of which a structure has more than this share are its seeds, where many supports have it.
-        seeds_over_alone: The same where one support has it; in between it follows the reciprocal of their number, for
-            few supports agree by chance more often than many.
+        seeds_over_few: What is added to that, over the number of supports that have it: few agree by chance more often
+            than many.
+        seeds_over_most: The share is this at most.
         background_under: Voxels of which all structures together have less than this share are background.
         spatial_weight: Cost of 1 mm of path from the seeds in addition to the intensity differences.
     """
@@ -39,13 +40,14 @@ class FusionSettings:
     own_mask_weight: float = 0.25
     strokes_weight: float = 0.25
     seeds_over: float = 0.65
-    seeds_over_alone: float = 0.8
+    seeds_over_few: float = 0.3
+    seeds_over_most: float = 0.8
     background_under: float = 0.1
     spatial_weight: float = 0.0
 
     def least_share(self, supports: int) -> float:
         """The share over which voxels are seeds of a structure that so many supports have, one or more."""
-        return self.seeds_over + (self.seeds_over_alone - self.seeds_over) / supports
+        return min(self.seeds_over + self.seeds_over_few / supports, self.seeds_over_most)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
-from OneShotSegLib.method.pipeline import STEPS
 from OneShotSegLib.runner.warning_events import warnings_emitted
 from OneShotSegLib.study.case_ct import fingerprint_of_ct, record_of
 from OneShotSegLib.study.case_state import begin, check_is_there, check_no_link, end, record_failure, result_of
@@ -44,7 +43,7 @@ def run_case(
     Returns:
         Whether it is done; if not, its failed.json says why.
     """
-    steps = len(STEPS) * engine.candidates_per_query
+    steps = engine.steps_per_query(case)
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
         if fingerprint_of_ct(ct) in {fingerprint_of_ct(support.ct) for support in engine.supports}:

@@ -14,7 +14,7 @@ from OneShotSegLib.study.migration import migrated_measures
 from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
+MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus", "score_low", "score_high")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,8 @@ class StructureQuality:
         value: Label value.
         name: Name.
         state: "found", "partial" (cut by the field of view) or "absent".
-        score: 0 (worst) to 1 (best); 0 for an absent structure.
+        score: 0 (worst) to 1 (best); 0 for an absent structure. Of a fused mask the Dice to expect
+            (`OneShotSegLib.scoring.predicted_dice`).
         similarity: Mean feature similarity of its scribbles to the support's, 0-1.
         kept: Share of its scribbles that denoising kept, 0-1.
         cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
@@ -37,6 +38,8 @@ class StructureQuality:
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
         consensus: Dice of the mask with what all candidates together say, a mean over them of the voxels' shares, 0-1;
             None where nothing was fused.
+        score_low: Nine in ten such structures have a Dice from this to ``score_high``; None where that is not known.
+        score_high: The other end.
     """
 
     value: int
@@ -53,6 +56,8 @@ class StructureQuality:
     core_dice: float = 0.0
     certainty: float = 0.0
     consensus: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
 
     def with_score(self, score: float) -> StructureQuality:
         """The same measures with a score."""

@@ -122,7 +122,7 @@ def test_strokes_grown_in_the_query_count_by_their_own_weight() -> None:
 
 def test_seeds_ask_for_more_agreement_where_few_supports_agree() -> None:
     shares = [SETTINGS.least_share(count) for count in (1, 2, 4, 100)]
-    assert shares[0] == SETTINGS.seeds_over_alone
+    assert shares[0] == SETTINGS.seeds_over_most
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == pytest.approx(SETTINGS.seeds_over, abs=0.01)
 

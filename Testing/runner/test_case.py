@@ -65,7 +65,7 @@ def names(files: CasePaths) -> set[str]:
     return {path.name for path in files.folder.iterdir()}
 
 
-RESULTS = {"pseudo.seg.nrrd", "scribbles.seg.nrrd", "quality.json"}
+RESULTS = {"pseudo.seg.nrrd", "scribbles.seg.nrrd", "shares.nrrd", "quality.json"}
 
 
 def test_a_case_that_failed_before_and_is_done_now_has_its_results_and_nothing_else(
