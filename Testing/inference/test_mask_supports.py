@@ -113,6 +113,25 @@ def test_one_that_cannot_be_read_is_left_out_and_named(
     assert "reviewed: not used as a support: the CT is gone" in caplog.text
 
 
+@pytest.mark.parametrize("error", [InputError("the CT is gone"), PermissionError("the mask is locked")])
+def test_one_that_is_gone_when_it_is_placed_is_left_out_and_named(
+    support: ScribbledCT, tiny: TinyBatch, masked: MaskedCT, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    @dataclass
+    class Vanishing(Source):
+        """Can be read once."""
+
+        def read(self) -> MaskedCT:
+            if self.reads:
+                raise error
+            return super().read()
+
+    with caplog.at_level(logging.WARNING):
+        found = segmented(support, tiny, Vanishing(masked))
+    assert np.array_equal(found.array, segmented(support, tiny).array)
+    assert f"reviewed: not used as a support: {error}" in caplog.text
+
+
 def test_an_empty_mask_is_left_out_and_named(
     support: ScribbledCT, tiny: TinyBatch, masked: MaskedCT, caplog: pytest.LogCaptureFixture
 ) -> None:
