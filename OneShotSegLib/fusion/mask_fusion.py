@@ -74,11 +74,7 @@ class FusedShares:
 def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: FusionSettings) -> FusedShares:
     """The weighted mean of all candidates' shares.
 
-<<<<<<< HEAD
     A structure's share is the mean over the candidates that have it: one without it has no weight for it.
-=======
-    A structure's share is the mean over the candidates that have it: a support without it has no weight there.
->>>>>>> faults
 
     Args:
         candidates: At least one.
