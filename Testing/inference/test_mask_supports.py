@@ -65,7 +65,7 @@ def placements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def counted(*arguments: object) -> object:
         done.append(1)
-        return place(*arguments)  # type: ignore[arg-type]
+        return place(*arguments)
 
     monkeypatch.setattr(mask_supports, "place", counted)
     return done
