@@ -18,6 +18,7 @@ from test_session import choose, look_at
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study.layout import StudyPaths
 
 LONG = 240
 """Seconds until a process is there on a machine that others use."""
@@ -135,7 +136,7 @@ def study_with_cts(folder: Path) -> StudyPaths:
     """A study of three cases whose CTs show tissue in air."""
     study = make_study(folder / "study", 3)
     hu = np.random.default_rng(0).normal(40, 15, (16, 32, 32))
-    hu[:, :, :1] = -1000
+    hu[:, :, :1], hu[:, :, 1:4] = -1000, -80
     for case in ("case_00", "case_01", "case_02"):
         write_volume(Volume.create(hu.astype(np.int16), (3, 1, 1)), folder / "cts" / f"{case}.nii.gz")
     return study
