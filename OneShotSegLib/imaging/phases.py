@@ -53,9 +53,9 @@ def alternation(slices: NDArray[Any]) -> tuple[float, float]:
     if power == 0:
         return 0.0, 0.0
     alike = {lag: float(np.mean(differences[:-lag] * differences[lag:])) / power for lag in LAGS}
-    even = np.mean([alike[lag] for lag in LAGS if lag % 2 == 0])
-    odd = np.mean([alike[lag] for lag in LAGS if lag % 2])
-    share = float(even - odd)
+    even, odd = [alike[lag] for lag in LAGS if lag % 2 == 0], [alike[lag] for lag in LAGS if lag % 2]
+    # Two scans alternate at every distance; what comes back after seven slices or so is a pattern of another kind.
+    share = float(np.mean(even) - np.mean(odd)) if min(even) > max(odd) else 0.0
     return share, float(np.sqrt(max(share, 0.0) * power)) / 2
 
 

@@ -126,7 +126,7 @@ def test_events_tell_the_steps_of_each_case_in_order(run: Run) -> None:
     assert len(events[0]["cases"]) == 3
     first = [event for event in events if event.get("case") == events[0]["cases"][0]]
     assert [first[0]["event"], first[-1]["event"]] == ["case_started", "case_done"]
-    assert [event["step"] for event in first[1:-1]] == [*STEPS, "write"]
+    assert [event["step"] for event in first[1:-1]] == [*STEPS, "fuse", "write"]
     fractions = [event["fraction"] for event in first if event["event"] == "step"]
     assert fractions == sorted(fractions)
 
