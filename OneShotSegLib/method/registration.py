@@ -10,7 +10,7 @@ the paper.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -56,7 +56,7 @@ class RegistrationSettings:
     """
 
     enabled: bool = True
-    enough: float = 0.7
+    enough: float = 0.65
     margin_mm: float = 60.0
     hu: tuple[float, float] = (-200.0, 500.0)
     search_mm: float = 12.0
@@ -106,7 +106,9 @@ def register(
     contrast = _Contrast(low, max(high, low + 1e-3))
     box = _Box(strokes.min(axis=0) - settings.margin_mm, strokes.max(axis=0) + settings.margin_mm)
     samples = _Samples.of(support, box, contrast, settings.sample_mm)
-    fits = [Place(start, _mismatch_under(start, samples, query, contrast, settings)) for start in starts]
+    # By the correlation alone: where the query is cut, leaving it is right, and no reason to search for another place.
+    alone = replace(settings, out_of_view=0.0)
+    fits = [Place(start, _mismatch_under(start, samples, query, contrast, alone)) for start in starts]
     best = min(fits, key=lambda place: place.cost, default=None)
     if best is not None and best.cost <= 1 - settings.enough:
         return best.affine
