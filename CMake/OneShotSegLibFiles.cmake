@@ -4,6 +4,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/__init__.py
   OneShotSegLib/__main__.py
   OneShotSegLib/api.py
+  OneShotSegLib/build_info.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
   OneShotSegLib/cli/batch_progress.py
@@ -12,14 +13,27 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/console.py
   OneShotSegLib/cli/demo.py
   OneShotSegLib/cli/export.py
+  OneShotSegLib/cli/installation.py
   OneShotSegLib/cli/options.py
   OneShotSegLib/cli/plan.py
   OneShotSegLib/cli/prnet_progress.py
+  OneShotSegLib/cli/regrow.py
   OneShotSegLib/cli/review.py
+  OneShotSegLib/cli/revisions.py
   OneShotSegLib/cli/segmentation_progress.py
   OneShotSegLib/cli/studies.py
   OneShotSegLib/cli/suggest.py
   OneShotSegLib/cli/training.py
+  OneShotSegLib/doctor/__init__.py
+  OneShotSegLib/doctor/__main__.py
+  OneShotSegLib/doctor/backend_plan.py
+  OneShotSegLib/doctor/examination.py
+  OneShotSegLib/doctor/finding.py
+  OneShotSegLib/doctor/libraries.py
+  OneShotSegLib/doctor/machine.py
+  OneShotSegLib/doctor/packages.py
+  OneShotSegLib/doctor/probe.py
+  OneShotSegLib/doctor/processor.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
   OneShotSegLib/evaluation/evaluate.py
@@ -47,7 +61,12 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/fingerprint.py
   OneShotSegLib/fusion/__init__.py
   OneShotSegLib/fusion/candidates.py
+  OneShotSegLib/fusion/combination.py
+  OneShotSegLib/fusion/fused_quality.py
   OneShotSegLib/fusion/label_fusion.py
+  OneShotSegLib/fusion/local_similarity.py
+  OneShotSegLib/fusion/mask_fusion.py
+  OneShotSegLib/fusion/share_sums.py
   OneShotSegLib/fusion/support_selection.py
   OneShotSegLib/geodesic/__init__.py
   OneShotSegLib/geodesic/checks.py
@@ -63,6 +82,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/ct_series.py
   OneShotSegLib/imaging/dicom/__init__.py
+  OneShotSegLib/imaging/dicom/damage.py
   OneShotSegLib/imaging/dicom/headers.py
   OneShotSegLib/imaging/dicom/pixels.py
   OneShotSegLib/imaging/dicom/regular.py
@@ -90,17 +110,21 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/meta_header.py
   OneShotSegLib/imaging/nifti_header.py
   OneShotSegLib/imaging/nrrd_header.py
+  OneShotSegLib/imaging/phases.py
   OneShotSegLib/imaging/polygons.py
   OneShotSegLib/imaging/probabilities.py
   OneShotSegLib/imaging/resampling.py
   OneShotSegLib/imaging/rtstruct.py
   OneShotSegLib/imaging/segment_tags.py
+  OneShotSegLib/imaging/slice_values.py
   OneShotSegLib/imaging/soft_labels.py
   OneShotSegLib/imaging/structure_set.py
   OneShotSegLib/imaging/utf8_names.py
   OneShotSegLib/imaging/volume.py
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
+  OneShotSegLib/inference/mask_supports.py
+  OneShotSegLib/inference/placement_cache.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
@@ -109,16 +133,23 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/method/expansion.py
   OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
+  OneShotSegLib/method/mask_support.py
+  OneShotSegLib/method/own_mask.py
   OneShotSegLib/method/pipeline.py
+  OneShotSegLib/method/placement.py
   OneShotSegLib/method/propagation.py
   OneShotSegLib/method/refinement.py
+  OneShotSegLib/method/registration.py
+  OneShotSegLib/method/regrowth.py
   OneShotSegLib/method/scribbles.py
   OneShotSegLib/method/settings.py
+  OneShotSegLib/method/soft_tissue.py
   OneShotSegLib/method/stroke_simulation.py
   OneShotSegLib/method/structures.py
   OneShotSegLib/method/support.py
   OneShotSegLib/method/tubular_tracking.py
   OneShotSegLib/networks/__init__.py
+  OneShotSegLib/networks/anatomy.py
   OneShotSegLib/networks/batches.py
   OneShotSegLib/networks/checkpoint.py
   OneShotSegLib/networks/checkpoint_checks.py
@@ -160,59 +191,75 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/case.py
   OneShotSegLib/runner/dask_cluster.py
   OneShotSegLib/runner/dask_executor.py
-  OneShotSegLib/runner/further_support.py
   OneShotSegLib/runner/inputs.py
   OneShotSegLib/runner/known_cases.py
   OneShotSegLib/runner/methods.py
   OneShotSegLib/runner/planning.py
   OneShotSegLib/runner/prefetch.py
   OneShotSegLib/runner/propagation.py
+  OneShotSegLib/runner/regrowth.py
   OneShotSegLib/runner/request.py
+  OneShotSegLib/runner/reviewed.py
   OneShotSegLib/runner/run_log.py
   OneShotSegLib/runner/segmentation.py
+  OneShotSegLib/runner/standing.py
   OneShotSegLib/runner/supports.py
+  OneShotSegLib/runner/taking_back.py
   OneShotSegLib/runner/warning_events.py
   OneShotSegLib/scoring/__init__.py
   OneShotSegLib/scoring/network.py
   OneShotSegLib/scoring/overlap.py
   OneShotSegLib/scoring/paired_organs.py
+  OneShotSegLib/scoring/predicted_dice.py
   OneShotSegLib/scoring/propagation.py
   OneShotSegLib/scoring/region.py
   OneShotSegLib/scoring/suggestion.py
   OneShotSegLib/slicer/__init__.py
-  OneShotSegLib/slicer/background.py
   OneShotSegLib/slicer/dicom_database.py
   OneShotSegLib/slicer/i18n.py
   OneShotSegLib/slicer/jobs/__init__.py
+  OneShotSegLib/slicer/jobs/background.py
+  OneShotSegLib/slicer/jobs/background_child.py
   OneShotSegLib/slicer/jobs/commands.py
   OneShotSegLib/slicer/jobs/dependencies.py
   OneShotSegLib/slicer/jobs/devices.py
   OneShotSegLib/slicer/jobs/inputs.py
   OneShotSegLib/slicer/jobs/interpreter.py
+  OneShotSegLib/slicer/jobs/live_worker.py
+  OneShotSegLib/slicer/jobs/parcels.py
   OneShotSegLib/slicer/jobs/process.py
   OneShotSegLib/slicer/jobs/progress.py
   OneShotSegLib/slicer/jobs/runs.py
   OneShotSegLib/slicer/jobs/worker.py
+  OneShotSegLib/slicer/live_parts.py
   OneShotSegLib/slicer/messages.py
   OneShotSegLib/slicer/mrml/__init__.py
+  OneShotSegLib/slicer/mrml/brush.py
   OneShotSegLib/slicer/mrml/display.py
   OneShotSegLib/slicer/mrml/geometry.py
+  OneShotSegLib/slicer/mrml/hierarchy.py
   OneShotSegLib/slicer/mrml/scribble_segments.py
   OneShotSegLib/slicer/mrml/segment_tags.py
   OneShotSegLib/slicer/mrml/segmentations.py
+  OneShotSegLib/slicer/mrml/storage.py
   OneShotSegLib/slicer/mrml/structures.py
+  OneShotSegLib/slicer/mrml/support.py
   OneShotSegLib/slicer/mrml/volumes.py
   OneShotSegLib/slicer/panel.py
   OneShotSegLib/slicer/parameters.py
   OneShotSegLib/slicer/review/__init__.py
   OneShotSegLib/slicer/review/case_files.py
   OneShotSegLib/slicer/review/case_nodes.py
+  OneShotSegLib/slicer/review/regrowing.py
   OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
   OneShotSegLib/slicer/scribble_checks.py
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
   OneShotSegLib/slicer/sections/context.py
+  OneShotSegLib/slicer/sections/deliver_section.py
+  OneShotSegLib/slicer/sections/path_field.py
+  OneShotSegLib/slicer/sections/preview.py
   OneShotSegLib/slicer/sections/propagate_section.py
   OneShotSegLib/slicer/sections/review_section.py
   OneShotSegLib/slicer/sections/scene_inputs.py
@@ -221,6 +268,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/weights.py
   OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
+  OneShotSegLib/slicer/snapshots.py
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_ct.py
   OneShotSegLib/study/case_names.py
@@ -237,15 +285,20 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/naming.py
   OneShotSegLib/study/opening.py
   OneShotSegLib/study/quality.py
+  OneShotSegLib/study/replacement.py
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
+  OneShotSegLib/study/revisions.py
   OneShotSegLib/study/segmentation.py
+  OneShotSegLib/study/shares.py
+  OneShotSegLib/study/strokes.py
   OneShotSegLib/study/structure_choice.py
   OneShotSegLib/study/structure_table.py
   OneShotSegLib/surroundings.py
   OneShotSegLib/timer.py
   OneShotSegLib/training/__init__.py
   OneShotSegLib/training/clocks.py
+  OneShotSegLib/training/drawing.py
   OneShotSegLib/training/parallel.py
   OneShotSegLib/training/prnet/__init__.py
   OneShotSegLib/training/prnet/augmentation.py
@@ -268,6 +321,12 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/training/segmentation/state.py
   OneShotSegLib/training/segmentation/trainer.py
   OneShotSegLib/training/tensor_state.py
+  OneShotSegLib/troubles.py
+  OneShotSegLib/worker/__init__.py
+  OneShotSegLib/worker/client.py
+  OneShotSegLib/worker/requests.py
+  OneShotSegLib/worker/server.py
+  OneShotSegLib/worker/sessions.py
   )
 
 set(OneShotSegLib_RESOURCES

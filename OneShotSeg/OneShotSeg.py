@@ -74,13 +74,14 @@ class OneShotSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         for event in (slicer.mrmlScene.NodeAddedEvent, slicer.mrmlScene.NodeRemovedEvent):
             self.addObserver(slicer.mrmlScene, event, self.onNodesChanged)
         self.initializeParameterNode()
 
     def cleanup(self):
-        self.removeObservers()
         self.setParameterNode(None)
+        self.removeObservers()
         if self.panel:
             self.panel.close()
             self.panel = None
@@ -99,6 +100,12 @@ class OneShotSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller, event):
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event):
+        # An imported scene may have brought another parameter node, and nodes of which nothing was said meanwhile.
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+        self.panel.update_soon()
 
     def onNodesChanged(self, caller, event):
         if not slicer.mrmlScene.IsBatchProcessing() and not slicer.mrmlScene.IsClosing():
@@ -144,7 +151,7 @@ class OneShotSegLogic(ScriptedLoadableModuleLogic):
 
     def checkSupport(self, supportVolume, scribbles):
         """Sentences on what is missing in the scribbles; none if they can be propagated."""
-        from OneShotSegLib.slicer.scribble_checks import check_support
+        from OneShotSegLib.slicer.mrml.support import check_support
 
         return [finding.text for finding in check_support(supportVolume, scribbles)]
 

@@ -32,13 +32,16 @@ from OneShotSegLib.runner.batch import BatchResult
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
 from OneShotSegLib.runner.regrowth import regrow_case
-from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.runner.request import NONE, REVIEWED, PropagationRequest
+from OneShotSegLib.runner.taking_back import take_back as _take_back
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, read_mask, study_results
 from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.revisions import Revision
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, ignore_steps
+from OneShotSegLib.troubles import file_sentence
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +132,7 @@ class OneShotSegmenter:
             except InputError as error:
                 yield CaseOfBatch(entry.case, path, None, str(error))
             except OSError as error:  # a share that went away: the other cases may be there
-                yield CaseOfBatch(entry.case, path, None, f"{error.filename or path}: {error.strerror or error}.")
+                yield CaseOfBatch(entry.case, path, None, file_sentence(error, path))
 
 
 def propagate(
@@ -171,17 +174,22 @@ def propagate_batch(
     supports: Sequence[tuple[AnyPath, AnyPath]] | tuple[AnyPath, AnyPath],
     queries: AnyPath | Iterable[AnyPath],
     output: AnyPath,
+    reviewed: str | Iterable[str] = REVIEWED,
     on_event: Emit = ignore_events,
     **options: Any,
 ) -> BatchResult:
     """Propagate to a whole batch and keep the results in a study folder, as ``oneshotseg propagate`` does.
 
-    Cases that are done already are left as they are, so that a run that was cut off goes on.
+    Cases that are done already are left as they are, so that a run that was cut off goes on. If supports, strokes,
+    settings or weights are other ones than the study's, or cases were reviewed since, the study becomes a new revision:
+    the cases that nobody decided on are recomputed, and `Study.take_back` returns to the revision before.
 
     Args:
         supports: ``(ct, scribbles)`` for one support, or a sequence of such pairs; all are paths.
         queries: CTs, or folders of them.
         output: The study folder.
+        reviewed: Which accepted and corrected cases of the study are supports too, with their whole masks: "reviewed"
+            for all of them, "none", or names of cases.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
             scheduler, series.
@@ -196,6 +204,7 @@ def propagate_batch(
         scribbles=[Path(scribbles) for _, scribbles in pairs],
         queries=_paths(queries),
         output=Path(output),
+        reviewed=reviewed if isinstance(reviewed, str) else ",".join(reviewed) or NONE,
         **options,
     )
     return _propagate_batch(request, on_event)
@@ -276,6 +285,36 @@ class Study:
     def cases(self) -> tuple[StudyCase, ...]:
         """All cases, done or not, each with its name and where its CT lies."""
         return self._description.cases
+
+    @property
+    def revision(self) -> int:
+        """Number of the present revision."""
+        return self._description.revision
+
+    @property
+    def revisions(self) -> tuple[Revision, ...]:
+        """What results were computed from, by ascending number; each result's quality says which one it is of.
+
+        A revision has ``number``, ``created``, ``before``, ``supports``, ``labels``, ``background_label``, ``settings``
+        and ``weights`` (see the study format), and ``changes_from(other)``, which says in phrases what is different.
+        """
+        return self._description.revisions
+
+    def take_back(self) -> str:
+        """Return to the revision before the present one; the results that the present one replaced come back.
+
+        Cases that were decided since stay as they are.
+
+        Returns:
+            What came of it, in one sentence.
+
+        Raises:
+            InputError: If the present revision is the first, or a run is at work on the study.
+            OSError: If something cannot be written; called again, it goes on.
+        """
+        done = _take_back(self.paths)
+        self._description = StudyDescription.read(self.paths)
+        return done.text
 
     def results(self) -> Mapping[str, StudyResult]:
         """The cases that have a mask, by name: the mask that counts, the decision, the measures.

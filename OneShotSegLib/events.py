@@ -15,8 +15,8 @@ from typing import Any, Protocol, TextIO
 
 KINDS = frozenset(
     {
-        *("started", "planned", "left_out", "case_found", "case_started", "step", "warning", "case_done"),
-        *("case_failed", "finished"),
+        *("started", "planned", "left_out", "case_found", "revision", "case_started", "step", "warning"),
+        *("case_done", "case_failed", "finished"),
     },
 )
 GREATEST_NUMBER = 1e15

@@ -17,7 +17,8 @@ class StepTimer:
     """Times named steps and announces each as it begins.
 
     Attributes:
-        seconds: Time of each step that ended without an error, by name, in the order of their ends.
+        seconds: Time of each step that ended without an error, by name, in the order of their first ends; that of a
+            step that comes several times is added up.
 
     Args:
         on_step: Called with each step's name as it begins.
@@ -33,7 +34,7 @@ class StepTimer:
         self._on_step(step)
         started = time.perf_counter()
         yield
-        self.seconds[step] = round(time.perf_counter() - started, 3)
+        self.seconds[step] = round(self.seconds.get(step, 0.0) + time.perf_counter() - started, 3)
 
 
 def in_words(seconds: float) -> str:

@@ -27,6 +27,8 @@ HEAD = """# Command line
 <!-- Written by tools/cli_reference.py (make docs-cli); changes by hand are lost. -->
 
 `oneshotseg` is on the path after `pip install`, in `.venv/bin/` after `make`; `python -m OneShotSegLib` is the same.
+`oneshotseg --version` prints the version and the build, `oneshotseg --install-completion` sets up
+[completion](installation.md#completion-in-the-shell).
 
 A **volume** is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series; where several are taken, a folder of
 such, searched to the bottom, stands for all of them. `--events json` prints one JSON object per line on standard output

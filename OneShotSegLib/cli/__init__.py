@@ -11,21 +11,35 @@ def main() -> None:
 
     begin_again_in_utf_8()
     prepare_console()
-    from OneShotSegLib.cli.app import app
     from OneShotSegLib.cli.cancelling import Cancelled, listen, print_cancelled
     from OneShotSegLib.errors import InputError
     from OneShotSegLib.exit_status import ExitStatus
+    from OneShotSegLib.troubles import sentence_of
 
     listen()
+    _warn_of_the_processor()
     try:
+        from OneShotSegLib.cli.app import app
+
         app()
     except InputError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitStatus.BAD_INPUT)
-    except OSError as error:
-        # A full disk, a read-only folder, a share that went away: not our code's fault, and no traceback helps.
-        print(f"{error.filename or 'File'}: {error.strerror or error}.", file=sys.stderr)
-        sys.exit(ExitStatus.BAD_INPUT)
     except Cancelled:
         print_cancelled()
         sys.exit(ExitStatus.CANCELLED)
+    except Exception as error:
+        # A full disk, a share that went away, a missing package: not our code's fault, and no traceback helps.
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        print(sentence, file=sys.stderr)
+        sys.exit(ExitStatus.BAD_INPUT)
+
+
+def _warn_of_the_processor() -> None:
+    """Say that the processor lacks AVX before a library ends the process for it, without a word."""
+    from OneShotSegLib.doctor.processor import NO_AVX, lacks_avx
+
+    if lacks_avx():
+        print(f"Warning: {NO_AVX}.", file=sys.stderr)

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from OneShotSegLib.cli import batches, studies, training
+from OneShotSegLib.cli import batches, installation, studies, training
 from OneShotSegLib.cli.export import app as export_app
 
 app = typer.Typer(
     help="Scribble one CT, get the same structures segmented in a whole batch of CTs.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("demo")(batches.demo)
@@ -23,19 +22,21 @@ app.command("segment")(batches.segment)
 app.command("import-weights")(training.import_weights)
 app.command("regrow")(studies.regrow)
 app.command("review")(studies.review)
+app.command("revisions")(studies.revisions)
 app.command("suggest")(studies.suggest)
 app.command("evaluate")(studies.evaluate)
 app.command("report")(studies.report)
 app.command("worker")(studies.worker)
+app.command("doctor")(installation.doctor)
 app.add_typer(export_app, name="export")
 
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and the build, and stop.")] = False,
 ) -> None:
     if version:
-        from OneShotSegLib import __version__
+        from OneShotSegLib.build_info import version_line
 
-        print(__version__)
+        print(version_line())
         raise typer.Exit

@@ -58,9 +58,15 @@ class BatchProgress:
         if self.task is not None:
             self.bar.update(self.task, description=f"{case}: {step}")
 
-    def _on_case_done(self, case: str, score: float, seconds: float | None = None, **_: Any) -> None:
+    def _on_case_done(
+        self, case: str, score: float, seconds: float | None = None, score_before: float | None = None, **_: Any
+    ) -> None:
         took = "done before" if seconds is None else f"{seconds:.1f} s"
-        self._end_case(case, f"{case}: score {score:.2f}, {took}")
+        before = "" if score_before is None else f" ({score_before:.2f} before)"
+        self._end_case(case, f"{case}: score {score:.2f}{before}, {took}")
+
+    def _on_revision(self, text: str, **_: Any) -> None:
+        self._print(text)
 
     def _on_case_failed(self, case: str, error: str, **_: Any) -> None:
         self._end_case(case, f"{case}: failed: {error}")

@@ -31,11 +31,17 @@ def demo(
     output: Annotated[Path, typer.Option(help="Where the phantom cohort, the study and the report go.")] = Path("demo"),
     patients: Annotated[int, typer.Option(min=2, help="Phantom patients; the first is the support.")] = 7,
     device: Device = PropagationRequest.device,
+    show: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = False,
 ) -> None:
     """Do the whole main job on an embedded phantom cohort: scribbles to pseudo masks, Dice and an HTML report."""
     from OneShotSegLib.cli.demo import run_demo
 
-    run_demo(output, patients, device)
+    report = run_demo(output, patients, device)
+    if show:
+        import webbrowser
+
+        if not webbrowser.open(report.resolve().as_uri()):
+            print_error("No browser could be started: open the report by hand.")
 
 
 def propagate(
@@ -78,8 +84,19 @@ def propagate(
             "may be repeated."
         ),
     ] = None,
+    reviewed: Annotated[
+        str,
+        typer.Option(
+            "--supports",
+            help="Which accepted and corrected cases of the study are supports too, with their whole masks: reviewed "
+            "(all of them), none, or names with commas.",
+        ),
+    ] = PropagationRequest.reviewed,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the cases and what is not used; compute and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the cases, what would be recomputed, and what is not used; write nothing."
+        ),
     ] = False,
     events: EventsOption = Events.text,
 ) -> None:
@@ -99,6 +116,7 @@ def propagate(
         workers=workers,
         scheduler=scheduler,
         series=tuple(series or ()),
+        reviewed=reviewed,
     )
     if dry_run:
         _plan(request, events)
@@ -130,6 +148,13 @@ def segment(
             "may be repeated."
         ),
     ] = None,
+    check_region: Annotated[
+        bool,
+        typer.Option(
+            "--check-region/--any-region",
+            help="Whether a CT of another part of the body than the network learnt fails.",
+        ),
+    ] = SegmentationRequest.check_region,
     events: EventsOption = Events.text,
 ) -> None:
     """Segment CTs with a network that train-seg trained."""
@@ -145,6 +170,7 @@ def segment(
         largest_component=largest_component,
         fill_holes=fill_holes,
         series=tuple(series or ()),
+        check_region=check_region,
     )
     _end(segment_batch(request, _emit_to(events)))
 

@@ -18,13 +18,16 @@ from OneShotSegLib.runner.request import PropagationRequest
 WEIGHTS = "phantom"
 
 
-def run_demo(output: Path, patients: int, device: str) -> None:
+def run_demo(output: Path, patients: int, device: str) -> Path:
     """Make phantom patients, propagate the first one's scribbles to the others, and evaluate the result.
 
     Args:
         output: Folder for the cohort, the study and the report.
         patients: Number of patients, the support included.
         device: Where the networks run.
+
+    Returns:
+        The report.
 
     Raises:
         InputError: If the folder holds something else.
@@ -54,3 +57,4 @@ def run_demo(output: Path, patients: int, device: str) -> None:
     took = time.monotonic() - started
     console.print(f"Mean Dice {result.overall().dice or 0.0:.2f} on phantom patients, {took:.0f} s in all.")
     console.print(f"Report: {report.resolve()}", markup=False, soft_wrap=True)
+    return report

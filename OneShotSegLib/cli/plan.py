@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from OneShotSegLib.imaging.inputs import LeftOut, lines, summary
 from OneShotSegLib.runner.planning import Plan, PlannedCase
 
-HEAD: Sequence[str] = ("Case", "Grid", "Spacing, mm", "Region", "State", "CT")
+HEAD: Sequence[str] = ("Case", "Grid", "Spacing, mm", "Region (header)", "State", "CT")
 
 
 def print_plan(plan: Plan) -> None:
@@ -17,8 +17,12 @@ def print_plan(plan: Plan) -> None:
     for case in plan.cases:
         if case.problem:
             print(f"{case.case}: {case.problem}")
+        for note in case.notes:
+            print(f"{case.case}: {note}.")
     for line in not_used(plan.left_out):
         print(line)
+    if plan.revision:
+        print(plan.revision)
     print(plan.text)
 
 

@@ -55,6 +55,24 @@ def review(
     show_review(study, decisions)
 
 
+def revisions(
+    study: Study,
+    take_back: Annotated[
+        bool,
+        typer.Option(
+            "--take-back", help="Return to the revision before; the results that the last one replaced come back."
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List what the study's results were computed from, or take the last run's changes back."""
+    from OneShotSegLib.cli.revisions import show_revisions, take_back_revision
+
+    if take_back:
+        take_back_revision(study)
+    show_revisions(study, json)
+
+
 def regrow(
     study: Study,
     case: Annotated[str, typer.Argument(help="The case.")],

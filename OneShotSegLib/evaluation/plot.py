@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation.figures import StructureFigures, StructureMeans, means_by_structure
 from OneShotSegLib.imaging.atomic import atomic_file
 
@@ -26,7 +27,16 @@ def draw_box_plot(figures: Sequence[StructureFigures], labels: Mapping[int, str]
         figures: All figures.
         labels: Value and name of the structures evaluated.
         path: The PNG.
+
+    Raises:
+        InputError: If matplotlib is not installed.
     """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            'Box plots: expected matplotlib to be installed (pip install "OneShotSegLib[train]"), found none.'
+        ) from error
     # The figure's own canvas, not pyplot: no window system is asked for, and no state stays behind.
     from matplotlib.figure import Figure
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
@@ -62,7 +63,7 @@ def read_reference(case: str, path: Path, predictions: Path, labels: Mapping[int
         matched = match_labels(read_named_label_map(path), structures, path)
         notes += [f"{case}: {note}" for note in matched.notes]
         return matched.labels
-    cases = {entry.case: Path(entry.source) for entry in StudyDescription.read(StudyPaths(predictions)).cases}
-    found = read_structures(path, cases[case], structures)
+    entry = next(entry for entry in StudyDescription.read(StudyPaths(predictions)).cases if entry.case == case)
+    found = read_structures(path, read_ct_series(Path(entry.source), series=entry.series), structures)
     notes += [f"{case}: {note}" for note in found.notes]
     return found.labels

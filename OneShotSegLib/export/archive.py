@@ -6,7 +6,7 @@ import html
 import json
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,17 @@ def export_zip(study: Path, file: Path, report: bool = True, on_failure: OnFailu
 def private_paths(paths: StudyPaths, description: StudyDescription) -> dict[str, str]:
     """Each path of this machine that the study names, to what replaces it in the zip."""
     hidden = {str(paths.root.resolve()): paths.root.resolve().name}
-    for number, support in enumerate(description.supports, 1):
-        ct = support.get("ct", "")
+    supports = [support["ct"] for revision in description.revisions for support in revision.supports if "ct" in support]
+    for number, ct in enumerate(dict.fromkeys([*_supports_of(description), *supports]), 1):
         hidden[ct] = _in_study("support" if number == 1 else f"support-{number}", ct)
     hidden |= {case.source: _in_study(case.case, case.source) for case in description.cases}
     hidden.pop("", None)
     return hidden
+
+
+def _supports_of(description: StudyDescription) -> list[str]:
+    """The CTs of the present revision's scribbled supports."""
+    return [support["ct"] for support in description.supports if "ct" in support]
 
 
 def _in_study(name: str, path: str) -> str:
@@ -79,7 +84,7 @@ def _in_study(name: str, path: str) -> str:
 
 def _members(paths: StudyPaths, description: StudyDescription, report: bool) -> Iterator[Path]:
     """The study's files that exist; links are left out, for they lead out of the study."""
-    scribbles = [paths.support_scribbles(number) for number in range(len(description.supports))]
+    scribbles = [paths.support_scribbles(support) for support in description.present.scribbled]
     files = [paths.description, paths.review, *([paths.report] if report else []), *scribbles]
     for case in description.cases:
         own = paths.case(case.case)
@@ -102,10 +107,14 @@ def _content(path: Path, paths: StudyPaths, description: StudyDescription, hidde
 
 
 def _description(description: StudyDescription, hidden: Mapping[str, str]) -> bytes:
+    def without_paths(supports: Sequence[Mapping[str, str]]) -> tuple[Mapping[str, str], ...]:
+        return tuple({**s, "ct": hidden[s["ct"]]} if s.get("ct") else s for s in supports)
+
     shared = replace(
         description,
         cases=tuple(replace(case, source=hidden[case.source]) for case in description.cases),
-        supports=tuple({**s, "ct": hidden[s["ct"]]} if s.get("ct") else s for s in description.supports),
+        supports=without_paths(description.supports),
+        revisions=tuple(replace(one, supports=without_paths(one.supports)) for one in description.revisions),
     )
     return _json(shared.as_json())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ NEAREST = 0.3
 to the next centre off each centre, so that neither smoothing nor rounding puts a voxel on its other side."""
 TOLERANCE_PIXELS = 0.05
 LEAST_POINTS = 3
+MOST_PAIRS = 1_000_000
+"""Of vertices whose distances are held at a time."""
 
 
 def closed_contours(mask: NDArray[np.bool_]) -> list[Polygon]:
@@ -97,9 +99,29 @@ def with_keyholes(outer: Polygon, holes: list[Polygon]) -> Polygon:
     ring = outer
     left = list(holes)
     while left:
-        distances = [cdist(ring, hole) for hole in left]
-        nearest = int(np.argmin([distance.min() for distance in distances]))
-        at, start = np.unravel_index(distances[nearest].argmin(), distances[nearest].shape)
-        hole = np.roll(left.pop(nearest), -int(start), axis=0)
+        ways = [_shortest_way(ring, hole) for hole in left]
+        nearest = int(np.argmin([way.length for way in ways]))
+        at, start = ways[nearest].start, ways[nearest].stop
+        hole = np.roll(left.pop(nearest), -start, axis=0)
         ring = np.concatenate([ring[: at + 1], hole, hole[:1], ring[at:]])
     return ring
+
+
+class _Way(NamedTuple):
+    """From a vertex of one ring to the nearest vertex of another: indices of both, and the distance."""
+
+    length: float
+    start: int
+    stop: int
+
+
+def _shortest_way(ring: Polygon, other: Polygon) -> _Way:
+    """The shortest way between the vertices of two rings, of equally short ones the first."""
+    best = _Way(np.inf, 0, 0)
+    at_a_time = max(1, MOST_PAIRS // len(other))
+    for first in range(0, len(ring), at_a_time):
+        distances = cdist(ring[first : first + at_a_time], other)
+        start, stop = divmod(int(distances.argmin()), len(other))
+        if distances[start, stop] < best.length:
+            best = _Way(float(distances[start, stop]), first + start, stop)
+    return best

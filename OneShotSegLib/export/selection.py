@@ -14,6 +14,7 @@ from OneShotSegLib.study.case_ct import check_ct, has_own_ct, read_case_ct
 from OneShotSegLib.study.csv_table import write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, read_mask, study_results
+from OneShotSegLib.troubles import file_sentence
 
 CASE_COLUMNS = ("file", "case", "state", "score", "notes")
 Notes = dict[str, tuple[str, ...]]
@@ -88,7 +89,7 @@ def read_result(result: StudyResult, structures: Sequence[Segment], notes: Notes
         check_ct(result.files, ct, result.ct)
         return ct, labels_on_ct(result, ct, structures, notes)
     except OSError as error:  # a share that went away
-        raise InputError(f"{error.filename or result.ct}: {error.strerror or error}.") from error
+        raise InputError(file_sentence(error, result.ct)) from error
 
 
 def log_failure(case: str, reason: str) -> None:

@@ -34,16 +34,17 @@ class ScoredCandidate:
     @property
     def mask(self) -> Volume:
         """The candidate's pseudo mask on the query's own grid, without the structures that are absent."""
-        return self.candidate.pseudo_mask(self._absent)
+        return self.candidate.pseudo_mask(self.absent)
 
     @property
     def soft(self) -> SoftLabels:
         """That mask with its voxels' shares, on the grid on which it grew."""
-        return self.candidate.soft.without(self._absent)
+        return self.candidate.soft.without(self.absent)
 
     @property
-    def _absent(self) -> list[int]:
-        return [s.value for s in self.quality.structures if s.state == "absent"]
+    def absent(self) -> list[int]:
+        """Labels of the structures that are held to be absent."""
+        return [structure.value for structure in self.quality.structures if structure.state == "absent"]
 
     @property
     def weighted(self) -> WeightedLabels:
@@ -87,10 +88,14 @@ def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_m
 
 def _segmentation(best: ScoredCandidate, mask: Volume, quality: CaseQuality, structures: Structures) -> Segmentation:
     """A mask and its quality, with the scribbles of the best candidate."""
+    return Segmentation(LabelMap(mask, structures.foreground), quality, propagated_scribbles(best, structures))
+
+
+def propagated_scribbles(best: ScoredCandidate, structures: Structures) -> LabelMap:
+    """The scribbles of a candidate that denoising kept, on the query's own grid, background stroke included."""
     ct, kept = best.candidate.prepared.ct, best.candidate.kept_scribbles
     painted = ct.with_array(paint_points(ct, kept.positions, kept.labels))
-    scribbles = LabelMap(painted, (*structures.foreground, structures.background))
-    return Segmentation(LabelMap(mask, structures.foreground), quality, scribbles)
+    return LabelMap(painted, (*structures.foreground, structures.background))
 
 
 def _score_structure(

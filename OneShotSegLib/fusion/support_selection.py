@@ -1,14 +1,18 @@
-"""Support selection: the supports most similar to a query in the surroundings of their strokes."""
+"""Support selection: the supports most similar to a query in the surroundings of their strokes or masks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from OneShotSegLib.imaging.volume import Vector
+from OneShotSegLib.imaging.intensity import HUWindow
+from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.method.fitting import fit_affine
+from OneShotSegLib.method.placement import read_at
 from OneShotSegLib.method.propagation import (
     EncodedScribbles,
     PreparedCT,
@@ -20,6 +24,7 @@ from OneShotSegLib.networks.weights import Weights
 
 MARGIN_MM = 30.0
 STEP_MM = 6.0
+SAMPLES = 20
 
 
 def similarity_to_query(
@@ -56,6 +61,40 @@ def similarity_to_query(
 def most_similar(similarities: Sequence[float], count: int) -> list[int]:
     """Indices of the supports most similar to a query, at most ``count``, in the order in which they were given."""
     return sorted(np.argsort(-np.asarray(similarities), kind="stable")[:count].tolist())
+
+
+@dataclass(frozen=True, eq=False)
+class Signature:
+    """A CT around its structures in a few thousand numbers: an index by which thousands of cases are compared.
+
+    Attributes:
+        values: Intensities on a lattice that is stretched to the structures' bounding box, of mean 0 and length 1.
+    """
+
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, labels: Volume, image: Volume, window: HUWindow | None = None) -> Signature:
+        """The signature of a CT.
+
+        Args:
+            labels: Its masks, on any grid; values below 1 are unlabelled.
+            image: The CT in 0-1, or in HU with the window to apply.
+            window: HU to 0-1.
+        """
+        index = np.argwhere(labels.array > 0)
+        where = labels.to_world(index) if len(index) else labels.to_world(np.argwhere(labels.array == 0))
+        low, high = where.min(axis=0) - MARGIN_MM / 2, where.max(axis=0) + MARGIN_MM / 2
+        axes = [np.linspace(a, b, SAMPLES) for a, b in zip(low, high, strict=True)]
+        positions = np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+        read = read_at(image, positions)
+        values = (read if window is None else window.apply(read)).ravel()
+        values = values - values.mean()
+        return cls(values / max(float(np.linalg.norm(values)), 1e-6))
+
+    def similarity_to(self, other: Signature) -> float:
+        """Correlation with another signature, -1 to 1."""
+        return float(self.values @ other.values)
 
 
 def _grid_around(positions: Vector) -> Vector:

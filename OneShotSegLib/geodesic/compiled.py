@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from numba import njit
@@ -19,3 +20,13 @@ def compiled(function: Function) -> Function:
         return cast(Function, njit(cache=True, nogil=True)(function))
     except RuntimeError:
         return cast(Function, njit(nogil=True)(function))
+
+
+def cache_folder(module: ModuleType) -> str | None:
+    """Where the compiled functions of a module are kept; None if they are compiled anew by each process."""
+    for function in vars(module).values():
+        cache = getattr(function, "_cache", None)
+        folder = getattr(cache, "cache_path", None)
+        if isinstance(folder, str):
+            return folder
+    return None

@@ -7,13 +7,19 @@ import errno
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from OneShotSegLib.troubles import is_held
+
 LEFT_BEHIND = re.compile(r"\.[0-9a-f]{32}(\..*)?")
 NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+HELD_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6)
+"""Pauses between the attempts to rename what an antivirus program reads; it takes part of a second as a rule."""
 
 UNFINISHED: set[Path] = set()
 """The temporary files that this process is writing."""
@@ -37,11 +43,47 @@ def atomic_file(path: Path, suffix: str | None = None) -> Iterator[Path]:
         with _errors_name(path, temporary):
             yield temporary
             _sync(temporary)
-            temporary.replace(path)
+            _replace(temporary, path)
         _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         UNFINISHED.discard(temporary)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file that is whole and on the disk over another one in the same file system; takes no space.
+
+    Raises:
+        OSError: If it cannot be moved; both files are then as they were.
+    """
+    _replace(source, target)
+    _sync(target.parent)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which takes no space, or copy it where there are no such links.
+
+    Only for files that are replaced when they change, as `atomic_file` does, not written into.
+
+    Raises:
+        OSError: If it cannot be done.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        copy_file(source, target)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content; the copy appears whole or not at all.
+
+    Raises:
+        OSError: If it cannot be done.
+    """
+    with atomic_file(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 @contextmanager
@@ -53,6 +95,23 @@ def _errors_name(path: Path, temporary: Path) -> Iterator[None]:
         if isinstance(error.filename, str | os.PathLike) and Path(error.filename).is_relative_to(temporary):
             error.filename = str(path / Path(error.filename).relative_to(temporary))
         raise
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename; where another program has a file open, as antivirus programs have new ones, wait until it is done.
+
+    Raises:
+        OSError: If it cannot be renamed, or is held for longer than that.
+    """
+    for pause in HELD_SECONDS:
+        try:
+            source.replace(target)
+            return
+        except OSError as error:
+            if not is_held(error):
+                raise
+        time.sleep(pause)
+    source.replace(target)
 
 
 def _sync(path: Path) -> None:
@@ -107,7 +166,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield temporary
             if path.is_dir():
                 path.rmdir()
-            temporary.replace(path)
+            _replace(temporary, path)
         _sync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from OneShotSegLib.imaging.dicom.damage import check_damaged
 from OneShotSegLib.imaging.dicom.search import one_scan
-from OneShotSegLib.imaging.dicom.series import read_series, series_stack
+from OneShotSegLib.imaging.dicom.series import read_stacked, series_stack
 from OneShotSegLib.imaging.dicom.stacking import Stack
 from OneShotSegLib.imaging.volume import Volume
 
@@ -18,7 +20,7 @@ def series_files(folder: Path, series: str = "") -> tuple[str, ...]:
         series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If it holds none or several, or the slices do not make one volume.
+        InputError: If it holds none or several, or the slices do not make one volume, or one of them is damaged.
     """
     return tuple(dict.fromkeys(str(one.file) for one in series_slices(folder, series).slices))
 
@@ -31,9 +33,11 @@ def series_slices(folder: Path, series: str = "") -> Stack:
         series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If it holds none or several, or the slices do not make one volume.
+        InputError: If it holds none or several, or the slices do not make one volume, or one of them is damaged.
     """
-    return series_stack(one_scan(folder, series).files, folder)
+    found = one_scan(folder, series)
+    stack = series_stack(found.files, folder)
+    return replace(stack, notes=(*stack.notes, *check_damaged(found, stack, folder)))
 
 
 def read_folder(folder: Path, series: str = "") -> Volume:
@@ -44,6 +48,6 @@ def read_folder(folder: Path, series: str = "") -> Volume:
         series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: If it holds none or several, or the slices do not make one volume.
+        InputError: If it holds none or several, or the slices do not make one volume, or one of them is damaged.
     """
-    return read_series(one_scan(folder, series).files, folder)
+    return read_stacked(series_slices(folder, series), folder)

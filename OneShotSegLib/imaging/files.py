@@ -9,7 +9,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,12 +95,14 @@ class ImageHeader:
         spacing: Voxel size in mm in the same order.
         components: Values per voxel.
         is_8_bit: Whether each value is one byte.
+        notes: What of the grid would be mended on reading, each the end of a sentence; only `check_image` fills it.
     """
 
     size: tuple[int, ...]
     spacing: tuple[float, ...]
     components: int
     is_8_bit: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def voxels(self) -> int:
@@ -121,9 +123,9 @@ def read_image_header(path: Path) -> ImageHeader:
     if suffix_of(path) in (".mha", ".mhd") and not has_readable_axes(path):
         raise unreadable(path)
     reader = sitk.ImageFileReader()
-    with quiet_itk(), _unambiguous_name(path) as name:
+    with quiet_itk(), _unambiguous_name(path) as unambiguous, readable(unambiguous) as name:
         reader.SetFileName(str(name))
-        execute(reader.ReadImageInformation, path)
+        _read_header(reader, path)
     kinds = {sitk.sitkUInt8, sitk.sitkInt8, sitk.sitkVectorUInt8, sitk.sitkVectorInt8}
     return ImageHeader(
         size=tuple(reader.GetSize()),
@@ -131,6 +133,20 @@ def read_image_header(path: Path) -> ImageHeader:
         components=reader.GetNumberOfComponents(),
         is_8_bit=reader.GetPixelIDValue() in kinds,
     )
+
+
+def check_image(path: Path) -> ImageHeader:
+    """Read the header of a volume file and check it as `read_volume` would; its voxels are not read.
+
+    Raises:
+        InputError: With one sentence, if the header cannot be read, or is not that of a scalar 3D image on a regular
+            grid.
+        OSError: If the file cannot be opened.
+    """
+    header = read_image_header(path)
+    check_header(path, header.size, header.components)
+    grid = _grid(path)
+    return replace(header, spacing=tuple(map(float, grid.spacing)), notes=grid.notes)
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import AIR_HU, check_ct
+from OneShotSegLib.imaging.phases import two_phases
+from OneShotSegLib.imaging.slice_values import mend_slices, slice_axis
 from OneShotSegLib.imaging.volume import Volume
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def as_hounsfield(volume: Volume, name: str) -> Volume:
         name: Its name, for messages.
 
     Raises:
-        InputError: If it is no CT in HU and cannot be mended with certainty.
+        InputError: If it is no CT in HU and cannot be mended with certainty, or two scans between one another.
     """
     mended, notes = examine_hounsfield(volume, name)
     for note in notes:
@@ -55,10 +57,23 @@ def examine_hounsfield(volume: Volume, name: str) -> tuple[Volume, tuple[str, ..
     Raises:
         InputError: If it is no CT in HU and cannot be mended with certainty.
     """
-    array, notes = volume.array, []
+    notes: list[str] = []
+    array, note = mend_slices(volume, name)
+    notes += [f"{name}: {note}"] if note else []
     for step in (_fill_nan, _unwrap, _subtract_offset, _fill_padding):
         array, note = step(array, name)
         notes += [f"{name}: {note}"] if note else []
+    phases = two_phases(np.moveaxis(array, slice_axis(volume), 0)) if _can_tell(array) else "no"
+    if phases == "perhaps":
+        alternating = (
+            "every second slice differs a little from those on both sides of it: is it one scan, of one phase?"
+        )
+        return (volume.with_array(array) if notes else volume), (*notes, f"{name}: {alternating}")
+    if phases == "yes":
+        raise InputError(
+            f"{name}: expected one scan, found every second slice unlike those on both sides of it (two phases or "
+            "reconstructions in one series?)."
+        )
     return (volume.with_array(array) if notes else volume), tuple(notes)
 
 

@@ -122,7 +122,7 @@ class _Search:
         self.root, self.others, self.hidden = absolute(path), Counter(), []
         if self.root.is_dir():
             self._folder(self.root, ())
-        elif not suffix_of(self.root) and looks_like_dicom(self.root):
+        elif self.root.is_file() and not suffix_of(self.root) and looks_like_dicom(self.root):
             self._slice(self.root)
         else:
             self._files([self.root], explicit=True)
@@ -176,6 +176,8 @@ class _Search:
         for path in sorted(files, key=lambda path: path.is_symlink()):
             if not path.exists():
                 self._leave(path, Kind.BROKEN_LINK, "a broken link")
+            elif not path.is_file():
+                self._leave(path, Kind.UNREADABLE, "no file, but a pipe, a socket or a device")
             elif suffix_of(path):
                 self._volume(path, explicit)
             else:

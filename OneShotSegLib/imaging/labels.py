@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.volume import Vector, Volume
 
+LABEL_COUNT = 256
+
 
 def present_labels(array: NDArray[Any]) -> list[int]:
     """The label values over 0 that occur, ascending."""
@@ -33,8 +35,10 @@ def paint_points(grid: Volume, world: Vector, values: NDArray[Any]) -> NDArray[n
     inside = np.all((exact > -0.5) & (exact < np.asarray(grid.shape) - 0.5), axis=1) & (values > 0)
     index = np.clip(np.rint(exact[inside]).astype(np.int64), 0, np.asarray(grid.shape) - 1)
     voxels = np.ravel_multi_index(tuple(index.T), grid.shape)
-    pairs, counts = np.unique(np.stack([voxels, values[inside]]), axis=1, return_counts=True)
-    order = np.lexsort((-pairs[1], counts, pairs[0]))  # the label that each voxel keeps is painted last
+    # Voxel and label as one number: sorting numbers takes a fraction of the time of sorting pairs.
+    pairs, counts = np.unique(voxels * LABEL_COUNT + values[inside], return_counts=True)
+    where, label = np.divmod(pairs, LABEL_COUNT)
+    order = np.lexsort((-label, counts, where))  # the label that each voxel keeps is painted last
     painted = np.zeros(int(np.prod(grid.shape)), dtype=np.uint8)
-    painted[pairs[0][order]] = pairs[1][order]
+    painted[where[order]] = label[order]
     return painted.reshape(grid.shape)

@@ -18,6 +18,8 @@ from OneShotSegLib.imaging.grids import Vector, check_grid, split_steps
 from OneShotSegLib.imaging.headers import HeaderGrid, checked
 
 LENGTH = 544
+FIRST_VOXEL = {b"n+1": 352, b"n+2": 544}
+"""Where the voxels start at the earliest, bytes, by the version's mark."""
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 UNITS = {1: (1000.0, "metres"), 3: (1e-3, "micrometres")}
 SPACING_TOLERANCE = 1e-2
@@ -145,6 +147,11 @@ def nifti_grid(path: Path, header: NiftiHeader) -> HeaderGrid:
     if header.magic[:3] not in (b"n+1", b"n+2"):
         raise InputError(
             f"{path}: expected a NIfTI file that says where it lies, found an older or damaged header (no n+1)."
+        )
+    least = FIRST_VOXEL[header.magic[:3]]
+    if header.offset < least:
+        raise InputError(
+            f"{path}: expected voxels after the header (vox_offset {least} or more), found vox_offset {header.offset}."
         )
     steps = header.pixdim[1:4]
     if not (np.isfinite(steps) & (steps > 0)).all():

@@ -86,13 +86,14 @@ def is_structure_set(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX
 
 
-def read_labels_of(path: Path, ct_path: Path, ct: Volume) -> LabelMap:
+def read_labels_of(path: Path, ct_path: Path, ct: Volume, series: str = "") -> LabelMap:
     """The scribbles or masks of a CT: a label map, or a structure set, whose contours are taken as they were drawn.
 
     Args:
         path: The label map or structure set.
         ct_path: The CT's file or folder.
         ct: The CT.
+        series: Series instance UID, where the CT's folder holds several CT series.
 
     Raises:
         InputError: If it cannot be read, or is a structure set of another CT.
@@ -100,7 +101,7 @@ def read_labels_of(path: Path, ct_path: Path, ct: Volume) -> LabelMap:
     if not is_structure_set(path):
         return read_label_map(path)
     # Strokes on a few slices are no structure drawn on every second one: nothing is filled between them.
-    return read_rtstruct(path, read_ct_series(ct_path, ct), fill_between=False)
+    return read_rtstruct(path, read_ct_series(ct_path, ct, series), fill_between=False)
 
 
 def read_rtstruct(

@@ -15,9 +15,12 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.pipeline import prepare_query, segment_query
+from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
+from OneShotSegLib.inference.placement_cache import PlacementCache
+from OneShotSegLib.method.pipeline import STEPS, prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
@@ -27,7 +30,7 @@ from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.scoring.region import shows_region_of_support
 from OneShotSegLib.study.segmentation import Segmentation
-from OneShotSegLib.timer import OnStep, ignore_steps
+from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 
 log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
@@ -42,12 +45,14 @@ class LoadedModels:
         device: The device.
         weights: Both networks.
         supports: The prepared supports.
+        masks: The supports with whole masks.
         structures: What the labels of all of them mean.
     """
 
     device: torch.device
     weights: Weights
     supports: tuple[Support, ...]
+    masks: MaskSupports
     structures: Structures
 
 
@@ -62,17 +67,25 @@ class Engine:
         weights: Folder of the networks.
         method: Settings of the steps.
         device: Where networks and alignment run.
+        masks: Reviewed cases with their whole masks; each is read when it is needed, so there may be many.
+        cache: Keeps for later runs where they lie in the queries; None to keep nothing.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
     """
 
     def __init__(
-        self, supports: Sequence[ScribbledCT], weights: Path, method: Method, device: torch.device = CPU
+        self,
+        supports: Sequence[ScribbledCT],
+        weights: Path,
+        method: Method,
+        device: torch.device = CPU,
+        masks: Sequence[MaskSource] = (),
+        cache: PlacementCache | None = None,
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
-        self.folder, self.method = weights, method
+        self.folder, self.method, self.masks, self.cache = weights, method, tuple(masks), cache
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
@@ -85,10 +98,10 @@ class Engine:
         """What the labels mean."""
         return self.models.structures
 
-    @property
-    def candidates_per_query(self) -> int:
-        """Number of supports that each query is segmented with."""
-        return min(len(self.supports), MOST_CANDIDATES)
+    def steps_per_query(self, case: str) -> int:
+        """How many steps ``segment`` announces for a query of this name."""
+        candidates = len(STEPS) * min(len(self.supports), MOST_CANDIDATES)
+        return candidates + self.models.masks.count_for(case) + 1 if self.method.fusion.enabled else candidates
 
     @property
     def weights(self) -> Weights:
@@ -117,12 +130,18 @@ class Engine:
         return self._segment(self._on_cpu, case, ct, on_step)
 
     def _segment(self, models: LoadedModels, case: str, ct: Volume, on_step: OnStep) -> Segmentation:
-        query = prepare_query(ct, models.weights, models.device) if len(models.supports) > 1 else None
+        query = prepare_query(ct, models.weights, models.device)
         candidates = []
-        for support in models.supports if query is None else self._select_supports(models, query):
+        for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
             candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
-        return fuse(self._of_this_region(candidates), models.structures, self.method.smooth_mm)
+        kept = self._of_this_region(candidates)
+        if not self.method.fusion.enabled:
+            return fuse(kept, models.structures, self.method.smooth_mm)
+        timer = StepTimer(on_step)
+        best = max(kept, key=lambda one: one.quality.score).candidate
+        masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
+        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.
@@ -161,5 +180,6 @@ class Engine:
             device=device,
             weights=weights,
             supports=supports,
+            masks=MaskSupports(self.masks, weights, self.method, device, self.cache),
             structures=common_structures([support.structures for support in supports]),
         )

@@ -121,9 +121,21 @@ def spread_to_neighbours(values: NDArray[Any], points: ScribblePoints, chosen: N
         One value for each point, shape (N,).
     """
     spread = np.empty(len(points), dtype=values.dtype)
+    if len(chosen) == len(points):
+        spread[chosen] = values
+        return spread
     for label in np.unique(points.labels):
         mine = np.flatnonzero(points.labels == label)
         here = np.flatnonzero(points.labels[chosen] == label)
-        gaps = points.positions[mine][:, None] - points.positions[chosen[here]][None]
-        spread[mine] = values[here[np.argmin((gaps**2).sum(axis=-1), axis=1)]]
+        spread[mine] = values[here[_nearest(points.positions[mine], points.positions[chosen[here]])]]
     return spread
+
+
+def _nearest(positions: Vector, few: Vector) -> NDArray[np.intp]:
+    """Index of the nearest of a few points (n, 3) to each position (N, 3), of equally near ones the first; (N,)."""
+    index, least = np.zeros(len(positions), dtype=np.intp), np.full(len(positions), np.inf)
+    for number, place in enumerate(few):
+        squared = ((positions - place) ** 2).sum(axis=1)
+        nearer = squared < least
+        index[nearer], least[nearer] = number, squared[nearer]
+    return index

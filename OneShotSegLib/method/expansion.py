@@ -16,13 +16,14 @@ from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_dista
 from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
 from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
-from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.scribbles import ScribblePoints
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.scribbles import ScribblePoints, levels_of
 from OneShotSegLib.method.structures import Structures
 
 AIR_LEVEL = 0.08
 AIRY_SHARE = 0.1
 LONGEST_MM = 1e4
+SAME_SLICE_MM = 1.0
 RIM = 4  # voxels beyond the extent on which the smoothing and the distances within it depend
 
 
@@ -131,19 +132,23 @@ def _share_in_air(image: Volume, positions: NDArray[Any]) -> float:
 
 def _gap_to_background(own: NDArray[Any], background: NDArray[Any]) -> float:
     """The near end (5th percentile) of the mm from background strokes to a structure's on the same slice."""
+    background = background[np.argsort(background[:, 0], kind="stable")]
+    heights = background[:, 0]
     gaps = np.full(len(background), np.inf)
-    for z in np.unique(background[:, 0]):
-        here, near = background[:, 0] == z, own[np.abs(own[:, 0] - z) < 1.0]
-        if len(near):
-            gaps[here] = _nearest_mm(background[here, 1:], near[:, 1:])
+    # Slice by slice, with a tree for each: the distances of all to all would not fit into the memory.
+    for z, strokes in levels_of(own):
+        first, last = np.searchsorted(heights, (z - 2 * SAME_SLICE_MM, z + 2 * SAME_SLICE_MM))
+        near = first + np.flatnonzero(np.abs(heights[first:last] - z) < SAME_SLICE_MM)
+        gaps[near] = np.minimum(gaps[near], _distances_to_nearest(background[near, 1:], strokes[:, 1:]))
     if not np.isfinite(gaps).any():
-        gaps = _nearest_mm(background, own)
+        gaps = _distances_to_nearest(background, own)
     return float(np.percentile(gaps[np.isfinite(gaps)], 5))
 
 
-def _nearest_mm(points: NDArray[Any], others: NDArray[Any]) -> NDArray[np.float64]:
-    """Distance of points (N, k) from the nearest of others (M, k)."""
-    found: NDArray[np.float64] = np.linalg.norm(points - others[cKDTree(others).query(points)[1]], axis=-1)
+def _distances_to_nearest(positions: Vector, others: Vector) -> Vector:
+    """Distance of each position (N, k) to the nearest of others (M, k), shape (N,)."""
+    _, nearest = cKDTree(others).query(positions)
+    found: Vector = np.linalg.norm(positions - others[nearest], axis=1)
     return found
 
 
@@ -174,6 +179,19 @@ def expand(
         seeds[free & (image.array < AIR_LEVEL) & elsewhere] = background
     if settings.limit_extent:
         seeds[free & _beyond_extent(seeds, image, extent)] = background
+    return grow_seeds(image.with_array(array), seeds, settings, background)
+
+
+def grow_seeds(image: Volume, seeds: NDArray[np.uint8], settings: ExpansionSettings, background: int) -> Expansion:
+    """Grow seeds along the image: each voxel gets the class whose seeds are nearest by geodesic distance.
+
+    Args:
+        image: Axis-aligned CT in 0-1, shape (D, H, W).
+        seeds: Label values, 0 where nothing is decided; shape (D, H, W).
+        settings: Of the expansion; its extents and air are the caller's affair.
+        background: Value of the background's seeds.
+    """
+    array = image.array
     smoothed = gaussian_filter(array, settings.smooth_mm / image.spacing) if settings.smooth_mm else array
     classify = _classify_exactly if settings.exact else _classify_by_raster_scan
     labels, second_labels, certainty = classify(smoothed, seeds, image, settings, background)

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from OneShotSegLib.imaging.volume import Vector
 
 ITERATIONS = 10
 RIDGE_MM = 10.0
+MOST_PAIRS = 1_000_000  # of points whose distances are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,11 @@ def propagate_residuals(
     propagated = affine(positions)
     if width_mm <= 0:
         return propagated
-    squared = ((positions[:, None] - source[None]) ** 2).sum(axis=-1)
-    kernel = np.exp(-squared / (2 * width_mm**2)) * weights
-    found: Vector = propagated + kernel @ (target - affine(source)) / (kernel.sum(axis=1, keepdims=True) + strength)
-    return found
+    residuals = target - affine(source)
+    at_a_time = max(1, MOST_PAIRS // max(1, len(source)))
+    for first in range(0, len(positions), at_a_time):
+        part = slice(first, first + at_a_time)
+        squared = cdist(positions[part], source, "sqeuclidean")
+        kernel = np.exp(-squared / (2 * width_mm**2)) * weights
+        propagated[part] += kernel @ residuals / (kernel.sum(axis=1, keepdims=True) + strength)
+    return propagated

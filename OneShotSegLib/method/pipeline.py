@@ -32,6 +32,7 @@ from OneShotSegLib.method.displacement import Displacement
 from OneShotSegLib.method.expansion import Expansion, expand, part_in_extent
 from OneShotSegLib.method.propagation import PreparedCT, PropagatedScribbles, propagate
 from OneShotSegLib.method.refinement import refine
+from OneShotSegLib.method.registration import register
 from OneShotSegLib.method.scribbles import ScribblePoints
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.support import Support, expansion_image
@@ -121,6 +122,7 @@ def segment_query(
         query = prepared or prepare_query(ct, weights, device)
     with timer("propagate"):
         propagation = propagate(support.scribbles, query, weights, method.propagation, method.seed)
+        propagation = _register(support, query, propagation, weights, method)
     with timer("align"):
         propagation, displacement = _align(support, query, propagation, method)
     with timer("denoise"):
@@ -148,6 +150,20 @@ def segment_query(
         smooth_mm=method.smooth_mm,
         seconds=timer.seconds,
     )
+
+
+def _register(
+    support: Support, query: PreparedCT, propagation: PropagatedScribbles, weights: Weights, method: Method
+) -> PropagatedScribbles:
+    if not method.registration.enabled:
+        return propagation
+    points = support.scribbles.points
+    strokes = points.positions[points.labels != support.structures.background.value]
+    window = weights.coarse.info.window
+    affine = register(support.prepared, strokes, query, [propagation.affine], window, method.registration)
+    positions = affine(points.positions)
+    after = {**propagation.after, "registered": positions}
+    return replace(propagation, points=points.moved(positions), affine=affine, after=after)
 
 
 def _align(

@@ -157,7 +157,7 @@ def regrow(
 
 
 def stroke_groups(ct: Volume, strokes: Labels, new: BoolMask, settings: RegrowthSettings) -> list[StrokeGroup]:
-    """The new strokes, those of one value that touch one another together; the largest first."""
+    """The new strokes, shape (D, H, W), those of one value that touch one another together; the largest first."""
     box = bounding_box(new)
     if box is None:
         return []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.volume import Vector, Volume
 
 log = logging.getLogger(__name__)
+
+LEVEL_MM = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +87,25 @@ def points_of(labels: Volume) -> ScribblePoints:
     index = np.argwhere(labels.array > 0)
     values = labels.array[tuple(index.T)].astype(np.uint8)
     return ScribblePoints(labels.to_world(index), values)
+
+
+def levels_of(positions: Vector) -> Iterator[tuple[float, Vector]]:
+    """Points grouped by the slice on which they lie, from the lowest slice upwards.
+
+    On an oblique grid each point has a height of its own: there a group is what lies within a tenth of a mm, so that
+    the number of groups follows from the length of the scan and not from the number of points.
+
+    Args:
+        positions: Shape (N, 3), mm.
+
+    Yields:
+        Height of a group's lowest point, mm, and the group, shape (n, 3).
+    """
+    steps = np.rint(positions[:, 0] / LEVEL_MM).astype(np.int64)
+    order = np.argsort(steps, kind="stable")
+    starts = np.flatnonzero(np.diff(steps[order])) + 1
+    for group in np.split(positions[order], starts) if len(order) else ():
+        yield float(group[:, 0].min()), group
 
 
 def thin(points: ScribblePoints, most_per_label: int) -> NDArray[np.intp]:

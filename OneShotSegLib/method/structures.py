@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from OneShotSegLib.errors import InputError
@@ -56,24 +56,39 @@ def structures_of(scribbles: LabelMap) -> Structures:
     return Structures(foreground, background[0])
 
 
-def with_common_values(scribbles: Sequence[LabelMap]) -> tuple[LabelMap, ...]:
+def with_common_values(scribbles: Sequence[LabelMap], known: Sequence[Segment] = ()) -> tuple[LabelMap, ...]:
     """The scribbles of several supports with one value per structure: that of the first support that has its name.
 
     A structure whose value is taken there gets a free one; the background stroke goes by its name too. Scribbles
-    without names are matched by value. One support's scribbles stay as they are.
+    without names are matched by value. One support's scribbles stay as they are, where nothing is known.
+
+    Args:
+        scribbles: Of each support.
+        known: What is known of values before: a study's table, whose values and spellings of names count first.
 
     Raises:
         InputError: If a support has one name twice, or if nothing tells what a value without a name means.
     """
-    if len(scribbles) < 2:
+    if len(scribbles) < 2 and not known:
         return tuple(scribbles)
     sources = [f"Support {number}" for number in range(1, len(scribbles) + 1)]
-    table, translations = common_segments([(one.segments, one.unnamed) for one in scribbles], sources)
-    known = {segment.value: segment for segment in table}
-    return tuple(
-        _with_values(one, values, known, source)
+    maps = [(one.segments, one.unnamed) for one in scribbles]
+    if known:
+        table, (_, *translations) = common_segments([(known, frozenset()), *maps], ["The study", *sources])
+    else:
+        table, (*translations,) = common_segments(maps, sources)
+    found = tuple(
+        _with_values(one, values, {segment.value: segment for segment in table}, source)
         for one, values, source in zip(scribbles, translations, sources, strict=True)
     )
+    names = {segment.value: segment.name for segment in known}
+    return tuple(_with_names(one, names) for one in found) if known else found
+
+
+def _with_names(labels: LabelMap, names: Mapping[int, str]) -> LabelMap:
+    """The map with these names, by value; colours stay."""
+    segments = tuple(replace(s, name=names.get(s.value, s.name)) for s in labels.segments)
+    return LabelMap(labels.volume, segments, labels.unnamed)
 
 
 def _with_values(labels: LabelMap, values: dict[int, int], known: dict[int, Segment], source: str) -> LabelMap:

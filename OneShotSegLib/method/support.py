@@ -20,6 +20,7 @@ from OneShotSegLib.method.expansion import Expansion, StructureExtent, expand, m
 from OneShotSegLib.method.propagation import EncodedScribbles, PreparedCT, encode_scribbles
 from OneShotSegLib.method.scribbles import check_grid, points_of, thin
 from OneShotSegLib.method.settings import Method
+from OneShotSegLib.method.soft_tissue import soft_tissue_around
 from OneShotSegLib.method.structures import Structures, structures_of
 from OneShotSegLib.method.tubular_tracking import track_tubular
 from OneShotSegLib.networks.weights import Weights
@@ -31,6 +32,24 @@ class ScribbledCT:
 
     ct: Volume
     scribbles: LabelMap
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskedCT:
+    """A reviewed case as a support with its whole mask.
+
+    Attributes:
+        name: The case's name in its study; it is not used for that case itself.
+        ct: The CT in HU.
+        mask: The mask on the CT's grid, with the study's values. Its segments are the structures that the case was
+            reviewed for: of any other structure the mask says nothing, not even that it is absent.
+        strokes: What a reviewer painted into the case, on the same grid, background stroke included; None for nothing.
+    """
+
+    name: str
+    ct: Volume
+    mask: LabelMap
+    strokes: LabelMap | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,6 +65,7 @@ class Support:
         features: What the fine network computes for them.
         extent: How far each structure extends from its strokes, by label.
         expansion: The masks grown from the strokes in the support itself.
+        image: The CT around these masks in 0-1, on its own grid, for the comparison with queries.
     """
 
     prepared: PreparedCT
@@ -56,6 +76,7 @@ class Support:
     features: PatchFeatures
     extent: Mapping[int, StructureExtent]
     expansion: Expansion
+    image: Volume
 
 
 def prepare_support(
@@ -90,6 +111,7 @@ def prepare_support(
         features=features,
         extent=extent,
         expansion=expansion,
+        image=soft_tissue_around(expansion.labels, ct, method.alignment.margin_mm),
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from OneShotSegLib.imaging.volume import Vector, Volume
-from OneShotSegLib.method.scribbles import ScribblePoints
+from OneShotSegLib.method.scribbles import ScribblePoints, levels_of
 from OneShotSegLib.method.structures import Structures
 
 SAME_SLICE_MM = 0.5
@@ -79,8 +79,19 @@ def is_tubular(strokes: Vector, settings: TrackingSettings) -> bool:
     if not len(strokes):
         return False
     span = float(np.ptp(strokes[:, 0]))
-    widest = max(float(np.ptp(strokes[_on_slice(strokes, z)][:, 1:], axis=0).max()) for z in np.unique(strokes[:, 0]))
-    return span >= max(settings.shortest_span_mm, settings.slenderness * widest)
+    return span >= max(settings.shortest_span_mm, settings.slenderness * _widest_on_a_slice(strokes))
+
+
+def _widest_on_a_slice(strokes: Vector) -> float:
+    """The largest extent of the strokes (N, 3) on a slice along y or x, mm."""
+    levels = [(z, level[:, 1:].min(axis=0), level[:, 1:].max(axis=0)) for z, level in levels_of(strokes)]
+    heights, low, high = (np.array(part) for part in zip(*levels, strict=True))
+    widest = 0.0
+    for z in heights:
+        first, last = np.searchsorted(heights, (z - 2 * SAME_SLICE_MM, z + 2 * SAME_SLICE_MM))
+        near = first + np.flatnonzero(np.abs(heights[first:last] - z) < SAME_SLICE_MM)
+        widest = max(widest, float((high[near].max(axis=0) - low[near].min(axis=0)).max()))
+    return widest
 
 
 def _beyond_ends(

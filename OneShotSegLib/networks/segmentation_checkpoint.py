@@ -14,6 +14,7 @@ from torch import nn
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.intensity import HUWindow
 from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.networks.anatomy import SeenAnatomy
 from OneShotSegLib.networks.checkpoint import Vector3, load_tensors, save_tensors
 from OneShotSegLib.networks.checkpoint_checks import (
     are_finite,
@@ -39,7 +40,23 @@ def _paper_unet(channels: int, classes: int) -> nn.Module:
     return UNet(channels, classes)
 
 
+def _require_monai(network: str) -> None:
+    """Raise what to do about it if MONAI is not installed.
+
+    Raises:
+        InputError: If it is not.
+    """
+    try:
+        import monai  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f'The network {network}: expected MONAI to be installed (pip install "OneShotSegLib[train]"), found none; '
+            "the network unet does without."
+        ) from error
+
+
 def _monai_unet(channels: int, classes: int) -> nn.Module:
+    _require_monai("monai-unet")
     from monai.networks.nets import UNet as MonaiUNet
 
     widths = [channels * 2**level for level in range(4)]
@@ -47,6 +64,7 @@ def _monai_unet(channels: int, classes: int) -> nn.Module:
 
 
 def _segresnet(channels: int, classes: int) -> nn.Module:
+    _require_monai("segresnet")
     from monai.networks.nets import SegResNet
 
     groups = math.gcd(8, channels)
@@ -56,6 +74,7 @@ def _segresnet(channels: int, classes: int) -> nn.Module:
 
 
 def _dynunet(channels: int, classes: int) -> nn.Module:
+    _require_monai("dynunet")
     from monai.networks.nets import DynUNet
 
     widths = [channels * 2**level for level in range(4)]
@@ -87,6 +106,8 @@ class SegmentationInfo:
         metrics: Figures of the training, without a reference.
         offsets: What is taken from each structure's log probability, so that masks are as large as the labels learnt
             from were; empty for nothing.
+        anatomy: How large the structures were in the cases of the training, and how they lay to one another; None in
+            files of before 0.2.
 
     Raises:
         ValueError: If a value cannot be; the message names it.
@@ -102,6 +123,7 @@ class SegmentationInfo:
     step: int = 0
     metrics: Mapping[str, float] = field(default_factory=dict)
     offsets: tuple[float, ...] = ()
+    anatomy: SeenAnatomy | None = None
 
     def __post_init__(self) -> None:
         require(self.network in NETWORKS, f"a network of {', '.join(NETWORKS)}", self.network)
@@ -132,6 +154,8 @@ class SegmentationInfo:
             self.offsets,
         )
         require_named_values(self.training, self.metrics)
+        if self.anatomy is not None:
+            require(self.anatomy.highest < len(values), "an anatomy of the network's structures", self.anatomy.highest)
 
     @property
     def classes(self) -> int:
@@ -172,5 +196,7 @@ def load_segmentation(path: Path, device: torch.device | str = "cpu") -> tuple[n
             Segment(value=s["value"], name=str(s["name"]), color=tuple(s["color"]), tags=str(s.get("tags", "")))
             for s in values["structures"]
         )
+        if values.get("anatomy") is not None:
+            values["anatomy"] = SeenAnatomy.from_json(values["anatomy"])
         info = SegmentationInfo(**values)
     return network_with(path, info.build, tensors).to(device), info

@@ -90,8 +90,9 @@ def _case(case: CaseContent, structures: Sequence[Segment]) -> CasePictures:
 
 def _support(study: StudyContent) -> CasePictures:
     assert study.support is not None  # checked before drawing
-    ct = _hounsfield(read_volume(study.support, study.description.supports[0].get("series", "")), study.support)
-    strokes = read_label_map(study.paths.support_scribbles()).volume
+    support = next(one for one in study.description.supports if one.get("ct"))
+    ct = _hounsfield(read_volume(study.support, support.get("series", "")), study.support)
+    strokes = read_label_map(study.paths.support_scribbles(support)).volume
     scene = Scene(ct, None, strokes)
     structures = strokes.with_array(
         np.isin(strokes.array, [label.value for label in study.labels]).astype(np.uint8),

@@ -68,6 +68,7 @@ class CaseContent:
         error: Why it failed, or why its result cannot be read.
         review: What the reviewer decided.
         series: Series instance UID of the CT, where the source is a folder with several CT series; else ''.
+        revision_note: That the result is of another revision than the study's present one; '' if it is not.
     """
 
     name: str
@@ -78,6 +79,13 @@ class CaseContent:
     error: str = ""
     review: ReviewEntry = field(default_factory=lambda: ReviewEntry(case=""))
     series: str = ""
+    revision_note: str = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the reviewer."""
+        warnings = self.quality.warnings if self.quality else ()
+        return (*warnings, self.revision_note) if self.revision_note else warnings
 
     @property
     def status(self) -> str:
@@ -174,7 +182,9 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
     cases = []
     for entry in description.cases:
         case = _case(paths.case(entry.case), Path(entry.source), description.structures, evaluation)
-        cases.append(replace(case, series=entry.series, review=ledger.get(case.name, ReviewEntry(case=case.name))))
+        review = ledger.get(case.name, ReviewEntry(case=case.name))
+        note = _revision_note(case.quality, description)
+        cases.append(replace(case, series=entry.series, review=review, revision_note=note))
     return StudyContent(
         paths=paths,
         description=description,
@@ -182,6 +192,12 @@ def read_content(root: Path, evaluation: EvaluationFigures | None = None) -> Stu
         notes=notes,
         left_out=read_left_out(paths),
     )
+
+
+def _revision_note(quality: CaseQuality | None, description: StudyDescription) -> str:
+    if quality is None or description.is_current(quality.revision):
+        return ""
+    return f"This result is of revision {quality.revision}; the study is of revision {description.revision} by now."
 
 
 def _ledger(paths: StudyPaths) -> tuple[dict[str, ReviewEntry], tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,24 @@ from OneShotSegLib.runner.case import done_fields
 from OneShotSegLib.runner.inputs import emit_left_out
 from OneShotSegLib.runner.known_cases import KnownCases
 from OneShotSegLib.runner.prefetch import prefetch
-from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, result_of, sudden_ends
-from OneShotSegLib.study.description import StudyCase
+from OneShotSegLib.runner.standing import CaseStanding, Standing, revision_text, standings
+from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, sudden_ends
+from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.locking import exclusive
 from OneShotSegLib.study.opening import check_output
 from OneShotSegLib.study.quality import read_quality
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.replacement import remove_empty
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger
 
 RunCase = Callable[[StudyCase, Callable[[], Volume], Emit], bool]
 """Does one case, given a function that reads its CT; returns whether it is done."""
+
+
+WITHOUT_MEASURES = (
+    "{case}: expected the measures of a case that was decided on (quality.json), found none that can be read: its mask "
+    "stays as it is. Without its folder in the study it is computed anew."
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +92,7 @@ def study_reserved(output: Path) -> Iterator[StudyPaths]:
 
 def run_batch(
     paths: StudyPaths,
-    cases: Sequence[StudyCase],
+    description: StudyDescription,
     executor: Executor,
     emit: Emit,
     *,
@@ -92,32 +100,41 @@ def run_batch(
     warnings: Sequence[str] = (),
     known: KnownCases | None = None,
     left_out: Sequence[LeftOut] = (),
+    begun: bool = False,
+    support_cts: Collection[str] = (),
 ) -> BatchResult:
     """Do the cases that are not done yet, from the event "started" to "finished".
 
     Args:
         paths: The study, described and with its supports.
-        cases: All its cases.
+        description: What it is by now, with all its cases.
         executor: What does them.
         emit: Takes the events.
         retry_failed: Try each case that fails once more, after all the others.
         warnings: What is to be said of the run as a whole.
         known: What became of the cases that the study had before.
         left_out: What of the queries is not used.
+        begun: Whether this run began the study's present revision, which had others before.
+        support_cts: Fingerprints of the scribbled supports' CTs.
 
     Raises:
         InputError: If the review ledger is broken by now, or the study is gone.
         OSError: If ledger or report cannot be written; the cases are done all the same.
     """
+    cases = description.cases
     emit("started", cases=[case.case for case in cases], study=str(paths.root))
     emit_left_out(left_out, emit)
     known = known or KnownCases()
     for text in (*warnings, *known.notes):
         emit("warning", text=text)
-    waiting, given_up = _left_to_do(paths, cases, known, emit)
+    found = standings(paths, description, support_cts)
+    emit_revision(description, found, emit, begun)
+    waiting, given_up = _left_to_do(paths, cases, found, known, emit)
+    _open_again(paths, waiting, emit)
     failed = executor.do(waiting, emit)
     if retry_failed and failed:
         failed = executor.do(failed, emit)
+    remove_empty(paths)
     without = {case.case for case in (*failed, *given_up)}
     done = [case.case for case in cases if case.case not in without]
     result = BatchResult(paths.root, tuple(done), tuple(case.case for case in cases if case.case in without))
@@ -125,29 +142,60 @@ def run_batch(
     return result
 
 
+def emit_revision(description: StudyDescription, found: Mapping[str, CaseStanding], emit: Emit, begun: bool) -> None:
+    """Emit what the present revision changes, if it begins or if some cases are not of it yet."""
+    recomputed = [name for name, one in found.items() if one.standing is Standing.RECOMPUTED]
+    if begun or recomputed:
+        decided = sum(one.standing is Standing.DECIDED for one in found.values())
+        text = revision_text(description, found.values())
+        emit("revision", number=description.revision, text=text, recomputed=recomputed, decided=decided)
+
+
 def _left_to_do(
-    paths: StudyPaths, cases: Sequence[StudyCase], known: KnownCases, emit: Emit
+    paths: StudyPaths, cases: Sequence[StudyCase], found: Mapping[str, CaseStanding], known: KnownCases, emit: Emit
 ) -> tuple[list[StudyCase], list[StudyCase]]:
     """The cases to do in this run, and those that cannot be: of another CT, or ended too many runs."""
     fresh: list[StudyCase] = []
+    again: list[tuple[float, StudyCase]] = []
     interrupted: list[StudyCase] = []
     given_up: list[StudyCase] = []
     for case in cases:
-        files = paths.case(case.case)
-        quality = result_of(files)
+        files, standing, quality = paths.case(case.case), found[case.case].standing, found[case.case].quality
         if case.case in known.failed:
             emit("case_failed", case=case.case, error=known.failed[case.case])
             given_up.append(case)
-        elif quality is not None:
+        elif quality is None and standing.stays:
+            emit("case_failed", case=case.case, error=WITHOUT_MEASURES.format(case=case.case))
+            given_up.append(case)
+        elif quality is not None and standing.stays:
             end(files)
+            if standing is Standing.SUPPORT:
+                emit("warning", case=case.case, text="Its CT is a support now: its result stays as it is.")
             emit("case_done", **done_fields(quality), resumed=True)
         elif sudden_ends(files) >= SUDDEN_ENDS:
             emit("case_failed", case=case.case, error=give_up(files))
             given_up.append(case)
+        elif files.under_way.is_file():
+            interrupted.append(case)
+        elif quality is not None:
+            again.append((quality.score, case))
         else:
-            # What may have ended the last run comes last: the others are done by then, should it do so again.
-            (interrupted if files.under_way.is_file() else fresh).append(case)
-    return [*fresh, *interrupted], given_up
+            fresh.append(case)
+    # The doubtful first of those that have a result. What may have ended the last run comes last: the others are done
+    # by then, should it do so again.
+    return [*fresh, *(case for _, case in sorted(again, key=lambda one: one[0])), *interrupted], given_up
+
+
+def _open_again(paths: StudyPaths, waiting: Sequence[StudyCase], emit: Emit) -> None:
+    """Take back the decisions on masks that are gone: what is computed in their place was seen by nobody."""
+    ledger = ReviewLedger.load(paths.review)
+    lost = [case.case for case in waiting if ledger.state_of(case.case) in TRUSTED_STATES]
+    for case in lost:
+        text = f"The mask that was {ledger.state_of(case)} is gone: it is computed anew and waits for a decision again."
+        emit("warning", case=case, text=text)
+        ledger.decide(case, "pending")
+    if lost:
+        ledger.save()
 
 
 def close_run(paths: StudyPaths, result: BatchResult, emit: Emit) -> None:

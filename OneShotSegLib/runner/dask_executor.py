@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
 from OneShotSegLib.inference.engine import Engine
+from OneShotSegLib.inference.placement_cache import PlacementCache
+from OneShotSegLib.method.structures import common_structures, structures_of
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import Weights, resolve_weights, shipped_folders
 from OneShotSegLib.runner.case import done_fields, run_case
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
-from OneShotSegLib.runner.supports import fingerprint_of_weights, read_supports
+from OneShotSegLib.runner.reviewed import reviewed_masks
+from OneShotSegLib.runner.supports import SharedState, fingerprint_of_weights, read_supports
 from OneShotSegLib.runner.warning_events import warnings_emitted
 from OneShotSegLib.study.case_ct import read_case_ct
 from OneShotSegLib.study.case_state import record_failure, result_of
@@ -45,17 +48,19 @@ class Job:
     Attributes:
         request: The run, with absolute paths and the weights that were chosen.
         weights_fingerprint: What the study says of the weights, so that no worker takes others of the same name.
+        shared: What they need of the study.
     """
 
     request: PropagationRequest
     weights_fingerprint: str
+    shared: SharedState
 
 
-def job_of(request: PropagationRequest, weights: Weights) -> Job:
+def job_of(request: PropagationRequest, weights: Weights, shared: SharedState) -> Job:
     """What workers need to know of a request whose weights are chosen."""
     # Not the queries: each case comes with its own path, and there may be thousands.
     resolved = replace(request.resolved(), queries=(), weights=_reference_to(weights.folder))
-    return Job(resolved, fingerprint_of_weights(weights))
+    return Job(resolved, fingerprint_of_weights(weights), shared)
 
 
 def _reference_to(weights: Path) -> str:
@@ -68,7 +73,12 @@ def _reference_to(weights: Path) -> str:
 def _engine(job: Job) -> Engine:
     weights = resolve_weights(job.request.weights)
     device = choose_device(job.request.device)
-    engine = Engine(read_supports(job.request), weights, method_named(job.request.method), device)
+    supports = read_supports(job.request, job.shared.known)
+    structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
+    paths = StudyPaths(job.request.output)
+    masks = reviewed_masks(paths, job.shared.masks, structures)
+    cache = PlacementCache(paths.placements)
+    engine = Engine(supports, weights, method_named(job.request.method), device, masks, cache)
     if fingerprint_of_weights(engine.weights) != job.weights_fingerprint:
         raise InputError(f"{weights}: expected the weights of the study, found others on this worker.")
     return engine
@@ -109,14 +119,14 @@ def run_on_worker(job: Job, case: StudyCase, topic: str) -> list[Event]:
         events.append((event, fields))
 
     quality = result_of(paths.case(case.case))
-    if quality is not None:
+    if quality is not None and quality.revision == job.shared.revision:
         # Its worker died after it had written the last file and before its events arrived.
         emit("case_started", case=case.case)
         emit("case_done", **done_fields(quality), seconds=round(sum(quality.seconds.values()), 3))
         return events
     with warnings_emitted(emit, case=case.case):
         engine = engine_for(job)
-    run_case(engine, paths, case.case, lambda: read_case_ct(case.source, case.series), emit)
+    run_case(engine, paths, case.case, lambda: read_case_ct(case.source, case.series), emit, job.shared.revision)
     return events
 
 
@@ -147,7 +157,9 @@ class DaskExecutor:
         topic = f"oneshotseg-{uuid.uuid4().hex}"
         relay = _EventRelay(emit)
         self.client.subscribe_topic(topic, relay.live)
-        futures = {self._submit(case, topic, -number): case for number, case in enumerate(cases)}
+        # Asked once: the answer is as long as the list of workers, and would be sent again for each case.
+        resources = self._resources()
+        futures = {self._submit(case, topic, -number, resources): case for number, case in enumerate(cases)}
         failed = []
         try:
             for future in as_completed(list(futures), loop=self.client.loop):
@@ -161,9 +173,14 @@ class DaskExecutor:
             self.client.unsubscribe_topic(topic)
         return failed
 
-    def _submit(self, case: StudyCase, topic: str, priority: int) -> Future[list[Event]]:
+    def _resources(self) -> dict[str, int] | None:
+        """What a case asks of its worker: a GPU, where there are workers that have one."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"].values()
-        resources = {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
+        return {GPU: 1} if any(GPU in worker["resources"] for worker in workers) else None
+
+    def _submit(
+        self, case: StudyCase, topic: str, priority: int, resources: dict[str, int] | None
+    ) -> Future[list[Event]]:
         key = f"{topic}-{-priority}"
         return self.client.submit(run_on_worker, self.job, case, topic, key=key, priority=priority, resources=resources)
 

@@ -21,6 +21,7 @@ from OneShotSegLib.study.case_state import result_of
 from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CTRecord
+from OneShotSegLib.study.results import is_decided
 from OneShotSegLib.study.review import ReviewLedger
 
 
@@ -137,7 +138,7 @@ def _decide(paths: StudyPaths, found: KnownCases, lost: set[str]) -> None:
         files = paths.case(case.case)
         if case.case not in lost or not Path(case.source).exists():
             continue
-        if ledger.state_of(case.case) == "pending" and not files.edited_mask.is_file():
+        if not is_decided(files, ledger.state_of(case.case)):
             found.redo.append(case.case)
             found.notes.append(f"{case.case}: {OTHER_CT}: it is done anew.")
         else:

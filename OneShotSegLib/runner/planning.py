@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.dicom.regular import grid_of
 from OneShotSegLib.imaging.dicom_series import series_slices
-from OneShotSegLib.imaging.files import read_image_header
+from OneShotSegLib.imaging.files import check_image
 from OneShotSegLib.imaging.inputs import LeftOut
+from OneShotSegLib.inference.engine import CPU
+from OneShotSegLib.method.structures import common_structures, structures_of
+from OneShotSegLib.networks.weights import load_weights
+from OneShotSegLib.networks.weights_selection import choose_weights
+from OneShotSegLib.runner.batch import emit_revision
 from OneShotSegLib.runner.inputs import emit_left_out, find_inputs
+from OneShotSegLib.runner.known_cases import KnownCases
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
-from OneShotSegLib.runner.supports import check_supports
-from OneShotSegLib.study.case_state import result_of
+from OneShotSegLib.runner.reviewed import choose_reviewed
+from OneShotSegLib.runner.standing import CaseStanding, Standing, revision_text, standings
+from OneShotSegLib.runner.supports import check_supports, describe, read_supports
+from OneShotSegLib.study.case_ct import fingerprint_of_ct
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.opening import check_output
+from OneShotSegLib.study.opening import check_output, continued
+from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.timer import in_words
 
 SECONDS_PER_CASE = 10.0
 """About what a case takes per support on one processor; of other machines only their own studies tell."""
-
-State = Literal["new", "done before", "to be done"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +47,11 @@ class PlannedCase:
         series: Series instance UID where the source is a folder with several CT series, else ''.
         size: Voxels, [z, y, x] of the file; () if the header cannot be read.
         spacing: Voxel size, mm, in the same order; () likewise.
-        region: Which part of the body it shows; '' as long as nothing looks at it.
-        state: Whether it is new in the study, done before, or waits there.
+        region: Which part of the body it shows, in the words of its DICOM header (BodyPartExamined, which some sites
+            never change); '' where the header says nothing, as in NIfTI. The voxels tell in the run itself.
+        state: Whether it is new in the study, waits there, is done, is recomputed, or stays because it was decided.
         problem: Why it would fail, as far as the headers say; '' for nothing.
+        notes: What of it would be mended or left out on reading, as far as the headers say, each the end of a sentence.
     """
 
     case: str
@@ -51,8 +60,9 @@ class PlannedCase:
     size: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
     region: str = ""
-    state: State = "new"
+    state: Standing = Standing.NEW
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,20 +74,24 @@ class Plan:
         left_out: What of the queries it would not use.
         seconds: How long it would take, roughly.
         text: The same in words.
+        revision: What the revision that it is of changes, in words; '' where no case is recomputed for it.
     """
 
     cases: tuple[PlannedCase, ...]
     left_out: tuple[LeftOut, ...]
     seconds: float
     text: str
+    revision: str = ""
 
 
 def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
-    """Say what `propagate_batch` would do with this request, from headers alone.
+    """Say what `propagate_batch` would do with this request, from headers alone; nothing is written.
+
+    If the study is there, its supports are read too, to say which cases would be recomputed.
 
     Args:
         request: What to do.
-        emit: Takes "case_found" for each case, "left_out", and at last "planned".
+        emit: Takes "revision" if cases are recomputed, "case_found" for each case, "left_out", and at last "planned".
 
     Raises:
         InputError: If supports, scribbles, queries or output are not there or cannot be used.
@@ -89,14 +103,42 @@ def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
     found = find_inputs(
         paths, request.queries, supports=request.supports, scribbles=request.scribbles, series=request.series
     )
-    known = StudyDescription.read(paths).cases if paths.description.exists() else ()
-    cases = tuple(_planned(case, paths, case in known) for case in (*known, *name_cases(found.cts, known)))
-    seconds, text = _estimate(request, paths, cases)
+    there = StudyDescription.read(paths) if paths.description.exists() else None
+    known = there.cases if there is not None else ()
+    fresh = name_cases(found.cts, known)
+    states: dict[str, CaseStanding] = {case.case: CaseStanding(Standing.NEW) for case in fresh}
+    revision = ""
+    if there is not None:
+        description, support_cts = _continued(request, paths, there)
+        of_known = standings(paths, description, support_cts)
+        states |= of_known
+        begun = description.revision != there.revision
+        if begun or any(one.standing is Standing.RECOMPUTED for one in of_known.values()):
+            revision = revision_text(description, of_known.values())
+            emit_revision(description, of_known, emit, begun)
+    cases = tuple(_planned(case, states[case.case].standing) for case in (*known, *fresh))
+    seconds, text = _estimate(request, cases, [one.quality for one in states.values() if one.quality is not None])
     for case in cases:
         emit("case_found", **_fields(case))
     emit_left_out(found.left_out, emit)
     emit("planned", text=text, seconds=round(seconds))
-    return Plan(cases=cases, left_out=found.left_out, seconds=seconds, text=text)
+    return Plan(cases=cases, left_out=found.left_out, seconds=seconds, text=text, revision=revision)
+
+
+def _continued(
+    request: PropagationRequest, paths: StudyPaths, there: StudyDescription
+) -> tuple[StudyDescription, set[str]]:
+    """The study as the run would have it, and the fingerprints of its supports' CTs.
+
+    Raises:
+        InputError: If supports or weights cannot be used.
+    """
+    supports = read_supports(request, there.table)
+    weights = load_weights(choose_weights(request.weights, supports[0].ct, CPU), CPU)
+    structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
+    masks = choose_reviewed(paths, request.reviewed, structures, KnownCases(cases=list(there.cases)))
+    wanted = describe(request, supports, weights, CPU, there, masks)
+    return continued(paths, there, wanted), {fingerprint_of_ct(one.ct) for one in supports}
 
 
 def _fields(case: PlannedCase) -> Mapping[str, Any]:
@@ -107,51 +149,45 @@ def _fields(case: PlannedCase) -> Mapping[str, Any]:
         "size": list(case.size),
         "spacing": [round(step, 4) for step in case.spacing],
         "region": case.region,
-        "state": case.state,
+        "state": str(case.state),
         "problem": case.problem,
+        "notes": list(case.notes),
     }
 
 
-def _planned(case: StudyCase, paths: StudyPaths, is_known: bool) -> PlannedCase:
-    done = result_of(paths.case(case.case)) is not None
-    state: State = "done before" if done else "to be done" if is_known else "new"
-    size: Sequence[int] = ()
-    spacing: Sequence[float] = ()
-    problem = ""
+def _planned(case: StudyCase, state: Standing) -> PlannedCase:
+    planned = PlannedCase(case=case.case, source=Path(case.source), series=case.series, state=state)
     try:
-        size, spacing = _grid(Path(case.source), case.series)
+        return _with_header(planned)
     except (InputError, OSError) as error:
-        problem = str(error)
-    return PlannedCase(
-        case=case.case,
-        source=Path(case.source),
-        series=case.series,
-        size=tuple(size),
-        spacing=tuple(spacing),
-        state=state,
-        problem="" if done else problem,
+        return replace(planned, problem="" if state.stays else str(error))
+
+
+def _with_header(case: PlannedCase) -> PlannedCase:
+    """The case with what its CT's headers say."""
+    if not case.source.is_dir():
+        header = check_image(case.source)
+        return replace(case, size=header.size[2::-1], spacing=header.spacing[2::-1], notes=header.notes)
+    stack = series_slices(case.source, case.series)
+    grid = grid_of(stack, case.source)
+    return replace(
+        case,
+        size=grid.shape,
+        spacing=(grid.step, *map(float, stack.pixel)),
+        region=stack.slices[0].body_part,
+        notes=stack.notes,
     )
 
 
-def _grid(source: Path, series: str) -> tuple[Sequence[int], Sequence[float]]:
-    """Voxels and spacing in mm, [z, y, x], from headers."""
-    if source.is_dir():
-        stack = series_slices(source, series)
-        grid = grid_of(stack, source)
-        return grid.shape, [grid.step, *map(float, stack.pixel)]
-    header = read_image_header(source)
-    return header.size[2::-1], header.spacing[2::-1]
-
-
-def _estimate(request: PropagationRequest, paths: StudyPaths, cases: Iterable[PlannedCase]) -> tuple[float, str]:
+def _estimate(
+    request: PropagationRequest, cases: Sequence[PlannedCase], qualities: Sequence[CaseQuality]
+) -> tuple[float, str]:
     """How long the cases take that are not done yet, in s and in words."""
-    names = [case.case for case in cases]
-    qualities = [quality for name in names if (quality := result_of(paths.case(name))) is not None]
     took = [sum(quality.seconds.values()) for quality in qualities if quality.seconds]
     per_case = median(took) if took else SECONDS_PER_CASE * len(request.supports)
-    left = len(names) - len(qualities)
+    left = sum(not case.state.stays for case in cases)
     seconds = left * per_case / (request.workers or 1)
     basis = "as the cases of this study took" if took else "a rough figure: it depends on the machine"
-    cases_in_all = f"{len(names)} case{'' if len(names) == 1 else 's'}"
+    cases_in_all = f"{len(cases)} case{'' if len(cases) == 1 else 's'}"
     text = f"{cases_in_all}, {left} to do: about {in_words(seconds)} at {per_case:.0f} s per case ({basis})."
     return (seconds, text) if left else (0.0, f"{cases_in_all}, none to do.")

@@ -9,6 +9,8 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.atomic import remove_left_behind
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import CPU, Engine
+from OneShotSegLib.inference.placement_cache import PlacementCache
+from OneShotSegLib.method.structures import common_structures, structures_of
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.runner.batch import (
@@ -23,19 +25,24 @@ from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.runner.reviewed import choose_reviewed, keep_masks, reviewed_masks
 from OneShotSegLib.runner.run_log import run_log
-from OneShotSegLib.runner.supports import describe, read_supports, write_supports
+from OneShotSegLib.runner.supports import SharedState, describe, read_supports, write_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
-from OneShotSegLib.study.description import StudyCase
+from OneShotSegLib.study.case_ct import fingerprint_of_ct
+from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.opening import open_study
+from OneShotSegLib.study.replacement import finish_replacements
 
 
 def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> BatchResult:
     """Propagate the supports' scribbles to every query and keep the results in a study folder.
 
-    Cases that are done already are left as they are; a case that failed in an earlier run is tried again.
+    Cases that are done already are left as they are; a case that failed in an earlier run is tried again. If supports,
+    strokes, settings or weights are other ones than the study's, or cases were reviewed since, the study becomes a new
+    revision: cases that nobody decided on are then recomputed.
 
     Args:
         request: What to do.
@@ -51,38 +58,50 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         found = find_inputs(
             paths, request.queries, supports=request.supports, scribbles=request.scribbles, series=request.series
         )
+        finish_replacements(paths)
+        there = StudyDescription.read(paths) if paths.description.exists() else None
         known = known_cases(paths, found.cts)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
-            supports = read_supports(request)
+            supports = read_supports(request, there.table if there else ())
             weights = choose_weights(request.weights, supports[0].ct, device)
-            engine = Engine(supports, weights, method, device)
-        description = open_study(paths, describe(request, engine), found.cts, known.cases)
+            structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
+            masks = choose_reviewed(paths, request.reviewed, structures, known)
+            cache = PlacementCache(paths.placements)
+            engine = Engine(supports, weights, method, device, reviewed_masks(paths, masks, structures), cache)
+        wanted = describe(request, engine.supports, engine.weights, engine.models.device, there, masks)
+        description = open_study(paths, wanted, found.cts, known.cases)
         discard_results(paths, known.redo)
         remove_left_behind(paths.root)
-        write_supports(paths, request, engine.supports)
+        write_supports(paths, description, engine.supports)
+        keep_masks(paths, masks)
         write_inputs(paths, request.queries, found.left_out)
-        with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine) as executor:
+        shared = SharedState(description.revision, there.table if there else (), masks)
+        with run_log(paths, emit) as emit_and_log, _executor(request, paths, engine, shared) as executor:
             return run_batch(
                 paths,
-                description.cases,
+                description,
                 executor,
                 emit_and_log,
                 retry_failed=request.retry_failed,
                 warnings=warnings,
                 known=known,
                 left_out=found.left_out,
+                begun=there is not None and there.revision != description.revision,
+                support_cts={fingerprint_of_ct(support.ct) for support in engine.supports},
             )
 
 
 @contextmanager
-def _executor(request: PropagationRequest, paths: StudyPaths, engine: Engine) -> Iterator[Executor]:
+def _executor(
+    request: PropagationRequest, paths: StudyPaths, engine: Engine, shared: SharedState
+) -> Iterator[Executor]:
     """What does the cases: this process, workers that are started here, or a cluster that is there."""
     if not request.is_distributed:
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return run_case(engine, paths, case.case, read, emit)
+            return run_case(engine, paths, case.case, read, emit, shared.revision)
 
         yield SequentialExecutor(run)
         return
@@ -94,4 +113,4 @@ def _executor(request: PropagationRequest, paths: StudyPaths, engine: Engine) ->
     else:
         cluster = started(request.workers or 1, request.device)
     with cluster as client:
-        yield DaskExecutor(paths, job_of(request, engine.weights), client)
+        yield DaskExecutor(paths, job_of(request, engine.weights, shared), client)

@@ -99,6 +99,9 @@ class CaseUnderReview:
     def strokes_of(self, labels: LabelMap, source: Path) -> Labels:
         """Strokes of a label map, matched by name, on the CT's grid; what is not used of it is logged as a warning.
 
+        Returns:
+            With the study's values, shape (D, H, W); 0 where nothing is painted.
+
         Raises:
             InputError: If it cannot be matched, or does not fit the CT.
         """
@@ -150,11 +153,11 @@ class CaseUnderReview:
         return self._result(found.mask.volume.array, box if found.box is None else union([box, found.box]), 0.0)
 
     def take(self, result: RegrownCase, strokes: Labels) -> None:
-        """Take a result over: from now on it is the case's mask, and these are its strokes."""
+        """Take a result over: from now on it is the case's mask, and these, shape (D, H, W), are its strokes."""
         self.mask, self.strokes = result.mask.volume.array, strokes
 
     def merged(self, strokes: Labels) -> Labels:
-        """The case's strokes with more of them on top."""
+        """The case's strokes with more of them on top; all have shape (D, H, W)."""
         return np.where(strokes > 0, strokes, self.strokes)
 
     def save(self, reopen: bool = False) -> Path:

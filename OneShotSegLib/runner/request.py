@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from OneShotSegLib.method.settings import Method
 
-ALL, NONE = "all", "none"
+ALL, NONE, REVIEWED = "all", "none", "reviewed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class PropagationRequest:
         workers: Worker processes to start on this machine; None for this process alone.
         scheduler: Address of a Dask scheduler whose workers do the cases.
         series: Which series to take of a folder that holds several CT series: each a UID, or a part of a description.
+        reviewed: Which accepted and corrected cases of the study are supports too, with their whole masks: "reviewed"
+            for all of them, "none", or names of cases with commas.
     """
 
     supports: Sequence[Path]
@@ -49,6 +51,7 @@ class PropagationRequest:
     workers: int | None = None
     scheduler: str | None = None
     series: Sequence[str] = ()
+    reviewed: str = REVIEWED
 
     @property
     def is_distributed(self) -> bool:
@@ -80,6 +83,7 @@ class SegmentationRequest:
         largest_component: "all", "none", or names or values of structures with commas.
         fill_holes: Likewise.
         series: Which series to take of a folder that holds several CT series, as in `PropagationRequest`.
+        check_region: Fail a case that shows another part of the body than the network learnt.
     """
 
     model: Path
@@ -91,3 +95,4 @@ class SegmentationRequest:
     largest_component: str = ALL
     fill_holes: str = NONE
     series: Sequence[str] = ()
+    check_region: bool = True

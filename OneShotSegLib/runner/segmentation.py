@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.fingerprint import fingerprint_of
 from OneShotSegLib.imaging.atomic import remove_left_behind
+from OneShotSegLib.imaging.label_matching import common_segments, translated
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
@@ -20,14 +22,17 @@ from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
 from OneShotSegLib.runner.run_log import run_log
-from OneShotSegLib.scoring.network import score_prediction
-from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
+from OneShotSegLib.scoring.network import check_region, score_prediction
+from OneShotSegLib.study.description import NETWORK, StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.opening import open_study
+from OneShotSegLib.study.replacement import finish_replacements
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import OnStep
+
+log = logging.getLogger(__name__)
 
 NO_BACKGROUND = 0
 
@@ -48,40 +53,74 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
     """
     with study_reserved(request.output) as paths:
         found = find_inputs(paths, request.volumes, series=request.series)
+        finish_replacements(paths)
+        there = StudyDescription.read(paths) if paths.description.exists() else None
         known = known_cases(paths, found.cts)
         device = choose_device(request.device)
         segmenter = Segmenter.load(request.model, device)
         options = _options(request, segmenter.info.structures)
-        description = open_study(paths, _describe(segmenter, options, device), found.cts, known.cases)
+        structures = _study_structures(segmenter.info.structures, there)
+        description = open_study(paths, _describe(segmenter, options, structures, device), found.cts, known.cases)
         discard_results(paths, known.redo)
         remove_left_behind(paths.root)
         write_inputs(paths, request.volumes, found.left_out)
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return _run_case(segmenter, options, paths, case, read, emit)
+            checks = request.check_region
+            return _run_case(segmenter, options, structures, checks, paths, case, read, emit, description.revision)
 
         with run_log(paths, emit) as emit_and_log:
             return run_batch(
-                paths, description.cases, SequentialExecutor(run), emit_and_log, known=known, left_out=found.left_out
+                paths,
+                description,
+                SequentialExecutor(run),
+                emit_and_log,
+                known=known,
+                left_out=found.left_out,
+                begun=there is not None and there.revision != description.revision,
             )
+
+
+def _study_structures(own: Sequence[Segment], there: StudyDescription | None) -> tuple[Segment, ...]:
+    """A network's structures with the values that the study has for their names, in the network's order.
+
+    Raises:
+        InputError: If a name is there twice.
+    """
+    if there is None:
+        return tuple(own)
+    table, (_, values) = common_segments(
+        [(there.structures, frozenset()), (own, frozenset())], ["The study", "The network"]
+    )
+    names = {segment.value: segment.name for segment in table}
+    return tuple(replace(s, value=values[s.value], name=names[values[s.value]]) for s in own)
 
 
 def _run_case(
     segmenter: Segmenter,
     options: SegmentOptions,
+    structures: tuple[Segment, ...],
+    checks_region: bool,
     paths: StudyPaths,
     case: StudyCase,
     read: Callable[[], Volume],
     emit: Emit,
+    revision: int,
 ) -> bool:
-    structures = segmenter.info.structures
+    own = segmenter.info.structures
+    values = {segment.value: of_study.value for segment, of_study in zip(own, structures, strict=True)}
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
         prediction = segment_ct(segmenter, ct, options, on_step, case.source)
-        quality = score_prediction(case.case, prediction, structures)
-        return Segmentation(LabelMap(prediction.labels, structures), quality)
+        warnings = check_region(prediction, segmenter.info) if checks_region else ()
+        for text in warnings:
+            log.warning("%s: %s", case.case, text)
+        quality = score_prediction(case.case, prediction, own, warnings)
+        measures = tuple(replace(one, value=values[one.value]) for one in quality.structures)
+        labels = translated(LabelMap(prediction.labels, own), values, structures)
+        return Segmentation(labels, replace(quality, structures=measures))
 
-    return segment_case(paths, case.case, read, segment, len(STEPS), emit)
+    return segment_case(paths, case.case, read, segment, len(STEPS), emit, revision)
 
 
 def _options(request: SegmentationRequest, structures: tuple[Segment, ...]) -> SegmentOptions:
@@ -107,14 +146,16 @@ def chosen_values(names: str, structures: Sequence[Segment]) -> tuple[int, ...]:
     return tuple(sorted(s.value for s in chosen))
 
 
-def _describe(segmenter: Segmenter, options: SegmentOptions, device: torch.device) -> StudyDescription:
+def _describe(
+    segmenter: Segmenter, options: SegmentOptions, structures: Sequence[Segment], device: torch.device
+) -> StudyDescription:
     info = segmenter.info
     return StudyDescription(
         supports=(),
-        labels=label_table(info.structures),
+        labels=label_table(structures),
         background_label=NO_BACKGROUND,
         settings={
-            "name": "network",
+            "name": NETWORK,
             **{key: list(value) if isinstance(value, tuple) else value for key, value in asdict(options).items()},
         },
         weights={

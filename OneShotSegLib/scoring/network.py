@@ -5,16 +5,63 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import label_boxes
 from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.networks.anatomy import count_whole, placements
 from OneShotSegLib.networks.inference import NetworkPrediction
-from OneShotSegLib.scoring.overlap import core_dice
+from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
+from OneShotSegLib.scoring.overlap import core_dice, expected_dice
 from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality, mean_score
 
 EDGE_VOXELS = 1
+# Measured between both cohorts with a network of each (docs/decisions/016-region.md).
+OTHER_REGION_MM = 60.0
+UNUSUAL_MM = 20.0
+UNUSUAL_VOLUME = 2.0
 
 
-def score_prediction(case: str, result: NetworkPrediction, structures: tuple[Segment, ...]) -> CaseQuality:
+def check_region(result: NetworkPrediction, info: SegmentationInfo) -> tuple[str, ...]:
+    """Check that a CT shows the part of the body that the network learnt, by how its masks lie to one another.
+
+    Args:
+        result: The network's prediction.
+        info: Its description; one without what it has seen of the anatomy is not checked.
+
+    Returns:
+        Sentences for the reviewer, where that cannot be told or the masks are of other sizes than those seen.
+
+    Raises:
+        InputError: If the masks lie as in no case of the training.
+    """
+    seen = info.anatomy
+    if seen is None:
+        return ("The network does not say what it has seen: whether it learnt this part of the body was not checked.",)
+    case = placements(result.probabilities.argmax(axis=0), result.grid.spacing, len(info.structures))
+    distance, factor = seen.distance_mm(case), seen.volume_factor(case)
+    if distance is not None and distance > OTHER_REGION_MM:
+        raise InputError(
+            "Expected the part of the body that the network learnt, found another one: its structures would lie "
+            f"{distance:.0f} mm further from one another's places than in any case that it learnt from."
+        )
+    sentences = []
+    if distance is not None and distance > UNUSUAL_MM:
+        sentences.append(
+            f"The structures lie {distance:.0f} mm further from one another's places than in any case of the training."
+        )
+    if seen.whole > 1 and count_whole(case) <= seen.whole / 2:
+        sentences.append(
+            f"{count_whole(case)} of {len(case)} structures {'is' if count_whole(case) == 1 else 'are'} there as a "
+            "whole: too few to tell whether the CT shows the part of the body that the network learnt."
+        )
+    if factor is not None and factor > UNUSUAL_VOLUME:
+        sentences.append(f"The structures are {factor:.1f} times larger or smaller than in any case of the training.")
+    return tuple(sentences)
+
+
+def score_prediction(
+    case: str, result: NetworkPrediction, structures: tuple[Segment, ...], warnings: tuple[str, ...] = ()
+) -> CaseQuality:
     """Measure a network's result without a reference.
 
     The score is the Dice that the network's own probabilities let expect of its mask: it is lower where the network is
@@ -24,6 +71,7 @@ def score_prediction(case: str, result: NetworkPrediction, structures: tuple[Seg
         case: The case's name.
         result: The network's prediction.
         structures: In the order of the network's channels.
+        warnings: What is to be said of the case besides.
     """
     sizes = np.bincount(result.labels.array.ravel(), minlength=256) * float(np.prod(result.labels.spacing)) / 1000
     ordered = np.sort(result.probabilities, axis=0)
@@ -38,7 +86,7 @@ def score_prediction(case: str, result: NetworkPrediction, structures: tuple[Seg
         score=mean_score(qualities),
         structures=qualities,
         seconds=result.seconds,
-        warnings=tuple(_warnings(qualities)),
+        warnings=(*warnings, *_warnings(qualities)),
     )
 
 
@@ -65,12 +113,6 @@ def _score_structure(
         core_dice=round(core_dice(mask, result.grid.spacing), 4),
         certainty=round(float(margin[mask].mean()), 4),
     )
-
-
-def expected_dice(probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
-    """The Dice of a mask to expect from its probabilities: 2 sum(p in the mask) / (sum(p) + size of the mask), 0-1."""
-    total = float(probability.sum()) + int(mask.sum())
-    return 2 * float(probability[mask].sum()) / total if total else 0.0
 
 
 def _touches_edge(result: NetworkPrediction, value: int) -> bool:

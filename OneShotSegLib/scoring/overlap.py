@@ -31,3 +31,9 @@ def core_dice(mask: NDArray[np.bool_], spacing: Vector) -> float:
     near = mask[grown(box, 1, mask.shape)]
     core = int((distance_transform_edt(near, sampling=spacing) > BORDER_MM).sum())
     return 2 * core / (core + int(mask.sum())) if core else 0.0
+
+
+def expected_dice(probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+    """The Dice of a mask to expect from its probabilities: 2 sum(p in the mask) / (sum(p) + size of the mask), 0-1."""
+    total = float(probability.sum()) + int(mask.sum())
+    return 2 * float(probability[mask].sum()) / total if total else 0.0

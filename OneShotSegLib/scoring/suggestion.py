@@ -51,7 +51,7 @@ def suggest(study: Path, count: int = 5) -> list[Suggestion]:
     """
     if count < 1:
         raise InputError(f"--count: expected 1 or more cases, found {count}.")
-    results = [(r.quality, r.state) for r in study_results(StudyPaths(study)) if r.quality is not None]
+    results = [(r.quality, r.state) for r in study_results(StudyPaths(study), True) if r.quality is not None]
     qualities = [quality for quality, _ in results]
     waiting = [number for number, (_, state) in enumerate(results) if state == "pending"]
     known = [number for number, (_, state) in enumerate(results) if state in ("accepted", "edited")]
@@ -112,8 +112,12 @@ def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
     spread = np.where(spread > 0, spread, table.std(axis=0))
     scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
     scaled = np.clip(scaled, -MAX_Z, MAX_Z)
-    squares = ((scaled[:, None] - scaled[None]) ** 2).mean(axis=2) if scaled.shape[1] else np.zeros((len(scaled),) * 2)
-    return np.sqrt(squares)
+    if not scaled.shape[1]:
+        return np.zeros((len(scaled),) * 2)
+    # Case by case: the differences of all measures of all pairs would be many times as much.
+    squares = np.stack([((scaled - one) ** 2).mean(axis=1) for one in scaled])
+    found: NDArray[np.float64] = np.sqrt(squares)
+    return found
 
 
 def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:

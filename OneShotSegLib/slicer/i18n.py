@@ -1,7 +1,9 @@
-"""Translation of the texts that a user sees; the identity where Slicer is not there (plain Python)."""
+"""Translation of the texts that a user sees; the identity where Slicer does not run (plain Python, child processes)."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,13 +12,15 @@ if TYPE_CHECKING:
         """The text in the user's language."""
 
 else:
-    try:
-        from slicer.i18n import tr
-    except ImportError:
 
-        def tr(text: str) -> str:
-            """The text as it is."""
-            return text
+    def tr(text: str) -> str:
+        """The text as it is."""
+        return text
+
+    # Slicer has imported it before any module is loaded; a child process must not load Slicer's libraries for a text.
+    if "slicer" in sys.modules:
+        with contextlib.suppress(ImportError):
+            from slicer.i18n import tr
 
 
 __all__ = ["tr"]

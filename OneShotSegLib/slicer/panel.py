@@ -11,11 +11,12 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
 from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
 from OneShotSegLib.slicer.jobs.process import ChildProcess
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.runs import RunController, RunState
@@ -24,6 +25,8 @@ from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
+from OneShotSegLib.slicer.sections.deliver_section import DeliverSection
+from OneShotSegLib.slicer.sections.preview import SupportPreview
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
@@ -67,17 +70,22 @@ class Panel:
             ui=ui,
             messages=Messages(ui.messageLabel, ui.logText),
             catalog=StructureCatalog(_terminologies()),
-            editor=editor or SegmentEditor(),
+            editor=editor or SegmentEditor(window),
             background=background,
             ensure_ready=dependencies.ensure,
             controller=RunController(self, background=background),
+            live=LiveWorker(),
         )
+        settings = settings or qt.QSettings()
+        self.live = self.context.live
         self.support = SupportSection(self.context)
-        self.batch = BatchSection(self.context, WeightsChoice(settings or qt.QSettings()))
+        self.preview = SupportPreview(self.context, self.live, lambda: not dependencies.missing(), settings)
+        self.support.connect_preview(self.preview)
+        self.batch = BatchSection(self.context, WeightsChoice(settings))
         self.propagate = PropagateSection(self.context, self.support, self.batch)
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
-        self.review.connect_further_support(self.propagate.propagate_from)
+        self.deliver = DeliverSection(self.context, self.batch)
         self.batch.connect_import(self._import_weights)
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
@@ -96,6 +104,7 @@ class Panel:
 
     def update(self) -> None:
         """Show the parameters as they are."""
+        self.batch.choose_default()
         self.support.update()
         self.batch.update()
         study = self.context.study
@@ -113,24 +122,36 @@ class Panel:
             self.review.open(study)
         except InputError as error:
             self.context.messages.error(str(error))
+        self._fold(bool(self.review.session and self.review.session.rows))
+
+    def _fold(self, folded: bool) -> None:
+        """Fold the steps that are done, so that the review is in sight; the user can unfold them at any time."""
+        for button in (self.ui.supportCollapsibleButton, self.ui.batchCollapsibleButton):
+            button.collapsed = folded
 
     def enter(self) -> None:
         """The panel is shown."""
         self.review.enable_keys(True)
         if self._devices is None and not self._devices_text:
             self._probe_devices()
+        self.support.choose_default()
         self.update()
 
     def leave(self) -> None:
         """Another module is shown."""
         self.review.enable_keys(False)
+        self.context.editor.pause()
 
     def close_scene(self) -> None:
         """The scene is closed: save corrections, stop what runs, show a message."""
-        folder = self._shown_study
+        folder, was_busy = self._shown_study, self.controller.busy
+        # Stop first: nobody needs what the run still reads or writes, and saving would wait for it.
+        self.controller.stop_now()
         self._save()
-        if self.controller.busy:
-            self.controller.stop_now()
+        self.preview.close()
+        self.live.close()
+        self.context.editor.leave_scene()
+        if was_busy:
             self.on_state(RunState.IDLE)
             text = _("The scene was closed and the run stopped; the cases done so far are kept in {folder}.")
             self.context.messages.warning(text.format(folder=folder))
@@ -139,11 +160,15 @@ class Panel:
     def close(self) -> None:
         """The application or the module is closed: save corrections, end the child's process tree."""
         self._timer.stop()
-        self._save()
         self.controller.stop_now()
+        self._save()
+        self.preview.close()
+        self.live.close()
+        self.context.background.close()
         if self._devices is not None:
             self._devices.kill()
         self.review.remove_keys()
+        self.context.editor.remove()
 
     def _save(self) -> None:
         try:
@@ -154,10 +179,13 @@ class Panel:
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
         started = time.perf_counter()
-        if self.controller.busy or self.context.background.busy or self._devices is not None:
-            # Slicer's main thread holds Python's lock while it waits for events: give it to the other threads.
+        if self.controller.busy or self._devices is not None or self.live.busy:
+            # Slicer's main thread holds Python's lock while it waits for events: give it to the threads that read what
+            # a child process writes.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
+        self.live.poll()
+        self.preview.poll()
         self.review.poll()
         self._poll_devices()
         if self._stale:
@@ -188,10 +216,17 @@ class Panel:
         """A run started, moved on or ended."""
         self.propagate.show_state(state)
         self.train.show_state(state)
+        self.deliver.show_state(state)
+        for section in (self.support, self.batch):
+            section.lock(state is not RunState.IDLE)
+        self.review.show_state(state is not RunState.IDLE)
         if state is RunState.PREPARING:
             self.propagate.show_progress(RunProgress())
             if self.review.session is None:
                 self._open_study()
+            if self.controller.plan is not None and self.controller.plan.makes_cases:
+                self.context.editor.close()
+                self._fold(True)
 
     def on_progress(self, progress: RunProgress) -> None:
         """A run moved on."""
@@ -199,17 +234,10 @@ class Panel:
 
     def on_case(self, case: str) -> None:
         """A case has results."""
-        support, study = self.propagate.further_support, self.context.study
-        if support is None:
-            if study is not None:
-                self.propagate.mark_nodes(study)
-            self._guard(lambda: self.review.case_done(case))
-            return
-        self.context.background.run(
-            lambda: support.adopt(case),
-            lambda own: self._guard(lambda: self.review.case_done(own) if own else None),
-            lambda error: self.context.messages.error(str(error)),
-        )
+        study = self.context.study
+        if study is not None:
+            self.propagate.mark_nodes(study)
+        self._guard(lambda: self.review.case_done(case))
 
     def on_log(self, line: str) -> None:
         """A line of the child."""
@@ -231,8 +259,10 @@ class Panel:
         plan = self.controller.plan
         if plan is None or not plan.makes_cases:
             return _("{title}: done.").format(title=plan.title if plan else "")
-        count = len(self.controller.progress.done)
-        return _("Done: {count} cases. Review the doubtful first.").format(count=count)
+        progress = self.controller.progress
+        changes = progress.describe_changes()
+        text = _("Done: {count} cases. Review the doubtful first.").format(count=len(progress.done))
+        return f"{text} {changes}" if changes else text
 
     def _after_run(self) -> None:
         study = self.context.study

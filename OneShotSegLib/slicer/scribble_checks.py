@@ -1,4 +1,7 @@
-"""What is missing in the scribbles of a support before they can be propagated."""
+"""What is missing in the scribbles of a support before they can be propagated.
+
+Nothing here needs Slicer.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,7 @@ from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.segmentations import Overlap, Snapshot
-from OneShotSegLib.slicer.mrml.volumes import volume_from_node
+from OneShotSegLib.slicer.snapshots import Overlap, Snapshot
 
 FEW_VOXELS = 10
 OUTSIDE_SHARE = 0.2
@@ -29,11 +31,18 @@ class Finding:
 
     Attributes:
         severity: "error" forbids propagating, "warning" does not.
-        text: One sentence.
+        template: One sentence, with names of fields in braces.
+        fields: Name and value of each field.
     """
 
     severity: Literal["error", "warning"]
-    text: str
+    template: str
+    fields: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The sentence, in the user's language where this is read: a child process knows none."""
+        return _(self.template).format(**dict(self.fields)) if self.template else ""
 
     @property
     def forbids(self) -> bool:
@@ -41,28 +50,10 @@ class Finding:
         return self.severity == "error"
 
 
-def check_support(ct: Any, node: Any) -> tuple[Finding, ...]:
-    """What is missing before the scribbles of these nodes can be propagated."""
-    return check_content(*support_content(ct, node))
-
-
-def check_content(volume: Volume, snapshot: Snapshot) -> tuple[Finding, ...]:
-    """The same for what `support_content` returned; meant for a background thread."""
-    scribbles, overlaps = snapshot.merged_with_overlaps(volume)
-    return check_scribbles(scribbles, volume, overlaps)
-
-
-def support_content(ct: Any, node: Any) -> tuple[Volume, Snapshot]:
-    """The support's voxels (shared with its node) and a copy of the strokes.
-
-    Raises:
-        InputError: If one of the two is missing or cannot be used.
-    """
-    if ct is None:
-        raise InputError(_("Choose the CT of the support first."))
-    if node is None:
-        raise InputError(_("Choose the scribbles of the support, or make new ones, first."))
-    return volume_from_node(ct, copy=False), Snapshot.of(node)
+def check_content(snapshot: Snapshot, ct: Volume) -> tuple[Finding, ...]:
+    """What is missing before the strokes of a segmentation can be propagated."""
+    scribbles, overlaps = snapshot.merged_with_overlaps(ct)
+    return check_scribbles(scribbles, ct, overlaps)
 
 
 def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ...] = ()) -> tuple[Finding, ...]:
@@ -87,7 +78,7 @@ def check_scribbles(scribbles: LabelMap, ct: Volume, overlaps: tuple[Overlap, ..
 
 
 def _painted(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Voxels and values of the strokes; slice by slice, so that Python's lock is never held for long."""
+    """Voxels and values of the strokes; slice by slice, which needs little memory."""
     found = []
     for number, plane in enumerate(array):
         rows, columns = np.nonzero(plane)
@@ -97,25 +88,25 @@ def _painted(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return at, array[tuple(at.T)]
 
 
-def _error(text: str) -> Finding:
-    return Finding("error", text)
+def _error(template: str, **fields: object) -> Finding:
+    return Finding("error", template, tuple(fields.items()))
 
 
-def _warning(text: str) -> Finding:
-    return Finding("warning", text)
+def _warning(template: str, **fields: object) -> Finding:
+    return Finding("warning", template, tuple(fields.items()))
 
 
 def _check_ct(ct: Volume) -> Iterator[Finding]:
     try:
-        yield from (_warning(note) for note in examine_hounsfield(ct, _("Support"))[1])
+        yield from (_warning("{note}", note=note) for note in examine_hounsfield(ct, "Support")[1])
     except InputError as error:
-        yield _error(str(error))
+        yield _error("{note}", note=str(error))
 
 
 def _check_background(scribbles: LabelMap, counts: NDArray[Any]) -> Iterator[Finding]:
     background = [segment for segment in scribbles.segments if segment.is_background_stroke]
     if not background:
-        yield _error(_("There is no segment named {name}.").format(name=BACKGROUND_NAME))
+        yield _error(_("There is no segment named {name}."), name=BACKGROUND_NAME)
     elif not any(counts[segment.value] for segment in background):
         yield _error(_("There is no background stroke yet: paint a few around the structures."))
 
@@ -125,22 +116,22 @@ def _check_structures(structures: list[Segment], counts: NDArray[Any]) -> Iterat
         yield _error(_("There is no structure yet: add one and paint strokes on it."))
     for segment in structures:
         if counts[segment.value] == 0:
-            yield _error(_("{name} has no strokes yet.").format(name=segment.name))
+            yield _error(_("{name} has no strokes yet."), name=segment.name)
         elif counts[segment.value] < FEW_VOXELS:
             text = _("{name} has only {count} painted voxels: a few longer strokes work better.")
-            yield _warning(text.format(name=segment.name, count=int(counts[segment.value])))
+            yield _warning(text, name=segment.name, count=int(counts[segment.value]))
 
 
 def _check_names(segments: tuple[Segment, ...]) -> Iterator[Finding]:
     names = [segment.name.strip().casefold() for segment in segments]
     for segment, name in zip(segments, names, strict=True):
         if names.count(name) > 1 and names.index(name) == segments.index(segment):
-            yield _error(_("Two segments are named {name}: give each its own name.").format(name=segment.name))
+            yield _error(_("Two segments are named {name}: give each its own name."), name=segment.name)
 
 
 def _overlap(pair: Overlap) -> Finding:
     text = _("{first} and {second} share {count} voxels: erase one of the two there.")
-    return _error(text.format(first=pair.first, second=pair.second, count=pair.voxels))
+    return _error(text, first=pair.first, second=pair.second, count=pair.voxels)
 
 
 def _check_inside(at: NDArray[Any], values: NDArray[Any], structures: list[Segment], ct: Volume) -> Iterator[Finding]:
@@ -152,12 +143,12 @@ def _check_inside(at: NDArray[Any], values: NDArray[Any], structures: list[Segme
         share = float(own.mean()) if len(own) else 0.0
         if share > OUTSIDE_SHARE:
             text = _("{name}: {percent} % of its strokes lie in the air outside the body.")
-            yield _warning(text.format(name=segment.name, percent=round(100 * share)))
+            yield _warning(text, name=segment.name, percent=round(100 * share))
 
 
 def air_around(hu: NDArray[Any]) -> NDArray[np.bool_]:
     """The air that reaches the volume's sides, on every fourth voxel: airways and lungs do not count."""
-    # Only now: Slicer's own process must not import SciPy at start-up.
+    # Only now: Slicer's own process imports this file, and must not import SciPy at start-up.
     from scipy import ndimage
 
     air = hu[::COARSE_STEP, ::COARSE_STEP, ::COARSE_STEP] < BODY_HU

@@ -7,6 +7,7 @@ being worked on, or was when its process died. A case with none of them waits.
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
@@ -49,6 +50,16 @@ def check_is_there(paths: StudyPaths) -> None:
         raise InputError(f"{paths.root}: expected the study folder, found that it is gone (was a network share lost?).")
 
 
+def check_no_link(paths: StudyPaths, folder: Path) -> None:
+    """Check that a folder of the study, there or not, is no link: a study may come from anywhere.
+
+    Raises:
+        InputError: If it leads our writing to another place.
+    """
+    if folder.resolve() != paths.root.resolve() / folder.relative_to(paths.root):
+        raise InputError(f"{folder}: expected a folder of the study, found a link to elsewhere.")
+
+
 def begin(paths: StudyPaths, files: CasePaths) -> None:
     """Record that a case is worked on; this also finds out whether the study can be written to at all.
 
@@ -57,9 +68,7 @@ def begin(paths: StudyPaths, files: CasePaths) -> None:
         InputError: If the study folder is gone.
     """
     check_is_there(paths)
-    # A study may come from anywhere: a link in it must not lead our writing to another place.
-    if files.folder.resolve() != paths.root.resolve() / "cases" / files.name:
-        raise InputError(f"{files.folder}: expected a folder of the study, found a link to elsewhere.")
+    check_no_link(paths, files.folder)
     remove_left_behind(files.folder)
     UNFINISHED.add(files.under_way)
     write_json(files.under_way, {"tries": sudden_ends(files) + 1})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.study.layout import SUPPORTS_FOLDER
 from OneShotSegLib.study.naming import LONGEST, safe_name
 
 Check = Callable[[Any], bool]
@@ -61,15 +62,40 @@ def is_list_of(**fields: Check) -> Check:
     return check
 
 
-DESCRIPTION: Mapping[str, Check] = {
-    "supports": is_list_of(ct=is_text, scribbles=is_text, fingerprint=is_text, series=is_text),
+def is_count(value: Any) -> bool:
+    """Whether it is a whole number, 0 and more."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+def is_support_file(value: Any) -> bool:
+    """Whether it names a file of the study's own folder or of its folder of supports."""
+    return is_text(value) and is_file_name(value.removeprefix(f"{SUPPORTS_FOLDER}/"))
+
+
+REVISION: Mapping[str, Check] = {
+    "supports": is_list_of(
+        kind=is_text,
+        ct=is_text,
+        scribbles=is_support_file,
+        fingerprint=is_text,
+        series=is_text,
+        case=is_file_name,
+        mask=is_text,
+    ),
     "labels": is_list_of(value=is_label, name=is_text, color=is_color),
-    "cases": is_list_of(case=is_file_name, source=is_text, series=is_text, description=is_text),
     "background_label": lambda value: value is None or is_label(value),
     "settings": is_mapping,
     "weights": is_mapping,
-    "versions": is_mapping,
+    "number": is_count,
+    "before": is_count,
     "created": is_text,
+}
+DESCRIPTION: Mapping[str, Check] = {
+    **REVISION,
+    "revision": is_count,
+    "revisions": is_list_of(**REVISION),
+    "cases": is_list_of(case=is_file_name, source=is_text, series=is_text, description=is_text),
+    "versions": is_mapping,
 }
 
 
@@ -84,7 +110,7 @@ def check_description(path: Path, content: Any) -> dict[str, Any]:
     for name, fits in DESCRIPTION.items():
         if name in content and not fits(content[name]):
             raise InputError(f"{path}: expected a full study description, found gaps or unknown entries in '{name}'.")
-    for name, key in (("cases", "case"), ("labels", "value")):
+    for name, key in (("cases", "case"), ("labels", "value"), ("revisions", "number")):
         known = [str(entry[key]).casefold() for entry in content.get(name, ()) if key in entry]
         if len(set(known)) < len(known):
             raise InputError(f"{path}: expected each of the {name} once, found one twice.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.label_matching import match_labels
@@ -37,18 +38,19 @@ def correction_of(study: StudyPaths, case: str, file: Path) -> LabelMap:
         InputError: If there is no such case, the file cannot be read or matched, or does not fit the CT.
     """
     description = StudyDescription.read(study)
-    volumes = description.case_volumes
-    if case not in volumes:
+    entry = next((entry for entry in description.cases if entry.case == case), None)
+    if entry is None:
         raise InputError(f"{case}: expected a case of the study in {study.root}, found none of that name.")
-    if is_other_ct(study.case(case), volumes[case]):
-        raise InputError(f"{volumes[case]}: expected the CT that the case was made of, found another one.")
+    ct = Path(entry.source)
+    if is_other_ct(study.case(case), ct, entry.series):
+        raise InputError(f"{ct}: expected the CT that the case was made of, found another one.")
     notes: tuple[str, ...]
     if is_structure_set(file):
-        found = read_structures(file, volumes[case], description.structures)
+        found = read_structures(file, read_ct_series(ct, series=entry.series), description.structures)
         labels, notes = found.labels, found.notes
     else:
         labels, notes = match_labels(read_named_label_map(file), description.structures, file)
-        labels = map_on_ct(labels, read_volume(volumes[case]), file)
+        labels = map_on_ct(labels, read_volume(ct, entry.series), file)
     for note in notes:
         log.warning("%s: %s", case, note)
     return labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 
 STUDY_FORMAT = "OneShotSeg study"
-STUDY_VERSION = 2
-OLDER_VERSIONS = (1,)
+STUDY_VERSION = 3
+OLDER_VERSIONS = (1, 2)
+SUPPORTS_FOLDER = "supports"
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ class CasePaths:
         return path
 
     @property
+    def results(self) -> tuple[Path, ...]:
+        """The files that a computation writes, there or not; the quality last."""
+        return self.pseudo_mask, self.scribbles, self.shares, self.quality
+
+    @property
     def study(self) -> StudyPaths:
         """The files of the study that the case belongs to."""
         return StudyPaths(self.folder.parent.parent)
@@ -135,14 +142,60 @@ class StudyPaths:
         """A log for each of the latest runs."""
         return self.root / "logs"
 
-    def support_scribbles(self, number: int = 0) -> Path:
-        """The scribbles of a support, on its own grid."""
-        return self.root / ("scribbles.seg.nrrd" if number == 0 else f"scribbles-{number + 1}.seg.nrrd")
+    @property
+    def supports(self) -> Path:
+        """The folder of what the revisions were computed from: strokes, masks, and links to the CTs."""
+        return self.root / SUPPORTS_FOLDER
 
-    def support_link(self, ct: Path, number: int = 0) -> Path:
+    def new_scribbles(self, fingerprint: str) -> Path:
+        """Where the scribbles of a support of this fingerprint are kept, on its own grid."""
+        return self.supports / f"{fingerprint}.seg.nrrd"
+
+    def support_link(self, fingerprint: str, ct: Path) -> Path:
         """The link to a support's CT, with its ending."""
         ending = "".join(ct.suffixes[-2:]) if ct.name.endswith(".nii.gz") else ct.suffix
-        return self.root / (f"support{ending}" if number == 0 else f"support-{number + 1}{ending}")
+        return self.supports / f"{fingerprint}{ending}"
+
+    def support_scribbles(self, support: Mapping[str, str] | None = None) -> Path:
+        """The scribbles of a support, on its own grid.
+
+        Args:
+            support: Its entry in study.json; where it names no file, or is left out, that of the first support of a
+                study of before version 3.
+        """
+        return self.root.joinpath(*(support or {}).get("scribbles", "scribbles.seg.nrrd").split("/"))
+
+    @property
+    def mask_supports(self) -> Path:
+        """The folder of the reviewed masks that the present revision was computed from."""
+        return self.supports / "masks"
+
+    def mask_support(self, case: str, fingerprint: str) -> Path:
+        """A reviewed mask as it was when the revision was begun."""
+        return self.mask_supports / f"{case}-{fingerprint}.seg.nrrd"
+
+    @property
+    def placements(self) -> Path:
+        """The folder that keeps where reviewed cases lie in the others; it may be removed at any time."""
+        return self.root / "cache" / "placements"
+
+    @property
+    def unfinished_folder(self) -> Path:
+        """The folder of results that are about to take the place of others."""
+        return self.root / "unfinished"
+
+    @property
+    def replaced_folder(self) -> Path:
+        """The folder of the results that the present revision replaced."""
+        return self.root / "replaced"
+
+    def unfinished(self, case: str) -> CasePaths:
+        """A case's new results while they are written; whole once the quality is there."""
+        return CasePaths(self.unfinished_folder / case)
+
+    def replaced(self, case: str) -> CasePaths:
+        """A case's results that the present revision replaced; whole if the quality is there."""
+        return CasePaths(self.replaced_folder / case)
 
     @property
     def cases_folder(self) -> Path:

@@ -1,6 +1,7 @@
 """Studies of older formats, translated into the present one on reading; nothing on disk is changed.
 
-Version 1 (OneShotSeg 0.1) had other names for some settings and for one measure.
+Version 1 (OneShotSeg 0.1) had other names for some settings and for one measure. Versions 1 and 2 had no revisions: all
+of their results are of the first one.
 """
 
 from __future__ import annotations
@@ -18,16 +19,31 @@ SETTINGS_OF_VERSION_1 = {
     "shortest_reach_mm": "shortest_extent_mm",
 }
 MEASURES_OF_VERSION_1 = {"solidity": "core_dice"}
+WITHOUT_REVISIONS = (1, 2)
+OF_REVISION = ("supports", "background_label", "settings", "weights")
 
 
 def migrated_description(content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a study.json of any known version, in the present format."""
-    if content.get("version") != 1 or not isinstance(content.get("settings"), dict):
-        return dict(content)
-    settings = _renamed(content["settings"], SETTINGS_OF_VERSION_1)
-    # What came later is as it would be chosen today, so that a run on the study continues.
-    settings.setdefault("check_region", settings.get("name") != "paper")
-    return {**content, "settings": settings}
+    content = dict(content)
+    if content.get("version") == 1 and isinstance(content.get("settings"), dict):
+        settings = _renamed(content["settings"], SETTINGS_OF_VERSION_1)
+        # What came later is as it would be chosen today, so that a run on the study continues.
+        settings.setdefault("check_region", settings.get("name") != "paper")
+        content["settings"] = settings
+    return _with_revision(content) if content.get("version") in WITHOUT_REVISIONS else content
+
+
+def _with_revision(content: dict[str, Any]) -> dict[str, Any]:
+    """The content with its supports, settings and weights as those of the first revision, as far as they are there."""
+    own = {name: content.pop(name) for name in OF_REVISION if name in content}
+    supports = own.get("supports")
+    if isinstance(supports, list):
+        own["supports"] = [{"kind": "scribbles", **one} if isinstance(one, dict) else one for one in supports]
+    if "labels" in content:
+        own["labels"] = content["labels"]
+    first = {"number": 1, "created": content.get("created", ""), "before": 0, **own}
+    return {**content, "revision": 1, "revisions": [first]}
 
 
 def migrated_measures(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def unique_names(texts: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
 
 def longest_path(study: PurePath, cases: Iterable[str]) -> PurePath:
     """The longest path of a file in a study of these cases."""
-    return study / "cases" / max(cases, key=len, default="") / LONGEST_FILE
+    return study / "unfinished" / max(cases, key=len, default="") / LONGEST_FILE
 
 
 def check_lengths(study: Path, cases: Iterable[str]) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.study.checks import is_label, is_number, is_text
+from OneShotSegLib.study.checks import is_count, is_label, is_number, is_text
 from OneShotSegLib.study.layout import read_json, write_json
 from OneShotSegLib.study.migration import migrated_measures
+from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus")
+MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus", "score_low", "score_high")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class StructureQuality:
         value: Label value.
         name: Name.
         state: "found", "partial" (cut by the field of view) or "absent".
-        score: 0 (worst) to 1 (best); 0 for an absent structure.
+        score: 0 (worst) to 1 (best); 0 for an absent structure. Of a fused mask the Dice to expect
+            (`OneShotSegLib.scoring.predicted_dice`).
         similarity: Mean feature similarity of its scribbles to the support's, 0-1.
         kept: Share of its scribbles that denoising kept, 0-1.
         cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
@@ -34,7 +36,10 @@ class StructureQuality:
         agreement: Dice of the mask with the support's own expansion propagated by the fit, 0-1.
         core_dice: Dice of the mask with itself less a border of 3 mm, 0-1: low for thin structures.
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
-        consensus: Mean Dice of the fused mask with each of several candidates' masks, 0-1; None with one support.
+        consensus: Dice of the mask with what all candidates together say, a mean over them of the voxels' shares, 0-1;
+            None where nothing was fused.
+        score_low: Nine in ten such structures have a Dice from this to ``score_high``; None where that is not known.
+        score_high: The other end.
     """
 
     value: int
@@ -51,6 +56,8 @@ class StructureQuality:
     core_dice: float = 0.0
     certainty: float = 0.0
     consensus: float | None = None
+    score_low: float | None = None
+    score_high: float | None = None
 
     def with_score(self, score: float) -> StructureQuality:
         """The same measures with a score."""
@@ -85,6 +92,7 @@ class CaseQuality:
         seconds: Time each step took.
         warnings: Sentences for the reviewer.
         ct: What its CT was; None in studies of before 0.2, until the CT is read again.
+        revision: Number of the study's revision that it was computed from.
     """
 
     case: str
@@ -93,6 +101,7 @@ class CaseQuality:
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     ct: CTRecord | None = None
+    revision: int = FIRST
 
     @property
     def worst(self) -> StructureQuality | None:
@@ -154,6 +163,7 @@ def _is_quality(content: Any) -> bool:
         and all(map(_is_structure, content["structures"]))
         and all(map(is_text, content["warnings"]))
         and all(map(is_number, content.get("seconds", {}).values()))
+        and is_count(content.get("revision", FIRST))
     )
 
 

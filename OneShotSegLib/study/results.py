@@ -26,7 +26,7 @@ class StudyResult:
         case: The case's name.
         ct: Its CT: a file, or a folder with a DICOM series.
         mask: The one that counts; see `counting_mask`.
-        state: What was decided; "pending" if nothing was.
+        state: What was decided; "pending" if nothing was, or if the correction that was decided on is gone.
         quality: Its measures; None where there are none.
         series: Series instance UID of the CT, where its folder holds several CT series; else ''.
     """
@@ -62,6 +62,11 @@ def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> I
     ledger = ReviewLedger.load(paths.review)
     for case in StudyDescription.read(paths).cases:
         state, files = ledger.state_of(case.case), paths.case(case.case)
+        if state == "edited" and not files.edited_mask.is_file():
+            log.warning(
+                "%s: its correction (edited.seg.nrrd) is gone: it counts as a case that nobody decided on.", case.case
+            )
+            state = "pending"
         mask = counting_mask(files, state)
         if mask.is_file():
             quality = _quality(files, without_broken_measures)
@@ -87,6 +92,16 @@ def counting_mask(files: CasePaths, state: ReviewState) -> Path:
     """
     has_correction = files.edited_mask.is_file() and state != "accepted"
     return files.edited_mask if has_correction else files.pseudo_mask
+
+
+def has_counting_mask(files: CasePaths, state: ReviewState) -> bool:
+    """Whether the mask is there that was decided on; a correction that is gone is not replaced by the pseudo mask."""
+    return files.edited_mask.is_file() or (state != "edited" and files.pseudo_mask.is_file())
+
+
+def is_decided(files: CasePaths, state: ReviewState) -> bool:
+    """Whether a case's results must stay: a reviewer decided on it, corrected it or painted strokes into it."""
+    return state != "pending" or files.edited_mask.is_file() or files.strokes.is_file()
 
 
 def read_mask(mask: Path, structures: Sequence[Segment]) -> MatchedLabels:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.csv_table import read_table, write_table
+from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
@@ -111,6 +112,9 @@ class ReviewLedger:
     def decide(self, case: str, state: ReviewState, comment: str | None = None) -> ReviewEntry:
         """Note a decision, now.
 
+        A case that has a saved correction is never accepted without it: its state is "edited" then, as in the shell
+        and in Slicer.
+
         Args:
             case: The case's name.
             state: The decision; "pending" opens the case again.
@@ -122,6 +126,8 @@ class ReviewLedger:
         before = self[case]
         if state not in STATES:
             raise InputError(f"{case}: expected a state of {', '.join(STATES)}, found {state!r}.")
+        if state == "accepted" and StudyPaths(self.path.parent).case(case).edited_mask.is_file():
+            state = "edited"
         after = replace(before, state=state, comment=before.comment if comment is None else comment, time=_now())
         self._undo.append(before)
         self._entries[case] = after

@@ -89,6 +89,12 @@ def read_strokes(files: CasePaths, segments: Sequence[Segment], ct: Volume) -> N
 def write_strokes(files: CasePaths, strokes: NDArray[np.uint8], segments: Sequence[Segment], ct: Volume) -> None:
     """Keep all of a case's strokes; without any there is no file.
 
+    Args:
+        files: The case's files.
+        strokes: With the study's values, shape (D, H, W) of the CT; 0 where nothing is painted.
+        segments: What strokes may be; see `stroke_segments`.
+        ct: The CT.
+
     Raises:
         OSError: If it could not be written.
     """

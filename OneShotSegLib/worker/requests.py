@@ -120,7 +120,7 @@ class Request:
         value = self.fields.get("box", [[0, n] for n in shape])
         try:
             parts = [(int(a), int(b)) for a, b in value]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             parts = []
         if len(parts) != 3 or not all(0 <= a <= b <= n for (a, b), n in zip(parts, shape, strict=True)):
             raise InputError(f"box: expected three ranges within {list(shape)}, found {_short(value)}.")

@@ -14,7 +14,8 @@ from typing import IO, Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging import atomic
 from OneShotSegLib.runner.warning_events import collected_warnings
-from OneShotSegLib.worker.requests import Request, RequestError
+from OneShotSegLib.troubles import file_sentence
+from OneShotSegLib.worker.requests import LONGEST_LINE, Request, RequestError
 from OneShotSegLib.worker.sessions import OPENERS, CaseSession, SupportSession
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Server:
             except InputError as error:
                 answer["error"] = str(error)
             except OSError as error:
-                answer["error"] = f"{error.filename or 'File'}: {error.strerror or error}."
+                answer["error"] = file_sentence(error)
             except MemoryError:
                 answer["error"] = "Expected enough memory for this, found too little."
             except Exception as error:  # whatever it is, the next request may go well
@@ -117,7 +118,7 @@ class Server:
     def _read(self) -> None:
         """Take requests as they come, whatever is computed meanwhile; the end of the input ends the process."""
         try:
-            for line in self._requests:
+            while line := self._next_line():
                 if line.strip() and not self._take(line):
                     break
         finally:
@@ -127,6 +128,13 @@ class Server:
             if not self.is_over.wait(SAVING_SECONDS if saves else GRACE_SECONDS):
                 atomic.remove_unfinished()
                 os._exit(0)
+
+    def _next_line(self) -> bytes:
+        """The next line; of one that is too long the beginning, which is refused. The end of the input is b''."""
+        line = rest = self._requests.readline(LONGEST_LINE + 1)
+        while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = self._requests.readline(LONGEST_LINE + 1)
+        return line
 
     def _take(self, line: bytes) -> bool:
         """Take one request; whether there may be more."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from OneShotSegLib.imaging.boxes import Box, box_between, box_shape, cropped
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
+from OneShotSegLib.imaging.labels import present_labels
 from OneShotSegLib.imaging.rtstruct import read_labels_of
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.own_mask import OwnMask, SupportPreview
@@ -47,7 +49,7 @@ class CaseSession:
         self._before: list[tuple[Box, Labels, Labels]] = []
 
     def opened(self) -> Answer:
-        """What the client is told of it."""
+        """The answer to the request that opened it."""
         case = self._case
         return {
             "case": case.files.name,
@@ -69,7 +71,7 @@ class CaseSession:
 
     def _regrow(self, request: Request, check: Check) -> Answer:
         case, started = self._case, time.perf_counter()
-        strokes = _strokes_of(request, "strokes", case.ct, case.strokes_of)
+        strokes = _strokes_of(request, "strokes", case.ct, case.segments, case.strokes_of)
         replace = request.flag("replace")
         result = case.replace(strokes, check) if replace else case.add(strokes, check)
         answer: Answer = {"changed_voxels": result.changed_voxels, "changed_ml": dict(result.changed_ml)}
@@ -110,7 +112,7 @@ class SupportSession:
         self._latest: OwnMask | None = None
 
     def opened(self) -> Answer:
-        """What the client is told of it."""
+        """The answer to the request that opened it."""
         return _described(self._ct, ())
 
     def handle(self, request: Request, check: Check) -> Answer:
@@ -140,8 +142,9 @@ class SupportSession:
     def _scribbles(self, request: Request) -> LabelMap:
         path = request.path("scribbles")
         if path.suffix == ARRAY:
-            array = _strokes_of(request, "scribbles", self._ct, None)
-            return LabelMap(self._ct.with_array(array), request.segments())
+            segments = request.segments()
+            array = _strokes_of(request, "scribbles", self._ct, segments)
+            return LabelMap(self._ct.with_array(array), segments)
         labels = on_support(read_labels_of(path, self._source, self._ct), self._ct)
         return labels.with_background(request.number("background", None))
 
@@ -164,24 +167,60 @@ def _described(ct: Volume, segments: tuple[Segment, ...]) -> Answer:
     }
 
 
-def _strokes_of(request: Request, field: str, ct: Volume, match: Callable[[LabelMap, Path], Labels] | None) -> Labels:
-    """The strokes that a request names: a label map, or an array that holds the part of the CT in the request's box."""
+def _strokes_of(
+    request: Request,
+    field: str,
+    ct: Volume,
+    segments: Sequence[Segment],
+    match: Callable[[LabelMap, Path], Labels] | None = None,
+) -> Labels:
+    """The strokes that a request names: a label map, or an array that holds the part of the CT in the request's box.
+
+    Args:
+        request: The request.
+        field: Its field with the file.
+        ct: The CT, shape (D, H, W).
+        segments: What an array's values may be.
+        match: Finds the strokes in a label map; None where there are none.
+
+    Returns:
+        Shape (D, H, W); 0 where nothing is painted.
+
+    Raises:
+        InputError: If they cannot be read, do not fit the CT, or have other values.
+    """
     path = request.path(field)
     if path.suffix != ARRAY and match is not None:
         return match(read_named_label_map(path), path)
-    try:
-        part = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected a NumPy array of labels, found none that can be read.") from error
+    part = _array_in(path)
     box = request.box(ct.shape)
     if part.shape != box_shape(box) or part.dtype != np.uint8:
         raise InputError(
             f"{path}: expected an array of uint8 of the box's shape {box_shape(box)}, found one of {part.dtype} and "
             f"{part.shape}."
         )
+    unknown = sorted(set(present_labels(part)) - {segment.value for segment in segments})
+    if unknown:
+        raise InputError(f"{path}: expected values of the segments, found others: {str(unknown)[1:-1]}.")
     strokes = np.zeros(ct.shape, np.uint8)
     strokes[box] = part
     return strokes
+
+
+def _array_in(path: Path) -> Any:
+    """The array of a NumPy file.
+
+    Raises:
+        InputError: If it holds none.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile, MemoryError) as error:
+        raise InputError(f"{path}: expected a NumPy array of labels, found none that can be read.") from error
+    if not isinstance(found, np.ndarray):
+        found.close()
+        raise InputError(f"{path}: expected a NumPy array of labels, found an archive of arrays.")
+    return found
 
 
 def _written(request: Request, mask: LabelMap, box: Box, is_part: bool = False) -> Answer:

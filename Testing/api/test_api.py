@@ -272,6 +272,33 @@ def test_a_study_shows_its_cases_results_and_decisions(study: oss.Study, tiny: T
     assert [structure.name for structure in quality.structures] == list(STRUCTURES)
 
 
+def test_a_study_with_reviewed_cases_becomes_a_new_revision_that_can_be_taken_back(
+    study: oss.Study, tiny: TinyBatch
+) -> None:
+    assert (study.revision, [one.number for one in study.revisions]) == (1, [1])
+    ledger = study.review()
+    ledger.decide("phantom_02", "accepted")
+    ledger.save()
+    before = study.paths.case("phantom_01").quality.read_bytes()
+    for reviewed in ((), ["phantom_02"]):
+        oss.propagate_batch(
+            supports=(tiny.files.support, tiny.files.scribbles),
+            queries=tiny.files.queries[:2],
+            output=study.path,
+            reviewed=reviewed,
+            weights=str(tiny.weights),
+            device="cpu",
+            method=QUICK,
+        )
+    study = oss.Study(study.path)
+    first, second = study.revisions
+    assert study.revision == 2
+    assert second.changes_from(first) == ("phantom_02 as support with its mask",)
+    assert study.take_back().startswith("The study is of revision 1 again: 1 case got the result of before")
+    assert study.revision == 1
+    assert study.paths.case("phantom_01").quality.read_bytes() == before
+
+
 def test_the_mask_that_counts_is_the_corrected_one(study: oss.Study) -> None:
     before = study.mask("phantom_01")
     empty = before.with_volume(before.volume.with_array(np.zeros_like(before.volume.array)))

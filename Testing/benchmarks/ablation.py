@@ -14,14 +14,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from cohort import cases_of, read_ct, read_reference, read_scribbles
+from cohort import cases_of, read_ct, read_reference, read_scribbles, region_of
 from figures import Row, arrival_figures, evaluated_values, mask_figures, structure_means, write_rows
 
 from OneShotSegLib.errors import InputError
@@ -44,6 +44,11 @@ def change(step: str, **settings: Any) -> Method:
 ROWS: Mapping[str, Method] = {
     "default": DEFAULT,
     "tubular structures not tracked": change("tracking", enabled=False),
+    "images not registered": change("registration", enabled=False),
+    "registered whatever the fit": change("registration", enough=2.0),
+    "registered, no wide search": change("registration", found=0),
+    "registered, half as stiff": change("registration", stiffness=0.1),
+    "registered, twice as stiff": change("registration", stiffness=0.4),
     "alignment searches 16 and 8 mm": change("alignment", radii_mm=(16.0, 8.0)),
     "alignment to whole voxels": change("alignment", between_voxels=False),
     "starts near the volume's centre": change("propagation", starts_over_body=False),
@@ -81,12 +86,13 @@ def main() -> None:
     methods = {name: ROWS[name] for name in dict.fromkeys(["default", *(options.rows or ROWS)])}
     scribbles = read_scribbles(options.cohort, options.support)
     supports = {name: prepare_support(ct, scribbles, weights, method) for name, method in methods.items()}
+    organs = region_of(options.cohort).organs
     found: dict[str, list[Row]] = {name: [] for name in methods}
     for number, case in enumerate(names, 1):
         query = prepare_query(read_ct(options.cohort, case), weights)
         reference = read_reference(options.cohort, case)
         for name, method in methods.items():
-            found[name] += measure(case, query, reference, supports[name], weights, method)
+            found[name] += measure(case, query, reference, supports[name], weights, method, organs)
         print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
     print(f"{len(names)} {options.split} cases, support {options.support}, weights {weights.name}\n")
     print_changes(found)
@@ -96,10 +102,16 @@ def main() -> None:
 
 
 def measure(
-    case: str, query: PreparedCT, reference: Volume, support: Support, weights: Weights, method: Method
+    case: str,
+    query: PreparedCT,
+    reference: Volume,
+    support: Support,
+    weights: Weights,
+    method: Method,
+    organs: Collection[int],
 ) -> Iterator[Row]:
     """One row's figures of each structure of a case."""
-    values = evaluated_values(reference, support.structures.values)
+    values = evaluated_values(reference, support.structures.values, organs)
     try:
         result = segment_query(support, query.ct, weights, method, prepared=query)
     except InputError:

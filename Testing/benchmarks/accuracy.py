@@ -4,6 +4,8 @@
 
     python Testing/benchmarks/accuracy.py --cohort ../shared/cohort --support pt_4 pt_2 pt_20 --method default
 
+    python Testing/benchmarks/accuracy.py --cohort ../shared/cohort-abdomen --support case_10 --weights WEIGHTS
+
 With several supports, a table for each and one for their label fusion. For each method: distance of the propagated
 scribbles to their structure after each stage, share of them inside it, Dice after expansion, Dice and HD95 of the
 pseudo mask, seconds per case; and how well the label-free score predicts Dice.
@@ -13,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
+from cohort import cases_of, read_ct, read_reference, read_scribbles, region_of
 from figures import Row, arrival_figures, evaluated_values, mask_figures, print_table, write_rows
 from scipy.stats import spearmanr
 
@@ -51,9 +53,10 @@ def main() -> None:
 
 
 def _print_figures(title: str, rows: Sequence[Row], options: argparse.Namespace) -> None:
-    print_table(title, rows)
+    organs = region_of(options.cohort).organs
+    print_table(title, rows, organs)
     file = title.replace(", ", "-")
-    _print_score(title, rows, options.plot and options.plot / f"score-{file}.png")
+    _print_score(title, rows, organs, options.plot and options.plot / f"score-{file}.png")
     if options.json:
         write_rows(options.json, file, rows)
 
@@ -90,7 +93,7 @@ def _measure(
         candidates[case].append(scored)
         grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array
-        for value in evaluated_values(reference, support.structures.values):
+        for value in evaluated_values(reference, support.structures.values, region_of(options.cohort).organs):
             row = Row(case=case, value=value, figures=arrival_figures(support, result, reference, value))
             row.figures["Dice after expansion"] = dice(grown == value, reference.array == value)
             row.figures |= mask_figures(mask, reference, value)
@@ -105,13 +108,13 @@ def _measure_fused(candidates: dict[str, list[ScoredCandidate]], options: argpar
         reference = read_reference(options.cohort, case)
         structures = common_structures([one.candidate.support.structures for one in of_case])
         fused = fuse(of_case, structures, of_case[0].candidate.smooth_mm)
-        for value in evaluated_values(reference, structures.values):
+        for value in evaluated_values(reference, structures.values, region_of(options.cohort).organs):
             figures = mask_figures(fused.mask.volume.array, reference, value)
             scores = {structure.value: structure.score for structure in fused.quality.structures}
             yield Row(case=case, value=value, figures={**figures, "score": scores[value]})
 
 
-def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:
+def _print_score(name: str, rows: Sequence[Row], organs: Mapping[int, str], plot: Path | None) -> None:
     scores = np.array([row.figures["score"] for row in rows])
     dices = np.array([row.figures["Dice"] for row in rows])
     structures = spearmanr(scores, dices)
@@ -120,17 +123,17 @@ def _print_score(name: str, rows: Sequence[Row], plot: Path | None) -> None:
     print(f"Score against Dice, `{name}`: Spearman {structures.statistic:.2f} over {len(rows)} structures", end=", ")
     print(f"{spearmanr(*per_case).statistic:.2f} over {len(cases)} cases\n")
     if plot is not None:
-        _scatter(plot, rows)
+        _scatter(plot, rows, organs)
 
 
-def _scatter(path: Path, rows: Sequence[Row]) -> None:
+def _scatter(path: Path, rows: Sequence[Row], organs: Mapping[int, str]) -> None:
     import matplotlib
 
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
-    for value, organ in ORGANS.items():
+    for value, organ in organs.items():
         mine = [row.figures for row in rows if row.value == value]
         axes.scatter([f["score"] for f in mine], [f["Dice"] for f in mine], s=18, label=organ)
     axes.set(xlabel="score (without a reference)", ylabel="Dice", xlim=(0, 1), ylim=(0, 1))

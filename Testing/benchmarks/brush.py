@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference
+from cohort import cases_of, read_ct, read_reference, region_of
 
 from OneShotSegLib import phantom
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, background_segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.settings import DEFAULT
@@ -56,14 +56,12 @@ def main() -> None:
     options = _options()
     support, queries, names = _cohort(options) if options.cohort else _phantoms(options)
     weights = load_weights(choose_weights("auto", support.ct, torch.device("cpu")))
-    segments = (
-        *(Segment(value=value, name=name, color=(1, 1, 1)) for value, name in names.items()),
-        phantom.BACKGROUND,
-    )
+    background = background_segment(max(names) + 1)
+    segments = (*(Segment(value=value, name=name, color=(1, 1, 1)) for value, name in names.items()), background)
     supports = {}
     for title, style in STYLES.items():
         allowed = support.ct.array > IN_THE_BODY_HU
-        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, BACKGROUND, allowed, style)
+        strokes = strokes_from_mask(support.reference.array, support.ct.spacing, background.value, allowed, style)
         scribbles = LabelMap(support.ct.with_array(strokes), segments)
         supports[title] = prepare_support(support.ct, scribbles, weights, DEFAULT)
     found: dict[str, list[dict[int, float]]] = {title: [] for title in STYLES}
@@ -92,14 +90,15 @@ def _phantoms(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], 
 
 
 def _cohort(options: argparse.Namespace) -> tuple[Patient, Iterator[Patient], dict[int, str]]:
+    region = region_of(options.cohort)
     cases: Sequence[str] = cases_of(options.cohort, "train", [options.support])[: options.cases]
 
     def patient(case: str) -> Patient:
         reference = read_reference(options.cohort, case)
-        counts = np.isin(reference.array, list(ORGANS))
+        counts = np.isin(reference.array, list(region.organs))
         return Patient(read_ct(options.cohort, case), reference.with_array(np.where(counts, reference.array, 0)))
 
-    return patient(options.support), (patient(case) for case in cases), dict(ORGANS)
+    return patient(options.support), (patient(case) for case in cases), dict(region.organs)
 
 
 def _options() -> argparse.Namespace:

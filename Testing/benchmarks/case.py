@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cohort import BACKGROUND, ORGANS
+from cohort import read_scribbles, region_of
 from machine import (
     Counter,
     Rates,
@@ -55,7 +55,7 @@ from OneShotSegLib.geodesic import raster_scan_distance
 from OneShotSegLib.imaging.ct import prepare_ct
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate, segment_query
 from OneShotSegLib.method.settings import METHODS
@@ -167,7 +167,7 @@ def run_published(options: argparse.Namespace) -> dict[str, Any]:
     _, scribbles, query = _files(options)
     values, counts = np.unique(scribbles.volume.array, return_counts=True)
     voxels = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    background = voxels.pop(BACKGROUND)
+    background = voxels.pop(region_of(options.cohort).background)
     structures = sum(count for value, count in voxels.items() if value)
     passes = passes_of_a_query(structures, background)
     prepared = prepare_ct(query, SPACING, COARSE.window)
@@ -253,7 +253,7 @@ def _print_steps(ours: dict[str, Any], unit: str) -> None:
 
 def _files(options: argparse.Namespace) -> tuple[Volume, LabelMap, Volume]:
     cases = options.cohort / "cases"
-    scribbles = read_label_map(options.cohort / "scribbles" / f"{options.support}.nii.gz").with_background(BACKGROUND)
+    scribbles = read_scribbles(options.cohort, options.support)
     return (
         read_volume(cases / options.support / "ct.nii.gz"),
         scribbles,
@@ -264,7 +264,8 @@ def _files(options: argparse.Namespace) -> tuple[Volume, LabelMap, Volume]:
 def _dice(support: Support, result: Candidate, options: argparse.Namespace) -> float:
     reference = read_volume(options.cohort / "cases" / options.case / "seg.nii.gz")
     mask = resample_labels(result.soft, reference, result.smooth_mm).array
-    values = [v for v in support.structures.values if v in ORGANS and (reference.array == v).any()]
+    organs = region_of(options.cohort).organs
+    values = [v for v in support.structures.values if v in organs and (reference.array == v).any()]
     return float(np.mean([dice(mask == value, reference.array == value) for value in values]))
 
 

@@ -1,18 +1,59 @@
-"""The head-and-neck cohort as the benchmarks read it: which cases, which structures count, a case's files."""
+"""The cohorts as the benchmarks read them: which cases, which structures count, a case's files."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.volume import Volume
 
-ORGANS = {1: "Brainstem", 2: "SpinalCord", 3: "RightParotid", 4: "LeftParotid", 7: "Mandible"}
-"""The structures whose contours are dependable."""
-BACKGROUND = 8
+
+@dataclass(frozen=True)
+class Region:
+    """A region of the body as its cohort has it.
+
+    Attributes:
+        organs: The structures that count, by value: those whose contours are dependable and that have scribbles.
+        background: Value of the background strokes.
+    """
+
+    organs: Mapping[int, str]
+    background: int
+
+
+HEAD_AND_NECK = Region({1: "Brainstem", 2: "SpinalCord", 3: "RightParotid", 4: "LeftParotid", 7: "Mandible"}, 8)
+ABDOMEN = Region(
+    {
+        1: "Spleen",
+        2: "RightKidney",
+        3: "LeftKidney",
+        4: "Gallbladder",
+        6: "Liver",
+        7: "Stomach",
+        8: "Aorta",
+        9: "InferiorVenaCava",
+        11: "Pancreas",
+    },
+    14,
+)
+
+
+def region_of(cohort: Path) -> Region:
+    """The region that a cohort shows, by the names of its organs.
+
+    Raises:
+        ValueError: If it is none of the two.
+    """
+    with (cohort / "cases.csv").open(newline="") as file:
+        names = {name for row in csv.DictReader(file) for name in row["organs"].split()}
+    for region in (HEAD_AND_NECK, ABDOMEN):
+        if names >= set(region.organs.values()):
+            return region
+    raise ValueError(f"{cohort}: expected a head-and-neck or abdominal cohort, found {', '.join(sorted(names))}.")
 
 
 def cases_of(cohort: Path, split: str, without: Collection[str] = ()) -> list[str]:
@@ -33,4 +74,4 @@ def read_reference(cohort: Path, case: str) -> Volume:
 
 def read_scribbles(cohort: Path, case: str) -> LabelMap:
     """A support's scribbles."""
-    return read_label_map(cohort / "scribbles" / f"{case}.nii.gz").with_background(BACKGROUND)
+    return read_label_map(cohort / "scribbles" / f"{case}.nii.gz").with_background(region_of(cohort).background)

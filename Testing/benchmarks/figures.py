@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from cohort import ORGANS
 from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib.evaluation.metrics import compare
@@ -28,9 +27,9 @@ class Row:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def evaluated_values(reference: Volume, values: Iterable[int]) -> list[int]:
+def evaluated_values(reference: Volume, values: Iterable[int], counted: Collection[int]) -> list[int]:
     """The label values of those structures that count and were contoured in a case, ascending."""
-    return [value for value in sorted(set(values) & set(ORGANS)) if (reference.array == value).any()]
+    return [value for value in sorted(set(values) & set(counted)) if (reference.array == value).any()]
 
 
 def mask_figures(mask: np.ndarray, reference: Volume, value: int) -> dict[str, float]:
@@ -65,18 +64,18 @@ def _read(distance: np.ndarray, grid: Volume, positions: Vector) -> np.ndarray:
 
 def structure_means(rows: Sequence[Row], column: str) -> dict[int, float]:
     """A column's mean over the cases, for each structure that has it."""
-    of_value: dict[int, list[float]] = {value: [] for value in ORGANS}
+    of_value: dict[int, list[float]] = {value: [] for value in sorted({row.value for row in rows})}
     for row in rows:
         if column in row.figures:
             of_value[row.value].append(row.figures[column])
     return {value: float(np.mean(found)) for value, found in of_value.items() if found}
 
 
-def print_table(name: str, rows: Sequence[Row]) -> None:
+def print_table(name: str, rows: Sequence[Row], organs: Mapping[int, str]) -> None:
     """A row for each column of the figures, a column for each structure; the mean is that of the structures."""
     columns = list(dict.fromkeys(column for row in rows for column in row.figures))
-    values = [value for value in ORGANS if any(row.value == value for row in rows)]
-    print(f"`{name}`\n\n| | {' | '.join(ORGANS[value] for value in values)} | mean |")
+    values = [value for value in organs if any(row.value == value for row in rows)]
+    print(f"`{name}`\n\n| | {' | '.join(organs[value] for value in values)} | mean |")
     print("| --- |" + " ---: |" * (len(values) + 1))
     for column in columns:
         of_value = structure_means(rows, column)

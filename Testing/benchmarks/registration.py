@@ -24,7 +24,7 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813
 import torch
 from atlas import Atlas, RegistrationSettings, Scan, warp_labels
-from cohort import ORGANS, cases_of, read_ct, read_reference, read_scribbles
+from cohort import cases_of, read_ct, read_reference, read_scribbles, region_of
 from figures import Row, evaluated_values, mask_figures, print_table, write_rows
 from machine import Took, timed
 
@@ -72,12 +72,12 @@ def atlas_of(options: argparse.Namespace) -> Atlas:
 
 
 def _strokes(options: argparse.Namespace) -> Volume:
-    return _counted(read_scribbles(options.cohort, options.support).volume)
+    return _counted(read_scribbles(options.cohort, options.support).volume, options)
 
 
 def _reference_masks(options: argparse.Namespace) -> Volume:
     """The support's clinical contours."""
-    return _counted(read_reference(options.cohort, options.support))
+    return _counted(read_reference(options.cohort, options.support), options)
 
 
 def _grown_masks(options: argparse.Namespace) -> Volume:
@@ -85,12 +85,13 @@ def _grown_masks(options: argparse.Namespace) -> Volume:
     ct = read_ct(options.cohort, options.support)
     weights = load_weights(choose_weights(options.weights, ct, torch.device("cpu")))
     support = prepare_support(ct, read_scribbles(options.cohort, options.support), weights, DEFAULT)
-    return _counted(support.expansion.labels)
+    return _counted(support.expansion.labels, options)
 
 
-def _counted(labels: Volume) -> Volume:
+def _counted(labels: Volume, options: argparse.Namespace) -> Volume:
     """The same without the structures that do not count."""
-    return labels.with_array(np.where(np.isin(labels.array, list(ORGANS)), labels.array, 0).astype(np.uint8))
+    counted = list(region_of(options.cohort).organs)
+    return labels.with_array(np.where(np.isin(labels.array, counted), labels.array, 0).astype(np.uint8))
 
 
 WAYS: Mapping[str, Callable[[argparse.Namespace], Volume]] = {
@@ -106,6 +107,7 @@ def warp_all(name: str, options: argparse.Namespace, register: Registration) -> 
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     print(f"{len(names)} {options.split} cases, support {options.support}, {threads} SimpleITK threads\n", flush=True)
     values = present_labels(_strokes(options).array)
+    organs = region_of(options.cohort).organs
     found: dict[str, list[Row]] = {way: [] for way in masks}
     for number, case in enumerate(names, 1):
         query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
@@ -117,11 +119,11 @@ def warp_all(name: str, options: argparse.Namespace, register: Registration) -> 
             seconds = {"seconds per case": took.clock, "CPU seconds per case": took.cpu}
             found[way] += [
                 Row(case=case, value=value, figures=mask_figures(mask, reference, value) | seconds)
-                for value in evaluated_values(reference, values)
+                for value in evaluated_values(reference, values, organs)
             ]
         print(f"{case}: {number} of {len(names)}", file=sys.stderr, flush=True)
     for way, rows in found.items():
-        print_table(f"{options.support}, {name}, {way}", rows)
+        print_table(f"{options.support}, {name}, {way}", rows, organs)
         if options.json:
             write_rows(options.json, f"{options.support}-{name}-{way}", rows)
 

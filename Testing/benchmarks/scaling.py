@@ -1,11 +1,13 @@
 """How the cost of a case grows with scribble voxels, structures, voxels and cases: a table and a plot.
 
     python Testing/benchmarks/scaling.py [--plot docs/images/scaling.png] [--quick]
+    python Testing/benchmarks/scaling.py --large
 
 Phantom patients, settings ``default``, CPU seconds (all threads together), the median of some runs after one that does
 not count. The number of scribble voxels is changed by thinning and thickening the strokes, that of voxels by the
 spacing at which the same patient is scanned. Next to our cost the table has that of the published way,
 computed from one full pass of a network of its layout, run here, times its number of passes; its geodesics come on top.
+At last, time and memory at a large clinical CT's size against scribble voxels; with ``--large`` nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from large_case import COUNTS, SHAPE, costs
 from machine import describe, time_of
 from numpy.typing import NDArray
 from published import COARSE, PATCH, full_pass, passes_of_a_query
@@ -31,6 +34,7 @@ from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import Weights, load_weights, resolve_weights
 
 VALUE = phantom.BACKGROUND.value
+QUICK_COUNTS = (1_000, 100_000)
 
 
 @dataclass(kw_only=True)
@@ -136,6 +140,10 @@ def main() -> None:
     """Measure, print, draw."""
     options = _options()
     torch.set_num_threads(options.threads)
+    if options.large:
+        print(describe())
+        print_large_cases(COUNTS)
+        return
     bench = ScalingBenchmark(load_weights(resolve_weights("phantom")), repeats=1 if options.quick else 3)
     print(f"{describe()}; a full pass of the published network takes {bench.full_pass:.2f} CPU s.\n")
     print("| number of | | ours, CPU s | published way's passes, CPU s |\n| --- | ---: | ---: | ---: |")
@@ -148,8 +156,18 @@ def main() -> None:
     print("\n| our cost grows with the number of | to the power of |\n| --- | ---: |")
     for series in all_series:
         print(f"| {series.name} | {series.exponent:.2f} |")
+    print_large_cases(QUICK_COUNTS if options.quick else COUNTS)
     if options.plot:
         draw(all_series, options.plot)
+
+
+def print_large_cases(counts: tuple[int, ...]) -> None:
+    """A table of time and memory at a clinical CT's size; a process for each row."""
+    print(f"\n{' x '.join(map(str, SHAPE[::-1]))} voxels\n")
+    print("| scribble voxels | support, CPU s | query, CPU s | greatest memory, MB |\n|" + " ---: |" * 4)
+    for cost in costs(counts):
+        row = (f"{cost.strokes}", f"{cost.support:.1f}", f"{cost.query:.1f}", f"{cost.megabytes:.0f}")
+        print(f"| {' | '.join(row)} |", flush=True)
 
 
 def draw(all_series: list[Series], path: Path) -> None:
@@ -174,6 +192,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plot", type=Path, help="where the plot goes, PNG")
     parser.add_argument("--quick", action="store_true", help="one run per point, four cases at most")
+    parser.add_argument("--large", action="store_true", help="only the large CT, by scribble voxels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     return parser.parse_args()
 

@@ -19,7 +19,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from cohort import BACKGROUND, cases_of
+from cohort import HEAD_AND_NECK, cases_of
 
 from OneShotSegLib.cli.batch_progress import BatchProgress
 from OneShotSegLib.evaluation import Evaluation, evaluate
@@ -57,7 +57,7 @@ def reference_study(
     StudyDescription(
         supports=({"ct": "none", "scribbles": "none", "fingerprint": "reference"},),
         labels=label_table(segments),
-        background_label=BACKGROUND,
+        background_label=HEAD_AND_NECK.background,
         settings={"name": "reference labels"},
         weights={"fingerprint": "none"},
         cases=tuple(StudyCase(name, str((cohort / "cases" / name / "ct.nii.gz").resolve())) for name in names),

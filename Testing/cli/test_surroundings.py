@@ -140,7 +140,7 @@ def test_a_user_without_name_and_home_can_work(others: Others) -> None:
 
 @pytest.mark.parametrize("home", [{"HOME": "/nonexistent"}, {"HOME": "/"}, {}])
 def test_libraries_keep_what_they_make_where_the_user_can_write(others: Others, home: dict[str, str]) -> None:
-    libraries = "OneShotSegLib.geodesic.kernels, monai.metrics, matplotlib"
+    libraries = "OneShotSegLib.geodesic.kernels, matplotlib"
     code = f"import {libraries}; print(matplotlib.get_cachedir())"
     done = python_as_other_user(others.folder, "-c", code, **home)
     assert (done.returncode, done.stderr) == (0, "")

@@ -202,8 +202,8 @@ def test_the_reviewers_mask_is_evaluated_when_asked_for(tmp_path: Path) -> None:
     save(labels(v1=cube(2, 2, 2)), study / "cases/a/edited.seg.nrrd")
     assert evaluate(tmp_path / "ref", study).overall().dice == pytest.approx(1 / 512)
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == 1.0
-    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a")])
-    ledger.decide("a", "accepted")  # the pseudo mask: a correction from before that does not count
+    # The pseudo mask was accepted and a correction came later, which does not count until it is decided on.
+    ledger = ReviewLedger(StudyPaths(study).review, [ReviewEntry(case="a", state="accepted")])
     ledger.save()
     assert evaluate(tmp_path / "ref", study, edited=True).overall().dice == pytest.approx(1 / 512)
 
@@ -288,3 +288,17 @@ def test_the_box_plot_is_a_png_even_where_nothing_can_be_drawn(evaluation: Evalu
         Evaluation(figures=evaluation.figures[2:3], labels={1: "$a"}, notes=(), predictions=tmp_path),
     ):
         assert drawn.box_plot(tmp_path / "box.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_surface_distances_are_those_of_monai(seed: int) -> None:
+    torch = pytest.importorskip("torch")
+    metrics = pytest.importorskip("monai.metrics")
+    noise = np.random.default_rng(seed).normal(size=(2, 18, 20, 22))
+    masks = [ndimage.gaussian_filter(each, 2) > 0 for each in noise]  # some voxels lie at the border of the image
+    ours = surface_distances(masks[0], masks[1], SPACING)
+    reference, predicted = (torch.from_numpy(np.pad(mask, 1))[None, None] for mask in masks)
+    options = {"include_background": True, "spacing": (3.0, 1.0, 2.0)}
+    hd95 = metrics.compute_hausdorff_distance(predicted, reference, percentile=95, **options)
+    assd = metrics.compute_average_surface_distance(predicted, reference, symmetric=True, **options)
+    assert ours == pytest.approx((float(hd95), float(assd)), abs=1e-4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from OneShotSegLib.export.rtstruct import export_rtstruct, structure_set
 from OneShotSegLib.imaging.ct_series import read_ct_series
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_resampling import resample_labels
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.polygons import fill_polygons
 from OneShotSegLib.imaging.rtstruct import read_rtstruct
 from OneShotSegLib.imaging.volume import Volume
@@ -220,6 +221,36 @@ def test_a_set_with_a_structure_named_background_is_a_support_s_scribbles(tmp_pa
     (support,) = read_supports(request)
     assert np.array_equal(support.scribbles.volume.array, labels)
     assert [segment.is_background_stroke for segment in support.scribbles.segments] == [False, True]
+
+
+def test_a_set_belongs_to_the_series_that_was_chosen_of_a_folder(tmp_path: Path) -> None:
+    scan = write_series(tmp_path / "scan", small_ct(), PATIENT)
+    other = write_series(tmp_path / "other", small_ct(1), PATIENT)
+    for file in other.iterdir():
+        file.rename(scan / f"b{file.name}")
+    uid = str(pydicom.dcmread(scan / "000.dcm").SeriesInstanceUID)
+    mask = small_mask(read_volume(scan, uid), shift=1)
+    path = tmp_path / "rt" / "scan.dcm"
+    path.parent.mkdir()
+    structure_set(read_ct_series(scan, series=uid), mask).save_as(path, enforce_file_format=True)
+    request = PropagationRequest(
+        supports=[scan], scribbles=[path], queries=[], output=tmp_path / "s", background_label=GLAND, series=(uid,)
+    )
+    (support,) = read_supports(request)
+    assert np.array_equal(support.scribbles.volume.array > 0, mask.volume.array > 0)
+
+    (tmp_path / "single").mkdir()
+    for file in scan.glob("0*.dcm"):
+        (tmp_path / "single" / file.name).write_bytes(file.read_bytes())
+    study = write_small_study(tmp_path / "study", {"scan": tmp_path / "single"}, ("pending",))
+    content = json.loads(study.description.read_text(encoding="utf-8"))
+    content["cases"] = [{"case": "scan", "source": str(scan), "series": uid}]
+    study.description.write_text(json.dumps(content), encoding="utf-8")
+    write_correction(study, "scan", path)
+    assert np.array_equal(read_label_map(study.case("scan").edited_mask).volume.array, mask.volume.array)
+    write_label_map(mask, tmp_path / "mask.seg.nrrd")
+    write_correction(study, "scan", tmp_path / "mask.seg.nrrd")
+    assert [figure.dice for figure in evaluate(tmp_path / "rt", study.root, edited=True).figures] == [1.0, 1.0]
 
 
 def test_real_organs_at_clinical_voxels_come_back_voxel_by_voxel(tmp_path: Path, cohort: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +13,30 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from OneShotSegLib.imaging.volume import Volume
 
 
-def write_series(folder: Path, ct: Volume, patient: str, backwards: bool = False) -> Path:
+def write_series(
+    folder: Path, ct: Volume, patient: str, backwards: bool = False, edit: Callable[[Dataset, int], None] | None = None
+) -> Path:
     """Write a CT, slice by slice, as the scan of a patient of this name; the folder comes back.
 
     Args:
-        folder: A new folder.
+        folder: A new folder, or one with other files.
         ct: The CT, in any direction.
         patient: The name, of which other fields are made too.
         backwards: Number the slices, and name their files, from the last to the first.
+        edit: Changes the header of a slice, of which it gets the plane.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     common = _common(ct, patient)
     count = ct.shape[0]
     for number in range(count):
         plane = count - 1 - number if backwards else number
-        data = FileDataset(str(folder), dict(common), file_meta=_meta(), preamble=b"\0" * 128)
+        data = FileDataset(str(folder), copy.deepcopy(dict(common)), file_meta=_meta(), preamble=b"\0" * 128)
         data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID
         data.ImagePositionPatient = _decimal(ct.to_world((plane, 0, 0))[::-1])
         data.InstanceNumber = number + 1
         data.PixelData = np.asarray(ct.array[plane]).astype("<i2").tobytes()
+        if edit is not None:
+            edit(data, plane)
         data.save_as(folder / f"{number:03d}.dcm")
     return folder
 

@@ -14,7 +14,8 @@ BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
 # From the ground up: a room imports lower floors only, and on its own floor nothing but itself.
 FLOORS: tuple[dict[str, str], ...] = (
     {
-        "base": "the one error for users, the one protocol of events, exit statuses, fingerprints, the step timer",
+        "base": "the one error for users, the one protocol of events, exit statuses, fingerprints, the step timer, "
+        "the usual troubles in a sentence each, the build",
         "geodesic": "exact geodesic distances: costs, compiled kernels; the published raster scan, for `paper`",
     },
     {
@@ -35,12 +36,13 @@ FLOORS: tuple[dict[str, str], ...] = (
         "phantom": "the procedural CT phantom of the demo and the tests",
     },
     {
-        "runner": "a batch: requests, cases, prefetch, Dask, log, further supports; into a study",
+        "runner": "a batch: requests, cases, reviewed cases as supports, prefetch, Dask, log; into a study",
         "training": "PRNet without labels, segmentation networks from noisy labels, and what they share",
         "export": "nnU-Net, NIfTI, DICOM SEG, RTSTRUCT, a zip of the review",
     },
     {
         "api": "the Python interface",
+        "doctor": "what is there of what the computation needs: machine, packages, libraries, weights",
         "worker": "the live worker: a process that holds one case or support, its requests, and its client",
     },
     {
@@ -49,7 +51,7 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
 )
 FLOOR_OF = {room: number for number, floor in enumerate(FLOORS) for room in floor}
-BASE_MODULES = {"errors", "events", "exit_status", "fingerprint", "surroundings", "timer"}
+BASE_MODULES = {"build_info", "errors", "events", "exit_status", "fingerprint", "surroundings", "timer", "troubles"}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from scipy.spatial.transform import Rotation
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.rtstruct import structure_set
 from OneShotSegLib.imaging.ct_series import read_ct_series
-from OneShotSegLib.imaging.dicom.search import scan_series
+from OneShotSegLib.imaging.dicom.search import scan_files
 from OneShotSegLib.imaging.dicom.series import read_series
 from OneShotSegLib.imaging.dicom_series import series_files, series_slices
 from OneShotSegLib.imaging.files import read_volume
@@ -88,11 +88,10 @@ def lacking(keyword: str, only: int | None = None) -> Callable[[Dataset, int], N
 
 @st.composite
 def scans(draw: st.DrawFn) -> Scan:
-    """Slices in any orientation, with any pixels and gaps, tilted or not, evenly spaced or not."""
-    turn = draw(
-        st.sampled_from([(0, 0, 0), (90, 0, 0), (0, 90, 0), (180, 0, 0), (0, 0, 180), (5, -8, 11), (70, 40, 20)])
-    )
-    axes = Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
+    """Slices along any axis of the patient or askew, with any pixels and gaps, tilted or not, evenly spaced or not."""
+    straight = Rotation.create_group("O")[draw(st.integers(0, 23))]
+    turn = draw(st.sampled_from([(0, 0, 0), (5, -8, 11)]) | st.tuples(*[st.floats(-45, 45)] * 3))
+    axes = (Rotation.from_euler("xyz", turn, degrees=True) * straight).as_matrix()
     gap = draw(st.floats(1.5, 4))
     along = np.arange(-30, 30 + gap, gap)
     if draw(st.booleans()):
@@ -411,7 +410,7 @@ def test_of_an_export_for_radiotherapy_the_ct_is_read(tmp_path: Path, caplog: py
     found, text = read_with_warnings(tmp_path / "ct", caplog)
     assert found > 0.95
     assert not text
-    series = {one.modality: one for one in scan_series(tmp_path / "ct") if not one.is_localizer}
+    series = {one.modality: one for one in scan_files(tmp_path / "ct")[0] if not one.is_localizer}
     assert {name: one.slices for name, one in series.items()} == {"CT": 21, "RTDOSE": 1, "RTSTRUCT": 0}
     ct = series["CT"]
     assert (ct.patient_id, ct.study_date, len(ct.files), ct.image_type) == (
@@ -481,12 +480,61 @@ def test_files_of_two_series_are_not_read_as_one(tmp_path: Path) -> None:
         read_series(list((tmp_path / "a").iterdir()), "Neck")
 
 
-def test_a_damaged_file_is_named_when_a_folder_is_searched(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_scan(tmp_path, STRAIGHT)
-    (tmp_path / "IM0002.dcm").write_bytes((tmp_path / "IM0002.dcm").read_bytes()[:300])
-    (tmp_path / "empty").write_bytes(b"")
-    assert [one.slices for one in scan_series(tmp_path)] == [20]
-    assert "IM0002.dcm: damaged DICOM files, left out" in caplog.text
+# Damaged files beside a series
+
+
+def cut(path: Path, length: int) -> None:
+    path.write_bytes(path.read_bytes()[:length])
+
+
+@pytest.mark.parametrize("length", [0, 140, 300, 700], ids=["empty", "preamble", "no series", "with series"])
+@pytest.mark.parametrize("number", [0, 9, 20])
+def test_a_damaged_slice_is_a_gap_wherever_it_was(tmp_path: Path, number: int, length: int) -> None:
+    write_scan(tmp_path / "ct", STRAIGHT)
+    cut(tmp_path / "ct" / f"IM{number:04d}.dcm", length)
+    text = sentence_of(tmp_path / "ct")
+    assert f"damaged ones (IM{number:04d}.dcm)" in text or "without gaps" in text
+    assert f"IM{number:04d}.dcm" in text
+
+
+def test_a_damaged_slice_of_uneven_ones_is_refused_though_nothing_ties_it_to_them(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct", STRAIGHT.without(4))
+    (tmp_path / "ct" / "odd name.dcm").write_bytes(b"")
+    assert "missing or unevenly spaced slices, and damaged DICOM files" in sentence_of(tmp_path / "ct")
+
+
+def damaged_copy(folder: Path) -> None:
+    shutil.copy(folder / "IM0009.dcm", folder / "IM0021.dcm")
+    cut(folder / "IM0021.dcm", 700)
+
+
+def damaged_stranger(folder: Path) -> None:
+    write_scan(folder.parent / "other", STRAIGHT)
+    shutil.copy(folder.parent / "other" / "IM0009.dcm", folder / "IM0021.dcm")
+    cut(folder / "IM0021.dcm", 900)
+
+
+def zeros(folder: Path) -> None:
+    (folder / "export.dcm").write_bytes(bytes(3000))
+
+
+@pytest.mark.parametrize("damage", [damaged_copy, damaged_stranger, zeros])
+def test_a_damaged_file_that_the_series_does_not_lack_is_named_and_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    write_scan(tmp_path / "ct", STRAIGHT)
+    damage(tmp_path / "ct")
+    found, text = read_with_warnings(tmp_path / "ct", caplog)
+    assert found > 0.95
+    assert "is a damaged DICOM file that the series does not lack: left out" in text
+    assert len(scan_files(tmp_path / "ct")[1]) == 1
+
+
+def test_a_folder_of_damaged_files_alone_says_so(tmp_path: Path) -> None:
+    write_scan(tmp_path / "ct", STRAIGHT.without(*range(3, 21)))
+    for path in (tmp_path / "ct").iterdir():
+        cut(path, 300)
+    assert "found none and damaged files (IM0000.dcm, IM0001.dcm, IM0002.dcm)" in sentence_of(tmp_path / "ct")
 
 
 def test_the_slices_of_a_series_are_known_without_their_pixels(tmp_path: Path) -> None:

@@ -40,20 +40,14 @@ def ball_ct(direction: np.ndarray, spacing: np.ndarray = SPACING) -> np.ndarray:
     return np.round(hounsfield(origin_of(direction, spacing) + (index * spacing) @ direction.T)).astype("<i2")
 
 
-DIRECTIONS = st.sampled_from(
-    [
-        *(
-            np.eye(3)[list(order)] * signs
-            for order in ((0, 1, 2), (2, 0, 1), (1, 0, 2))
-            for signs in ((1, 1, 1), (-1, 1, -1))
-        ),
-        np.diag([1.0, 1.0, -1.0]),
-        *(
-            Rotation.from_euler("xyz", turn, degrees=True).as_matrix()
-            for turn in ((8, -5, 12), (170, 20, -65), (3, 0, 179))
-        ),
-    ]
-)
+@st.composite
+def directions(draw: st.DrawFn) -> np.ndarray:
+    """Any order and sign of the axes, left-handed ones too; straight, or turned by any angles."""
+    axes = np.eye(3)[list(draw(st.permutations(range(3))))] * draw(st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3))
+    if draw(st.booleans()):
+        return axes
+    turn = draw(st.tuples(*[st.floats(-180, 180)] * 3))
+    return Rotation.from_euler("xyz", turn, degrees=True).as_matrix() @ axes
 
 
 def nifti(path: Path, array: np.ndarray, *changes: tuple[Any, ...], **geometry: Any) -> Path:
@@ -95,8 +89,15 @@ def header_of(
     return bytes(header)
 
 
+SPACES = {"RAS": RAS, "LAS": RAS * [-1, 1, 1], "LPS": np.ones(3)}
+
+
+def vector(values: np.ndarray) -> str:
+    return "({:.12g},{:.12g},{:.12g})".format(*values)
+
+
 def nrrd(path: Path, array: np.ndarray, **fields: str | None) -> Path:
-    flips = {"RAS": RAS, "LAS": RAS * [-1, 1, 1], "LPS": np.ones(3)}.get(fields.get("space") or "LPS", np.ones(3))
+    flips = SPACES.get(fields.get("space") or "LPS", np.ones(3))
     steps, origin = np.diag(SPACING) * flips[:, None], origin_of(np.eye(3)) * flips
     standard = {
         "type": "short",
@@ -154,13 +155,15 @@ def with_warnings(path: Path, caplog: pytest.LogCaptureFixture) -> tuple[Volume,
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     suffix=st.sampled_from([".nii.gz", ".nii", ".nrrd", ".mha"]),
-    direction=DIRECTIONS,
+    space=st.sampled_from(["LPS", "RAS", "LAS"]),
+    direction=directions(),
     spacing=st.tuples(*[st.floats(1.7, 3.2)] * 3),
     mask=st.sampled_from([".nii.gz", ".seg.nrrd", ".mha"]),
 )
 def test_the_ball_is_where_it_is_in_the_ct_and_in_the_mask(
     tmp_path_factory: pytest.TempPathFactory,
     suffix: str,
+    space: str,
     direction: np.ndarray,
     spacing: tuple[float, float, float],
     mask: str,
@@ -170,6 +173,10 @@ def test_the_ball_is_where_it_is_in_the_ct_and_in_the_mask(
     path = folder / f"ct{suffix}"
     if suffix.startswith(".nii"):
         nifti(path, array, direction=direction, spacing=steps)
+    elif suffix == ".nrrd":
+        flips = SPACES[space]
+        axes = " ".join(vector(step) for step in (direction * steps * flips[:, None]).T)
+        nrrd(path, array, space=space, space_directions=axes, space_origin=vector(origin * flips))
     else:
         write_volume(Volume.create(array, steps[::-1], origin[::-1], direction[::-1, ::-1]), path)
     ct = read_volume(path)

@@ -190,6 +190,21 @@ def test_links_keep_their_names_and_lead_nowhere_twice(tmp_path: Path) -> None:
     assert search([folder / "P1", folder / "P1" / "ct.nii.gz"]).left_out == ()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_pipes_are_named_and_not_waited_for(tmp_path: Path) -> None:
+    write_volume(small_ct(), tmp_path / "a.nii.gz")
+    for name in ("b.nii.gz", "c", "d.dcm"):
+        os.mkfifo(tmp_path / name)
+    found = search([tmp_path])
+    assert [ct.path.name for ct in found.cts] == ["a.nii.gz"]
+    assert {one.path.name: one.kind for one in found.left_out} == dict.fromkeys(
+        ("b.nii.gz", "c", "d.dcm"), Kind.UNREADABLE
+    )
+    with pytest.raises(InputError, match="expected a CT, found no file, but a pipe"):
+        search([tmp_path / "c"])
+    assert may_hold_cts(tmp_path)
+
+
 def test_files_of_other_kinds_are_counted_and_hidden_ones_passed_over(tmp_path: Path) -> None:
     ct(tmp_path, "a.nii.gz")
     ct(tmp_path, ".b.nii.gz")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.components import fill_holes, keep_largest
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import Segment, read_label_map
@@ -21,9 +20,11 @@ from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo, sav
 from OneShotSegLib.networks.sliding import predict_probabilities
 from OneShotSegLib.runner.request import SegmentationRequest
 from OneShotSegLib.runner.segmentation import segment_batch
-from OneShotSegLib.scoring.network import expected_dice
+from OneShotSegLib.scoring.overlap import expected_dice
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.review import ReviewLedger
 
 BONE = Segment(value=4, name="Bone", color=(0.9, 0.9, 0.7))
 INFO = SegmentationInfo(
@@ -157,17 +158,39 @@ def test_a_batch_ends_with_masks_scores_and_one_sentence_for_what_failed(tmp_pat
     assert [fields.get("resumed") for event, fields in again if event == "case_done"] == [True]
 
 
-def test_another_model_does_not_go_on_with_the_study_of_the_first(tmp_path: Path) -> None:
-    write_volume(bony_ct()[0], tmp_path / "a.nii.gz")
-    for seed, name in enumerate(("first", "second")):
+def test_another_model_makes_a_new_revision_with_the_values_of_the_study(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_volume(bony_ct()[0], tmp_path / f"{name}.nii.gz")
+    moved = replace(INFO, structures=(replace(BONE, name="Marrow"), replace(BONE, value=BONE.value + 1)))
+    for seed, (name, info) in enumerate({"first": INFO, "second": moved}.items()):
         torch.manual_seed(seed)
-        save_segmentation(tmp_path / f"{name}.safetensors", INFO.build(), INFO)
+        save_segmentation(tmp_path / f"{name}.safetensors", info.build(), info)
     request = SegmentationRequest(
-        model=tmp_path / "first.safetensors", volumes=[tmp_path / "a.nii.gz"], output=tmp_path / "out", device="cpu"
+        model=tmp_path / "first.safetensors",
+        volumes=[tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"],
+        output=tmp_path / "out",
+        device="cpu",
     )
     segment_batch(request)
-    with pytest.raises(InputError, match="other weights"):
-        segment_batch(replace(request, model=tmp_path / "second.safetensors"))
+    out = StudyPaths(tmp_path / "out")
+    ledger = ReviewLedger.load(out.review)
+    ledger.decide("a", "accepted")
+    ledger.save()
+    before = out.case("a").pseudo_mask.read_bytes()
+    events = []
+    segment_batch(
+        replace(request, model=tmp_path / "second.safetensors"), lambda event, **fields: events.append((event, fields))
+    )
+    (text,) = [fields["text"] for event, fields in events if event == "revision"]
+    assert "other weights" in text
+    assert "1 case is recomputed, 1 decided one stays" in text
+    assert out.case("a").pseudo_mask.read_bytes() == before
+    quality = read_quality(out.case("b").quality)
+    assert quality.revision == 2
+    values = {structure.name: structure.value for structure in quality.structures}
+    assert values == {segment.name: segment.value for segment in StudyDescription.read(out).structures}
+    assert values["Bone"] == BONE.value
+    assert {s.name: s.value for s in read_label_map(out.case("b").pseudo_mask).segments} == values
 
 
 def test_flips_and_tidying_are_part_of_the_options() -> None:

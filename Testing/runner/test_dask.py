@@ -21,8 +21,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.runner import dask_cluster as cluster_start
 from OneShotSegLib.runner.dask_cluster import connected, started
 from OneShotSegLib.runner.dask_executor import _EventRelay, engine_for, job_of
+from OneShotSegLib.runner.known_cases import known_cases
 from OneShotSegLib.runner.propagation import propagate_batch
+from OneShotSegLib.runner.reviewed import choose_reviewed
+from OneShotSegLib.runner.supports import SharedState
+from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.quality import read_quality
+from OneShotSegLib.study.review import ReviewLedger
 from Testing.helpers import tiny_batch
+from Testing.helpers.strokes import renamed
 from Testing.helpers.tiny_batch import TinyBatch
 
 
@@ -77,6 +85,42 @@ def test_a_worker_killed_in_mid_run_costs_nothing_and_all_is_as_in_one_process(
     assert not list((tmp_path / "shared").rglob("running.json"))
 
 
+@pytest.mark.usefixtures("brief_scores")
+def test_a_new_revision_is_computed_on_workers_as_in_one_process(client: Any, tiny: TinyBatch, tmp_path: Path) -> None:
+    strokes = renamed(tiny.files.scribbles, tmp_path / "renamed.seg.nrrd", {"Mandible": "Jaw"})
+    for folder, scheduler in (("alone", None), ("shared", client.scheduler.address)):
+        propagate_batch(tiny.request(tmp_path / folder))
+        paths = StudyPaths(tmp_path / folder)
+        ledger = ReviewLedger.load(paths.review)
+        ledger.decide("phantom_01", "accepted")
+        ledger.save()
+        events = Events()
+        outcome = propagate_batch(tiny.request(paths.root, scribbles=[strokes], scheduler=scheduler), events)
+        assert outcome.failed == ()
+        assert [fields["case"] for event, fields in events if fields.get("resumed")] == ["phantom_01"]
+        assert {read_quality(paths.case(case).quality).revision for case in outcome.done[1:]} == {2}
+        assert [one["case"] for one in StudyDescription.read(paths).present.masks] == ["phantom_01"]
+    assert masks(tmp_path / "shared") == masks(tmp_path / "alone")
+
+
+def test_a_worker_reads_the_masks_of_the_revision(tiny: TinyBatch, tmp_path: Path) -> None:
+    from OneShotSegLib.networks.weights import load_weights
+
+    propagate_batch(tiny.request(tmp_path / "study", queries=tiny.files.queries[:1]))
+    paths = StudyPaths(tmp_path / "study")
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide("phantom_01", "accepted")
+    ledger.save()
+    structures = StudyDescription.read(paths).structures
+    known = known_cases(paths, ())
+    shared = SharedState(2, structures, choose_reviewed(paths, "reviewed", structures, known))
+    engine = engine_for(job_of(tiny.request(paths.root), load_weights(tiny.weights), shared))
+    (source,) = engine.masks
+    assert source.name == "phantom_01"
+    mask = source.read()
+    assert mask.mask.volume.same_grid(mask.ct)
+
+
 def test_a_case_that_fails_on_a_worker_fails_alone(client: Any, tiny: TinyBatch, tmp_path: Path) -> None:
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(tiny.files.queries[0].read_bytes()[:1000])
@@ -112,7 +156,7 @@ def test_cancelling_ends_the_workers_too(tiny: TinyBatch, tmp_path: Path) -> Non
 def test_networks_and_support_are_loaded_once_a_process(tiny: TinyBatch, tmp_path: Path) -> None:
     from OneShotSegLib.networks.weights import load_weights
 
-    job = job_of(tiny.request(tmp_path), load_weights(tiny.weights))
+    job = job_of(tiny.request(tmp_path), load_weights(tiny.weights), SharedState())
     assert engine_for(job) is engine_for(job)
 
 
@@ -121,7 +165,7 @@ def test_other_weights_of_the_same_name_on_a_worker_are_refused(tiny: TinyBatch,
 
     from OneShotSegLib.networks.weights import load_weights
 
-    job = job_of(tiny.request(tmp_path), load_weights(tiny.weights))
+    job = job_of(tiny.request(tmp_path), load_weights(tiny.weights), SharedState())
     with pytest.raises(InputError, match="found others on this worker"):
         engine_for(replace(job, request=replace(job.request, weights="phantom")))
 

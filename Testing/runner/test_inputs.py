@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from OneShotSegLib.cli.batch_progress import BatchProgress
 from OneShotSegLib.cli.plan import print_plan
@@ -104,6 +107,39 @@ def test_a_dry_run_says_what_a_run_would_do_and_writes_nothing(
     assert "a copy of the support" in out
     assert "Not used: 1 support, 1 file of another kind." in out
     assert "3 cases, 3 to do" in out
+
+
+def test_a_dry_run_says_what_headers_say(tiny: TinyBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "cts"
+
+    def body_part(data: Dataset, _plane: int) -> None:
+        data.BodyPartExamined = "HEADNECK"
+
+    write_series(root / "P1", small_ct(), "P1", edit=body_part)
+    write_series(root / "P2", small_ct(1), "P2")
+    (root / "P2" / "002.dcm").unlink()
+    write_series(root / "P3", small_ct(2), "P3")
+    (root / "P3" / "005.dcm").write_bytes(b"")
+    write_volume(small_ct(3), root / "zero.nii")
+    content = bytearray((root / "zero.nii").read_bytes())
+    struct.pack_into("<f", content, 88, 0.0)
+    (root / "zero.nii").write_bytes(content)
+    odd = root / os.fsdecode(b"M\xfcller.nii.gz")
+    if os.name != "nt":
+        write_volume(small_ct(4), odd)
+    plan = plan_batch(tiny.request(tmp_path / "study", queries=[root]))
+    cases = {case.source.name: case for case in plan.cases}
+    assert (cases["P1"].region, cases["P2"].region, cases["zero.nii"].region) == ("HEADNECK", "", "")
+    assert "1 slice is missing" in cases["P2"].notes[0]
+    assert "damaged ones (005.dcm)" in cases["P3"].problem
+    assert "steps over 0 from voxel to voxel (pixdim)" in cases["zero.nii"].problem
+    assert cases["zero.nii"].size == ()
+    if os.name != "nt":
+        assert cases[odd.name].size == (6, 9, 8)
+    print_plan(replace(plan, cases=tuple(case for case in plan.cases if case.source != odd)))
+    out = capsys.readouterr().out
+    assert "HEADNECK" in out
+    assert "P2: 1 slice is missing" in out
 
 
 def test_a_run_names_what_it_does_not_use_in_events_log_and_study(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.nifti import export_nifti
 from OneShotSegLib.export.nnunet import export_nnunet
 from OneShotSegLib.export.request import NNUNetRequest
@@ -16,7 +15,6 @@ from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.inputs import FoundCT
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.report.html import write_report
-from OneShotSegLib.runner.further_support import FurtherSupport
 from OneShotSegLib.runner.known_cases import KnownCases, known_cases
 from OneShotSegLib.runner.propagation import propagate_batch
 from OneShotSegLib.study.case_ct import check_ct, read_case_ct
@@ -63,12 +61,13 @@ def test_an_unchanged_study_is_read_at_a_glance(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_replaced_ct_is_done_anew_unless_the_case_was_decided(tmp_path: Path) -> None:
-    study, sources = made(tmp_path, "pending", "accepted", "edited", "rejected", "pending")
-    for source in list(sources.values())[:4]:
+    study, sources = made(tmp_path, "pending", "accepted", "edited", "rejected", "pending", "pending")
+    shutil.copyfile(study.case("p4").pseudo_mask, study.case("p4").strokes)
+    for source in list(sources.values())[:5]:
         replace_ct(source)
     found = compared(study, *sources.values())
     assert found.redo == ["p0"]
-    assert set(found.failed) == {"p1", "p2", "p3"}
+    assert set(found.failed) == {"p1", "p2", "p3", "p4"}
     assert "found another one" in found.failed["p1"]
 
 
@@ -110,11 +109,7 @@ def test_exports_training_and_supports_pass_over_a_case_of_another_ct(
     assert "p0: the CT is another one than the case was made of, passed over." in caplog.text
     assert not (export_nifti(study.root, tmp_path / "nifti") / "p0.nii.gz").exists()
     assert [source.name for source in study_sources(study.root)[0]] == ["p1", "p2"]
-    with pytest.raises(InputError, match="found another one"):
-        FurtherSupport.of(study, "p0", study.case("p0").pseudo_mask, ["p2"], tmp_path)
     replace_ct(sources["p2"])
-    with pytest.raises(InputError, match="nothing to propagate to"):
-        FurtherSupport.of(study, "p1", study.case("p1").pseudo_mask, ["p2"], tmp_path)
     page = write_report(study.root).read_text(encoding="utf-8")
     assert page.count("expected the CT that the case was made of, found another one") == 2
 

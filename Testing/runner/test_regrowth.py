@@ -17,7 +17,6 @@ from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.runner.further_support import write_strokes as write_scribbles
 from OneShotSegLib.study.case_ct import read_case_ct, record_of
 from OneShotSegLib.study.decisions import Decisions
 from OneShotSegLib.study.layout import StudyPaths
@@ -251,16 +250,6 @@ def test_a_result_s_shares_are_written_and_those_of_an_earlier_one_removed(study
     assert files.shares.is_file()
     Segmentation(mask, middling_quality(CASE)).write(files)
     assert not files.shares.exists()
-
-
-def test_strokes_count_when_the_case_becomes_a_support(study: StudyPaths, strokes: Path, tmp_path: Path) -> None:
-    OneShotSegLib.regrow(study.root, CASE, strokes)
-    files = study.case(CASE)
-    source = tmp_path / "ct" / f"{CASE}.nii.gz"
-    write_scribbles(files.edited_mask, source, tmp_path / "scribbles.seg.nrrd", STRUCTURES, painted=files.strokes)
-    found = read_label_map(tmp_path / "scribbles.seg.nrrd")
-    background = next(segment.value for segment in found.segments if segment.is_background_stroke)
-    assert (found.volume.array[11, 32:34, 28:32] == background).all()
 
 
 def test_the_command_is_there(study: StudyPaths, strokes: Path) -> None:

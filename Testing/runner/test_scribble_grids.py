@@ -9,10 +9,8 @@ import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import bounding_box, cropped
-from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.runner.further_support import write_strokes
 from OneShotSegLib.runner.supports import read_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
 from OneShotSegLib.study.description import fingerprint_of_support
@@ -54,18 +52,3 @@ def test_scribbles_of_another_ct_are_refused(tiny: TinyBatch, tmp_path: Path) ->
     write_label_map(whole.with_volume(far), tmp_path / "far.seg.nrrd")
     with pytest.raises(InputError, match="Expected scribbles on the support's grid"):
         read_supports(tiny.request(tmp_path / "study", scribbles=[tmp_path / "far.seg.nrrd"]))
-
-
-def test_a_cropped_correction_gives_the_strokes_of_the_whole_one(tiny: TinyBatch, tmp_path: Path) -> None:
-    ct = tiny.files.support
-    mask = read_label_map(next(iter(sorted(tiny.files.references.iterdir()))))
-    if not mask.volume.same_grid(read_volume(ct)):
-        pytest.fail("the first reference is meant to be the support's")
-    box = bounding_box(mask.volume.array > 0)
-    assert box is not None
-    write_label_map(mask, tmp_path / "whole.seg.nrrd")
-    write_label_map(mask.with_volume(cropped(mask.volume, box)), tmp_path / "part.seg.nrrd")
-    for name in ("whole", "part"):
-        write_strokes(tmp_path / f"{name}.seg.nrrd", ct, tmp_path / f"{name}-strokes.seg.nrrd")
-    whole, part = (read_label_map(tmp_path / f"{name}-strokes.seg.nrrd").volume for name in ("whole", "part"))
-    np.testing.assert_array_equal(whole.array, part.array)

@@ -82,3 +82,22 @@ def fake_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("FAKE_CHILD", mode)
 
     return install
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All packages count as installed."""
+    from OneShotSegLib.slicer.jobs import dependencies
+
+    monkeypatch.setattr(dependencies.Dependencies, "missing", lambda self: ())
+
+
+@pytest.fixture
+def session(application: Any, ready: None, fake_child: Any, tmp_path: Path) -> Iterator[Any]:
+    """The panel in the stand-in, with the child process that computes nothing."""
+    from driving import Session
+
+    fake_child("normal")
+    opened = Session(application, tmp_path / "settings")
+    yield opened
+    opened.close()

@@ -172,7 +172,7 @@ def test_a_segment_added_later_gets_a_value_that_is_free_and_stays(scene: Any, l
 def test_segments_that_overlap_are_told_apart(scene: Any, labels: LabelMap) -> None:
     import slicer
 
-    from OneShotSegLib.slicer.mrml.segmentations import Snapshot, add_segmentation_node, oriented_image
+    from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node, oriented_image, take_snapshot
 
     node = add_segmentation_node(labels, "labels")
     added = slicer.vtkSegment()
@@ -181,7 +181,7 @@ def test_segments_that_overlap_are_told_apart(scene: Any, labels: LabelMap) -> N
     patch = np.ones((2, 2, 2), dtype=np.uint8)
     added.AddRepresentation("Binary labelmap", oriented_image(labels.volume, patch, (3, 4, 5)))
     node.GetSegmentation().AddSegment(added, "over")
-    _merged, (overlap,) = Snapshot.of(node).merged_with_overlaps(labels.volume)
+    _merged, (overlap,) = take_snapshot(node).merged_with_overlaps(labels.volume)
     assert (overlap.first, overlap.second, overlap.voxels) == ("Unterkiefer, rechts", "over", 8)
 
 
@@ -213,9 +213,9 @@ def test_a_segmentation_on_another_lattice_is_read_by_position(scene: Any) -> No
 
 
 def test_a_segmentation_under_a_transform_is_refused(scene: Any, labels: LabelMap) -> None:
-    from OneShotSegLib.slicer.mrml.segmentations import Snapshot, add_segmentation_node
+    from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node, take_snapshot
 
     node = add_segmentation_node(labels, "moved")
     node.SetAndObserveTransformNodeID(scene.AddNewNodeByClass("vtkMRMLLinearTransformNode").GetID())
     with pytest.raises(InputError, match=r"moved: .*harden"):
-        Snapshot.of(node)
+        take_snapshot(node)

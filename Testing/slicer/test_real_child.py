@@ -48,6 +48,8 @@ def test_two_queries_in_the_real_child_process(
         assert session.message.startswith("Done: 2 cases"), session.ui.logText.toPlainText()
         assert session.panel.controller.progress.resumed == 1
         assert sorted(row[0] for row in session.rows) == ["phantom_01", "phantom_02"]
+        session.panel.review.select("phantom_02")
+        session.settle()
         names = [segment.name for segment in describe_segments(session.panel.review.case_nodes.mask_node("phantom_02"))]
         assert names == [segment.name for segment in describe_segments(scribbles)[:-1]]
         print(f"longest pause {1000 * blocked:.0f} ms, longest tick {1000 * session.panel.longest_tick:.0f} ms")

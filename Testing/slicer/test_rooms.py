@@ -13,9 +13,10 @@ import pytest
 PACKAGE = "OneShotSegLib.slicer"
 ORDER = (
     {"i18n"},
-    {"background", "messages", "parameters", "segment_editor", "dicom_database"},
+    {"messages", "parameters", "segment_editor", "dicom_database", "snapshots"},
+    {"scribble_checks", "live_parts"},
     {"mrml", "jobs"},
-    {"scribble_checks", "sample_data"},
+    {"sample_data"},
     {"review"},
     {"sections"},
     {"panel", "self_tests"},

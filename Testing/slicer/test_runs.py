@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
-from OneShotSegLib.runner.request import PropagationRequest
-from OneShotSegLib.slicer.jobs.commands import import_weights, propagate, train_prnet, train_segmentation
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
+from OneShotSegLib.slicer.jobs.commands import (
+    export,
+    import_weights,
+    propagate,
+    report,
+    segment,
+    train_prnet,
+    train_segmentation,
+)
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
 from OneShotSegLib.slicer.jobs.interpreter import child_environment
 from OneShotSegLib.slicer.jobs.process import ChildProcess
@@ -259,6 +267,16 @@ def test_time_left_is_estimated_from_the_cases_of_this_run_alone() -> None:
     assert progress.finished_cases == 3
 
 
+def test_what_a_run_changed_is_said_for_better_and_for_worse() -> None:
+    progress = RunProgress()
+    progress.take(event("case_done", case="resumed", score=0.9, resumed=True))
+    assert progress.describe_changes() == ""
+    for case, before, after in (("a", 0.6, 0.7), ("b", 0.62, 0.66), ("c", 0.5, 0.4), ("d", 0.8, 0.801)):
+        progress.take(event("case_done", case=case, score=after, score_before=before))
+    expected = "Of 4 recomputed cases, 2 got better, 0.61 to 0.68; 1 got worse, 0.50 to 0.40; 1 stayed as good"
+    assert progress.describe_changes() == f"{expected} (mean score)."
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(0, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2.0 h")])
 def test_waiting_times_have_a_unit_that_fits(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
@@ -296,6 +314,7 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     [
         {},
         {"weights": "/some/weights", "device": "cpu"},
+        {"reviewed": "none", "series": ("1.2.3", "1.2.4")},
         {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
     ],
 )
@@ -314,8 +333,9 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
         scribbles=params["scribbles"],
         queries=params["query"],
         **{name: params[name] for name in ("output", "weights", "device", "background_label")},
-        **{name: params[name] for name in ("retry_failed", "workers", "scheduler")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed")},
         method=params["method"].value,
+        series=tuple(params["series"]),
     ) == replace(request, supports=list(request.supports))
 
 
@@ -357,6 +377,37 @@ def test_the_command_line_accepts_a_segmentation_training_of_the_panel(tmp_path:
     }
     expected = asdict(request)
     assert {name: read.get(name, params.get(name)) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"overlap": 0.25, "flips": True, "largest_component": "none", "fill_holes": "Cord", "series": ("1.2",)}],
+)
+def test_the_command_line_accepts_a_segmentation_of_the_panel(tmp_path: Path, options: dict[str, Any]) -> None:
+    request = SegmentationRequest(
+        model=tmp_path / "model", volumes=[tmp_path / "a.nrrd", Path("-b.nrrd")], output=tmp_path / "out", **options
+    )
+    params = understood(segment(request))
+    assert params["events"].value == "json"
+    expected = asdict(request)
+    read = {"volumes": params["volume"], "series": tuple(params["series"])}
+    assert {name: read.get(name, params.get(name)) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["nnunet", "nifti", "dicom-seg", "rtstruct", "zip"])
+def test_the_command_line_accepts_the_exports_of_the_panel(tmp_path: Path, name: str) -> None:
+    import typer
+
+    from OneShotSegLib.cli.app import app
+
+    command = typer.main.get_command(app).commands["export"].commands[name]  # type: ignore[attr-defined]
+    dataset = 7 if name == "nnunet" else None
+    arguments = export(name, tmp_path / "study", tmp_path / "target", False, dataset)
+    params = command.make_context(name, arguments[2:]).params
+    assert tmp_path / "target" in params.values()
+    assert params.get("accepted_only", False) is False
+    assert params.get("dataset_id") == dataset
+    assert understood(report(tmp_path / "study")) == {"study": tmp_path / "study"}
 
 
 def test_the_command_line_accepts_an_import_of_weights_of_the_panel(tmp_path: Path) -> None:

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import MAX_BLOCKED_SECONDS, BlockMonitor, Session, clipped_texts
-
-
-@pytest.fixture
-def ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All packages count as installed."""
-    from OneShotSegLib.slicer.jobs import dependencies
-
-    monkeypatch.setattr(dependencies.Dependencies, "missing", lambda self: ())
-
-
-@pytest.fixture
-def session(application: Any, ready: None, fake_child: Any, tmp_path: Path) -> Iterator[Session]:
-    fake_child("normal")
-    opened = Session(application, tmp_path / "settings")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -78,15 +62,15 @@ def test_a_session_from_scribbles_to_review(
 
     assert "3 cases" in session.message
     assert [row[0] for row in session.rows] == ["phantom_02", "phantom_03", "phantom_01"]
-    masks = [session.panel.review.case_nodes.mask_node(row[0]) for row in session.rows]
-    assert all(mask.GetSegmentation().GetSegment("Segment_5").GetName() == "Mandible" for mask in masks)
-    assert masks[2].GetNodeReference(masks[2].GetReferenceImageGeometryReferenceRole()) is cohort[1]
     assert blocked < MAX_BLOCKED_SECONDS, f"blocked for {1000 * blocked:.0f} ms"
 
     session.ui.nextButton.click()
     session.settle()
     shoot("3-review")
     assert session.panel.review.current == "phantom_02"
+    mask = session.panel.review.case_nodes.mask_node("phantom_02")
+    assert mask.GetSegmentation().GetSegment("Segment_5").GetName() == "Mandible"
+    assert mask.GetNodeReference(mask.GetReferenceImageGeometryReferenceRole()) is cohort[2]
     session.ui.acceptButton.click()
     session.settle()
     assert session.panel.review.current == "phantom_03"
@@ -194,7 +178,7 @@ def test_a_correction_is_on_disk_before_the_decision(
     review.select("phantom_02")
     session.settle()
     session.ui.editButton.click()
-    assert application.selected[-1] == "SegmentEditor"
+    assert application.selected == []
     paint(review.case_nodes.mask_node("phantom_02"))
     session.ui.acceptButton.click()
     session.settle()
@@ -234,34 +218,80 @@ def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
     session.until_idle()
     review = session.panel.review
     edited = [tmp_path / "study" / "cases" / name / "edited.seg.nrrd" for name in ("phantom_02", "phantom_03")]
+    look_at(session, "phantom_02")
     paint(review.case_nodes.mask_node("phantom_02"))
     session.until(edited[0].is_file, 10)
-    session.settle()
+    look_at(session, "phantom_03")
     paint(review.case_nodes.mask_node("phantom_03"))
     assert not edited[1].exists()
     application.scene.Clear(0)
     assert edited[1].is_file()
 
 
-def test_a_corrected_case_becomes_a_further_support(
-    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
-) -> None:
-    fake_child("normal")
+def reviewed(session: Session, case: str) -> None:
+    """Propagate, then accept a case."""
     propagate(session)
     session.until_idle()
-    session.panel.review.select("phantom_01")
-    session.settle()
+    look_at(session, case)
     session.ui.acceptButton.click()
     session.settle()
-    before = {row[0]: row[1] for row in session.rows}
-    session.panel.review.select("phantom_01")
-    session.settle()
-    session.ui.useAsSupportButton.click()
+
+
+def go_on(session: Session) -> None:
+    session.ui.goOnButton.click()
+    session.until(lambda: session.panel.controller.busy or bool(session.message))
+    assert session.panel.controller.busy, session.message
     session.until_idle()
+
+
+def test_propagating_again_recomputes_what_nobody_decided_and_says_what_became_of_it(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    reviewed(session, "phantom_01")
+    before = {row[0]: row[1] for row in session.rows}
+    fake_child("again")
+    go_on(session)
     after = {row[0]: row[1] for row in session.rows}
-    # The further support gives its first case 0.90 and its second 0.30: each case keeps the better one.
     assert before == {"phantom_01": "0.90", "phantom_02": "0.30", "phantom_03": "0.60"}
-    assert after == {"phantom_01": "0.90", "phantom_02": "0.90", "phantom_03": "0.60"}
+    assert after == {"phantom_01": "0.90", "phantom_02": "0.40", "phantom_03": "0.70"}
+    assert session.message.endswith("Of 2 recomputed cases, 2 got better, 0.45 to 0.55 (mean score).")
+    assert not list(tmp_path.glob("study-inputs/support phantom*"))
+
+
+def test_a_study_that_is_opened_again_goes_on_with_its_own_supports_and_cases(
+    session: Session, cohort: list[Any], fake_child: Any, application: Any, tmp_path: Path
+) -> None:
+    reviewed(session, "phantom_01")
+    application.scene.Clear(0)
+    session.settle()
+    session.parameters.study_folder = str(tmp_path / "study")
+    session.settle()
+    fake_child("again")
+    go_on(session)
+    assert "2 got better" in session.message, session.message
+    assert len(session.rows) == 3
+
+
+def test_a_new_result_is_shown_before_it_can_be_accepted(
+    session: Session, cohort: list[Any], fake_child: Any, tmp_path: Path
+) -> None:
+    from OneShotSegLib.imaging.labelmaps import read_label_map, write_label_map
+
+    propagate(session)
+    session.until_idle()
+    look_at(session, "phantom_02")
+    review = session.panel.review
+    path = tmp_path / "study" / "cases" / "phantom_02" / "pseudo.seg.nrrd"
+    mask = read_label_map(path)
+    write_label_map(mask.with_volume(mask.volume.with_array(mask.volume.array * 0)), path)
+    review.on_accept()
+    assert "not on the screen" in session.message
+    assert review.session.row("phantom_02").state == "pending"
+    session.settle()
+    assert review.case_nodes.centre("phantom_02", "Mandible") is None
+    review.on_accept()
+    session.settle()
+    assert review.session.row("phantom_02").state == "accepted"
 
 
 def log_lines(session: Session) -> list[str]:
@@ -364,7 +394,7 @@ def test_a_study_folder_that_vanishes_in_mid_run_is_named(
     shutil.rmtree(tmp_path / "study")
     session.ui.cancelButton.click()
     session.until_idle()
-    session.panel.review.select("phantom_01")
+    look_at(session, "phantom_01")
     session.ui.rejectButton.click()
     session.settle()
     assert "no longer there" in session.message
@@ -384,15 +414,15 @@ def test_a_volume_removed_before_its_turn_is_named_and_nothing_starts(
 def test_a_full_disk_is_named(
     session: Session, cohort: list[Any], fake_child: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from full_disk import full
+
     from OneShotSegLib.slicer.sections import scene_inputs
 
-    def full(*_arguments: Any) -> None:
-        raise OSError(28, "No space left on device")
-
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(scene_inputs, "write_volume", full)
     fake_child("normal")
-    propagate(session)
-    session.until_idle()
+    session.ui.propagateButton.click()
+    session.until(lambda: "disk is full" in session.message)
     assert "the disk is full" in session.message
     assert session.ui.propagateButton.enabled
 
@@ -427,8 +457,8 @@ def test_scribbles_are_made_painted_and_checked(
     session.ui.newScribblesButton.click()
     node = session.parameters.scribbles
     assert [segment.GetName() for _id, segment in segments_of(node)] == ["Background", "Mandible", "Brainstem"]
-    assert application.selected[-1] == "SegmentEditor"
-    editor = application.scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+    assert application.selected == []
+    editor = application.scene.GetSingletonNode("OneShotSegEditor", "vtkMRMLSegmentEditorNode")
     assert (editor.GetActiveEffectName(), editor.GetSegmentationNode()) == ("Paint", node)
     session.ui.checkButton.click()
     session.settle()
@@ -441,13 +471,20 @@ def test_scribbles_are_made_painted_and_checked(
     assert node.GetSegmentation().GetNumberOfSegments() == 4
 
 
+def look_at(session: Session, case: str) -> None:
+    """Select a case and wait until it is on the screen, or cannot be."""
+    session.panel.review.select(case)
+    session.settle()
+    session.until(lambda: session.ui.rejectButton.enabled)
+
+
 def test_every_binding_of_the_panel_names_a_parameter(session: Session) -> None:
     names = {
         widget.property("SlicerParameterName")
         for widget in vars(session.ui).values()
         if widget.property("SlicerParameterName")
     }
-    assert names == {"support_volume", "scribbles", "batch_source", "batch_folder", "study_folder"}
+    assert names == {"support_volume", "scribbles", "batch_source"}
     assert names <= set(session.parameters.allParameters)
 
 
@@ -471,13 +508,14 @@ def test_the_keys_work_while_the_panel_is_shown_and_only_then(
     propagate(session)
     session.until_idle()
     keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._shortcuts}
-    assert set(keys) == {"N", "P", "A", "X", "E", "U"}
+    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D"}
     assert all(shortcut.enabled for shortcut in keys.values())
     keys["N"].activated.emit()
+    session.settle()
     keys["A"].activated.emit()
     session.settle()
     assert session.rows[0][3] == "accepted"
-    keys["P"].activated.emit()
+    keys["Shift+N"].activated.emit()
     session.settle()
     keys["X"].activated.emit()
     session.settle()
@@ -500,3 +538,62 @@ def test_the_phantoms_are_offered_as_sample_data_once_slicer_has_started(session
     (sample,) = application.samples
     assert sample["sampleName"] == "OneShotSegPhantoms"
     assert Path(sample["thumbnailFileName"]).is_file()
+
+
+@pytest.mark.parametrize("name", ["nnunet", "nifti", "dicom-seg", "rtstruct", "zip"])
+def test_what_was_reviewed_is_exported_from_the_panel(
+    session: Session, cohort: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    import qt
+
+    session.ui.exportButton.click()
+    assert "nothing to deliver" in session.message
+    propagate(session)
+    session.until_idle()
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "Dataset001_other").mkdir()
+    monkeypatch.setattr(qt.QFileDialog, "getExistingDirectory", lambda *arguments: str(tmp_path / "there"))
+    box = session.ui.exportFormatBox
+    box.setCurrentIndex(box.findData(name))
+    session.ui.acceptedOnlyBox.setChecked(False)
+    session.ui.exportButton.click()
+    session.until_idle()
+    ending = {"nnunet": "Dataset002_study", "zip": "study-zip.zip"}.get(name, f"study-{name}")
+    assert (tmp_path / "there" / ending).is_file(), session.ui.logText.toPlainText()
+    assert session.message.startswith("Exported: "), session.message
+    assert ("--all" in session.ui.logText.toPlainText()) == (name != "zip")
+
+
+def test_the_report_is_written_anew_and_opened(
+    session: Session, cohort: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import qt
+
+    urls: list[str] = []
+    monkeypatch.setattr(qt.QDesktopServices, "openUrl", lambda url: urls.append(url.toLocalFile()))
+    propagate(session)
+    session.until_idle()
+    session.ui.reportButton.click()
+    session.until_idle()
+    assert urls == [str(tmp_path / "study" / "report.html")]
+
+
+def test_the_trained_network_is_applied_to_the_batch_and_its_results_are_reviewed(
+    session: Session, cohort: list[Any], tmp_path: Path
+) -> None:
+    session.ui.applyNetworkButton.click()
+    assert "no network yet" in session.message
+    propagate(session)
+    session.until_idle()
+    session.ui.trainSegmentationButton.click()
+    session.until_idle()
+    session.ui.applyNetworkButton.click()
+    session.until(lambda: session.panel.controller.busy)
+    session.until_idle()
+    assert session.message.startswith("The network's results are open for review"), session.ui.logText.toPlainText()
+    assert session.parameters.study_folder == str(tmp_path / "study-segmented")
+    assert len(session.rows) == 3
+    look_at(session, "phantom_02")
+    session.ui.acceptButton.click()
+    session.settle()
+    assert (tmp_path / "study-segmented" / "review.csv").is_file()

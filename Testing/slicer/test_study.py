@@ -148,9 +148,11 @@ def test_a_ledger_that_cannot_be_written_keeps_the_case_open(
 
 @pytest.fixture
 def background(application: Any) -> Any:
-    from OneShotSegLib.slicer.background import Background
+    from OneShotSegLib.slicer.jobs.background import Background
 
-    return Background()
+    opened = Background()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
@@ -166,8 +168,7 @@ def test_a_mask_is_loaded_with_names_values_and_its_own_geometry(
 ) -> None:
     from OneShotSegLib.slicer.mrml.segmentations import describe_segments, reference_grid
 
-    case_nodes.load_mask("good", study.case("good").pseudo_mask)
-    background.finish()
+    load(case_nodes, background, "good")
     node = case_nodes.mask_node("good")
     assert [(s.value, s.name) for s in describe_segments(node)] == [(2, "Mandible"), (5, "Cord")]
     grid = reference_grid(node)
@@ -177,26 +178,165 @@ def test_a_mask_is_loaded_with_names_values_and_its_own_geometry(
     assert (x, y, z) == pytest.approx((-5.0, -5.0, 90 + 15), abs=3.1)
 
 
-def test_only_the_cts_shown_last_stay_in_memory(case_nodes: Any, background: Any, scene: Any, tmp_path: Path) -> None:
-    for number in range(5):
-        name = f"more{number}"
-        write_volume(Volume.create(np.zeros((4, 4, 4), dtype=np.int16)), tmp_path / f"{name}.nrrd")
-        case_nodes.volumes[name] = tmp_path / f"{name}.nrrd"
-        case_nodes.load_ct(name)
-        background.finish()
-    names = [f"more{n}" for n in range(5) if case_nodes.ct_node(f"more{n}") is not None]
-    assert names == ["more2", "more3", "more4"]
+def test_only_the_case_that_is_looked_at_is_in_the_scene(case_nodes: Any, background: Any) -> None:
+    for name in ("good", "doubtful", "fair"):
+        load(case_nodes, background, name)
+        there = [n for n in ("good", "doubtful", "fair") if case_nodes.ct_node(n) or case_nodes.mask_node(n)]
+        assert there == [name]
 
 
-def test_a_ct_that_is_gone_is_one_sentence(case_nodes: Any, background: Any, tmp_path: Path) -> None:
+def test_the_next_case_is_read_ahead_and_shown_without_waiting(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    assert case_nodes.mask_node("fair") is None
+    background.finish()
+    shown: list[Any] = []
+    case_nodes.load("fair", study.case("fair").pseudo_mask, lambda ct, mask: shown.append((ct, mask)))
+    assert shown == [(case_nodes.ct_node("fair"), case_nodes.mask_node("fair"))]
+    assert not background.busy
+
+
+def test_a_case_that_is_just_being_read_ahead_is_not_read_twice(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    shown: list[Any] = []
+    case_nodes.load("fair", study.case("fair").pseudo_mask, lambda ct, mask: shown.append(ct))
+    assert len(background._tasks) == 1
+    background.finish()
+    assert shown == [case_nodes.ct_node("fair")]
+
+
+def test_a_case_that_cannot_be_read_ahead_is_named_when_it_is_looked_at(
+    case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
+) -> None:
     errors: list[str] = []
+    failed: list[str] = []
+    case_nodes.connect(lambda case: None, errors.append)
+    (tmp_path / "fair.nrrd").unlink()
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    case_nodes.load("fair", study.case("fair").pseudo_mask, _never, lambda: failed.append("fair"))
+    background.finish()
+    assert failed == ["fair"]
+    assert "no such file" in errors[0]
+
+
+def test_a_mask_that_changed_after_it_was_read_ahead_is_read_again(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    case_nodes.prefetch("fair", study.case("fair").pseudo_mask)
+    background.finish()
+    mask = read_label_map(study.case("fair").pseudo_mask)
+    empty = mask.with_volume(mask.volume.with_array(np.zeros_like(mask.volume.array)))
+    write_label_map(empty, study.case("fair").pseudo_mask)
+    load(case_nodes, background, "fair")
+    assert case_nodes.centre("fair", "Cord") is None
+
+
+def test_a_case_whose_ct_is_in_the_scene_is_shown_as_soon_as_its_mask_is_read(
+    case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
+) -> None:
+    from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+    from OneShotSegLib.slicer.review.case_nodes import mark
+
+    ct = add_volume_node(read_volume(tmp_path / "good.nrrd"), "mine")
+    mark(ct, study, "good")
+    assert load(case_nodes, background, "good") == [(ct, case_nodes.mask_node("good"))]
+    load(case_nodes, background, "fair")
+    assert ct.GetScene() is not None
+
+
+def test_a_ct_that_is_gone_is_one_sentence(case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path) -> None:
+    errors: list[str] = []
+    failed: list[str] = []
     case_nodes.connect(lambda case: None, errors.append)
     (tmp_path / "good.nrrd").unlink()
-    case_nodes.load_ct("good")
-    background.finish()
-    case_nodes.load_ct("unknown")
+    for name in ("good", "unknown"):
+        case_nodes.load(name, study.case("good").pseudo_mask, _never, lambda name=name: failed.append(name))
+        background.finish()
     assert "no such file" in errors[0]
     assert errors[1] == "unknown: the study does not name its CT."
+    assert failed == ["good", "unknown"]
+
+
+def _never(_ct: Any, _mask: Any) -> None:
+    raise AssertionError("nothing is there to be shown")
+
+
+def test_slicer_has_nothing_to_save_of_a_case_that_is_only_looked_at(
+    case_nodes: Any, background: Any, application: Any, study: StudyPaths, tmp_path: Path
+) -> None:
+    load(case_nodes, background, "good")
+    assert application.unsaved() == []
+    ct, mask = case_nodes.ct_node("good"), case_nodes.mask_node("good")
+    assert ct.GetStorageNode().GetFileName() == str(tmp_path / "good.nrrd")
+    assert mask.GetStorageNode().GetFileName() == str(study.case("good").pseudo_mask)
+    paint(mask)
+    assert application.unsaved() == ["good"]
+    assert mask.GetStorageNode().GetFileName() == str(study.case("good").edited_mask)
+    case_nodes.save("good")
+    background.finish()
+    assert application.unsaved() == []
+
+
+def test_a_result_that_comes_while_strokes_are_painted_does_not_replace_them(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    load(case_nodes, background, "good")
+    files = study.case("good")
+    new = read_label_map(files.pseudo_mask)
+    write_label_map(
+        LabelMap(new.volume.with_array(np.roll(new.volume.array, 1, axis=2)), new.segments), files.pseudo_mask
+    )
+    shown: list[Any] = []
+    case_nodes.load("good", files.pseudo_mask, lambda ct, mask: shown.append(mask))
+    paint(case_nodes.mask_node("good"))
+    background.finish()
+    case_nodes.save_all()
+    corrected = read_label_map(files.edited_mask).volume.array
+    expected = new.volume.array.copy()
+    expected[1, 1, 1] = 5
+    np.testing.assert_array_equal(corrected, expected)
+
+
+def test_a_result_does_not_replace_a_mask_that_is_being_corrected(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    load(case_nodes, background, "good")
+    case_nodes.editing = "good"
+    files = study.case("good")
+    new = read_label_map(files.pseudo_mask)
+    write_label_map(LabelMap(new.volume.with_array(np.zeros_like(new.volume.array)), new.segments), files.pseudo_mask)
+    load(case_nodes, background, "good")
+    assert case_nodes.mask_node("good").GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
+    case_nodes.editing = ""
+    load(case_nodes, background, "good")
+    assert case_nodes.centre("good", "Cord") is None
+
+
+def paint(mask: Any) -> None:
+    """Paint voxel 1, 1, 1 with the value 5, as the editor does it: other voxels, and its events."""
+    import slicer
+
+    from OneShotSegLib.slicer.mrml.geometry import image_array
+
+    segmentation = mask.GetSegmentation()
+    image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
+    x, _x, y, _y, z, _z = image.GetExtent()
+    image_array(image)[1 - z, 1 - y, 1 - x] = 5
+    segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
+    segmentation.InvokeEvent(slicer.vtkSegmentation.RepresentationModified)
+
+
+def load(case_nodes: Any, background: Any, case: str, mask: Path | None = None) -> list[Any]:
+    """Load a case and wait for it; the nodes that were shown."""
+    shown: list[Any] = []
+    case_nodes.load(
+        case, mask or case_nodes.study.case(case).pseudo_mask, lambda ct, labels: shown.append((ct, labels))
+    )
+    background.finish()
+    return shown
 
 
 def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, background: Any, study: StudyPaths) -> None:
@@ -204,8 +344,7 @@ def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, backgr
 
     from OneShotSegLib.slicer.mrml.geometry import image_array
 
-    case_nodes.load_mask("good", study.case("good").pseudo_mask)
-    background.finish()
+    load(case_nodes, background, "good")
     segmentation = case_nodes.mask_node("good").GetSegmentation()
     image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
     image_array(image)[0, 0, 0] = 5
@@ -227,8 +366,7 @@ def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -
 
     from OneShotSegLib.slicer.mrml.segmentations import oriented_image, reference_grid
 
-    case_nodes.load_mask("good", study.case("good").pseudo_mask)
-    background.finish()
+    load(case_nodes, background, "good")
     node = case_nodes.mask_node("good")
     segmentation = node.GetSegmentation()
     segmentation.RemoveSegment("Segment_5")
@@ -265,8 +403,7 @@ def test_a_renamed_segment_is_kept_and_said_once(case_nodes: Any, background: An
         "good: edited.seg.nrrd: structures that were not asked for, not used: 'Spinal cord'.",
     ]
     assert errors == sentences
-    case_nodes.load_mask("good", study.case("good").edited_mask)
-    background.finish()
+    load(case_nodes, background, "good", study.case("good").edited_mask)
     assert errors == sentences
 
 
@@ -279,8 +416,7 @@ def test_a_correction_with_other_values_is_shown_by_its_names(
     swapped = tuple(replace(s, value=7 - s.value) for s in SEGMENTS)
     array = np.where(mask.volume.array > 0, 7 - mask.volume.array, 0).astype(np.uint8)
     write_label_map(LabelMap(mask.volume.with_array(array), swapped), study.case("good").edited_mask)
-    case_nodes.load_mask("good", study.case("good").edited_mask)
-    background.finish()
+    load(case_nodes, background, "good", study.case("good").edited_mask)
     assert [(s.value, s.name) for s in describe_segments(case_nodes.mask_node("good"))] == [
         (2, "Mandible"),
         (5, "Cord"),
@@ -308,13 +444,12 @@ def test_an_accepted_pseudo_mask_counts_before_a_correction_and_is_what_is_loade
     assert session.mask("good") == files.edited_mask
 
 
-def test_cases_are_open_until_a_reviewer_accepted_or_corrected_them(session: Any, study: StudyPaths) -> None:
+def test_cases_are_trusted_once_a_reviewer_accepted_or_corrected_them(session: Any, study: StudyPaths) -> None:
     study.case("fair").edited_mask.write_bytes(study.case("fair").pseudo_mask.read_bytes())
     session.refresh()
     session.accept("fair")
     session.accept("good")
     session.reject("doubtful")
-    assert session.open_cases() == ("broken", "doubtful")
     assert [row.case for row in session.rows if row.is_trusted] == ["fair", "good"]
 
 

@@ -30,7 +30,7 @@ def test_a_study_description_comes_back_as_it_was_written(tmp_path: Path) -> Non
     [
         ("{", "expected a JSON file"),
         ("[]", "expected an OneShotSeg study"),
-        ('{"format": "OneShotSeg study", "version": 99}', "expected a study of version 1, 2, found 99"),
+        ('{"format": "OneShotSeg study", "version": 99}', "expected a study of version 1, 2, 3, found 99"),
         ('{"format": "OneShotSeg study", "version": 1, "cases": 3}', "gaps or unknown entries"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.results import study_results
 from OneShotSegLib.study.review import ReviewLedger
 from Testing.helpers.small_study import CORD, GLAND, small_ct, small_mask
+from Testing.helpers.strokes import fewer_strokes
 from Testing.helpers.tiny_batch import TinyBatch
 
 # What was renamed after the first format, today's name first.
@@ -71,6 +73,23 @@ def old(tmp_path: Path) -> StudyPaths:
     files.quality.write_text(QUALITY % measures, encoding="utf-8")
     paths.review.write_text("case,state,score,comment,time\npatient,pending,0.6,,\n", encoding="utf-8")
     return paths
+
+
+def as_in_version_2(paths: StudyPaths) -> None:
+    """Write the files of a finished study of one revision as the second format had them."""
+    content = json.loads(paths.description.read_text(encoding="utf-8"))
+    (revision,) = content.pop("revisions")
+    del content["revision"]
+    for support in revision["supports"]:
+        (paths.root / support["scribbles"]).rename(paths.root / "scribbles.seg.nrrd")
+        support["scribbles"] = "scribbles.seg.nrrd"
+        del support["kind"]
+    own = {name: revision[name] for name in ("supports", "background_label", "settings", "weights")}
+    paths.description.write_text(json.dumps({**content, **own, "version": 2}), encoding="utf-8")
+    for file in paths.root.glob("cases/*/quality.json"):
+        quality = json.loads(file.read_text(encoding="utf-8"))
+        del quality["revision"]
+        file.write_text(json.dumps(quality), encoding="utf-8")
 
 
 def test_settings_are_read_under_todays_names_and_the_file_stays_as_it_is(old: StudyPaths) -> None:
@@ -132,6 +151,7 @@ def test_a_run_continues_an_old_study(tiny: TinyBatch, tmp_path: Path) -> None:
 
 def as_in_version_1(paths: StudyPaths) -> None:
     """Write the files of a finished study under the names of the first format."""
+    as_in_version_2(paths)
     content = json.loads(paths.description.read_text(encoding="utf-8"))
     content["version"] = 1
     content["settings"] = renamed(content["settings"], SETTINGS)
@@ -148,3 +168,35 @@ def renamed(content: Any, names: dict[str, str]) -> Any:
     if isinstance(content, dict):
         return {names.get(name, name): renamed(value, names) for name, value in content.items()}
     return [renamed(value, names) for value in content] if isinstance(content, list) else content
+
+
+@pytest.mark.usefixtures("brief_scores")
+@pytest.mark.parametrize("older", [as_in_version_1, as_in_version_2])
+def test_an_old_study_with_new_strokes_becomes_a_new_revision(
+    tiny: TinyBatch, tmp_path: Path, older: Callable[[StudyPaths], None]
+) -> None:
+    paths = StudyPaths(tmp_path / "study")
+    queries = tiny.files.queries[:2]
+    propagate_batch(tiny.request(paths.root, queries=queries))
+    older(paths)
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide("phantom_01", "accepted")
+    ledger.save()
+    changed = fewer_strokes(tiny.files.scribbles, tmp_path / "changed.seg.nrrd")
+    outcome = propagate_batch(tiny.request(paths.root, queries=queries, scribbles=[changed], reviewed="none"))
+    assert outcome.failed == ()
+    revisions = {name: read_quality(paths.case(name).quality).revision for name in ("phantom_01", "phantom_02")}
+    assert revisions == {"phantom_01": 1, "phantom_02": 2}
+    description = StudyDescription.read(paths)
+    assert [one.number for one in description.revisions] == [1, 2]
+    assert description.revisions[0].supports[0]["scribbles"] == "scribbles.seg.nrrd"
+    assert description.revisions[1].changes_from(description.revisions[0]) == ("other scribbles",)
+
+
+def test_the_first_revision_of_an_old_study_has_what_the_study_had(old: StudyPaths) -> None:
+    description = StudyDescription.read(old)
+    (revision,) = description.revisions
+    assert (revision.number, revision.before, revision.created) == (1, 0, "2026-01-02T03:04:05+00:00")
+    assert revision.supports[0]["kind"] == "scribbles"
+    assert revision.weights["name"] == "headneck"
+    assert read_quality(old.case("patient").quality).revision == 1

@@ -71,7 +71,7 @@ def test_a_path_of_windows_is_no_path_within_the_study(source: str) -> None:
 
 def test_the_longest_path_is_that_of_a_temporary_file() -> None:
     found = longest_path(PureWindowsPath(r"\\server\share\study"), ["a", "long name"])
-    assert str(found).startswith(r"\\server\share\study\cases\long name\.")
+    assert str(found).startswith(r"\\server\share\study\unfinished\long name\.")
     assert len(found.name) == 42
 
 

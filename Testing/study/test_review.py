@@ -6,6 +6,7 @@ import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study import review
+from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.review import ReviewLedger
 
@@ -63,6 +64,19 @@ def test_a_decision_without_comment_keeps_the_comment_of_before(path: Path) -> N
     made = ledger(path, "pt_1")
     made.decide("pt_1", "rejected", "cut")
     assert made.decide("pt_1", "accepted").comment == "cut"
+
+
+def test_a_saved_correction_is_never_passed_over(path: Path) -> None:
+    made = ledger(path, "pt_1")
+    files = StudyPaths(path.parent).case("pt_1")
+    files.folder.mkdir(parents=True)
+    assert made.decide("pt_1", "accepted").state == "accepted"
+    files.edited_mask.write_bytes(b"")
+    assert made.decide("pt_1", "accepted", "good").state == "edited"
+    assert made.decide("pt_1", "rejected").state == "rejected"
+    made.save()
+    files.edited_mask.unlink()
+    assert ReviewLedger.load(path).decide("pt_1", "accepted").state == "accepted"
 
 
 def test_undo_takes_back_decision_after_decision(path: Path) -> None:

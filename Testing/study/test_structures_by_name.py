@@ -17,12 +17,10 @@ from OneShotSegLib.export.nifti import export_nifti
 from OneShotSegLib.export.nnunet import export_nnunet
 from OneShotSegLib.export.request import NNUNetRequest
 from OneShotSegLib.imaging.files import read_volume, write_volume
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.report.case_figures import draw_case
 from OneShotSegLib.report.content import read_content
-from OneShotSegLib.runner.further_support import FurtherSupport, write_strokes
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.results import study_structures
 from Testing.helpers.named_segments import Painted, write_segmentation
 from Testing.helpers.small_study import CORD, GLAND, STRUCTURES, small_mask, write_cts, write_small_study
 
@@ -89,10 +87,6 @@ def test_a_correction_counts_by_its_names_everywhere(
     np.testing.assert_array_equal(Study(study.root).mask("pt_1").volume.array, truth)
     write_volume(read_volume(ct_of(study)).with_array(truth), tmp_path / "ref" / "pt_1.nii.gz")
     assert [f.dice for f in evaluate(tmp_path / "ref", study.root, edited=True).figures] == [1.0, 1.0]
-    write_strokes(study.case("pt_1").edited_mask, ct_of(study), tmp_path / "s.seg.nrrd", study_structures(study))
-    strokes = read_label_map(tmp_path / "s.seg.nrrd").volume.array
-    assert set(np.unique(truth[strokes == CORD])) == {CORD}
-    assert set(np.unique(truth[strokes == GLAND])) == {GLAND}
     sources, structures = study_sources(study.root)
     info = SegmentationInfo(
         network="unet", base_channels=2, patch_size=(16, 16, 16), spacing=(3.0, 1.5, 1.25), structures=structures
@@ -130,9 +124,6 @@ def test_a_correction_that_cannot_be_matched_is_refused(
     for use in (
         lambda: export_nifti(study.root, tmp_path / "masks"),
         lambda: Study(study.root).mask("pt_1"),
-        lambda: FurtherSupport.of(
-            study, "pt_1", study.case("pt_1").edited_mask, ["pt_2"], tmp_path / "further"
-        ).write_scribbles(),
     ):
         with pytest.raises(
             InputError, match=r"edited.seg.nrrd: expected (each structure once|structures of the names)"

@@ -227,6 +227,51 @@ def test_broken_lines_get_an_answer_each_and_standard_output_has_nothing_else(ct
     assert child.returncode == 0
 
 
+def test_an_endless_line_takes_no_memory_and_the_next_request_is_answered() -> None:
+    class Endless(io.RawIOBase):
+        """Many times the longest line, then a request; never more at once than it is asked for."""
+
+        def __init__(self) -> None:
+            self.left = 40 * LONGEST_LINE
+            self.most = 0
+
+        def readline(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size > 0
+            self.most = max(self.most, size)
+            if self.left:
+                part = min(size, self.left)
+                self.left -= part
+                return b"x" * part if self.left else b"x" * (part - 1) + b"\n"
+            return b'{"id": 3, "do": "quit"}\n'
+
+    requests, answers = Endless(), io.BytesIO()
+    Server(requests, answers).run()  # type: ignore[arg-type]
+    found = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert [one.get("id") for one in found[1:]] == [None, 3]
+    assert requests.most <= LONGEST_LINE + 1
+
+
+@pytest.mark.parametrize(
+    ("write", "box", "sentence"),
+    [
+        (lambda path: np.save(path, np.full((1, 2, 4), 200, np.uint8)), None, "expected values of the segments"),
+        (lambda path: np.savez(path.open("wb"), strokes=np.zeros((1, 2, 4), np.uint8)), None, "an archive of arrays"),
+        (lambda path: path.write_bytes(b"PK\x03\x04" + b"x" * 99), None, "none that can be read"),
+        (lambda path: np.save(path, np.ones((1, 2, 4), np.uint8)), [[float("inf"), 1], [0, 2], [0, 4]], "three ranges"),
+    ],
+)
+def test_strokes_that_are_none_change_nothing(
+    worker: WorkerClient, study: StudyPaths, tmp_path: Path, write: Any, box: Any, sentence: str
+) -> None:
+    worker.ask("open_case", study=str(study.root), case="pt_1")
+    write(tmp_path / "strokes.npy")
+    with pytest.raises(WorkerError, match=sentence):
+        worker.ask("regrow", strokes=str(tmp_path / "strokes.npy"), box=box or [[11, 12], [32, 34], [28, 32]])
+    with pytest.raises(WorkerError, match="Expected a stroke to take back"):
+        worker.ask("undo")
+
+
 def test_the_end_of_its_input_ends_it() -> None:
     with raw_worker() as child:
         assert child.stdout is not None

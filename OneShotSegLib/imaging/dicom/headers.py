@@ -16,6 +16,10 @@ PREAMBLE = 128
 DIRECTORY = "1.2.840.10008.1.3.10"
 """What a DICOMDIR says that it is."""
 SHORT_NAME = 60
+UNDEFINED_LENGTH = 0xFFFFFFFF
+FIRST_ELEMENTS = [bytes((8, 0, element, 0)) for element in (0x00, 0x01, 0x05, 0x06, 0x08, 0x12, 0x13, 0x14, 0x16, 0x18)]
+"""Of group 8, as little-endian files have them."""
+SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 class BrokenHeaderError(Exception):
@@ -45,6 +49,8 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
         if str(data.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
             return None
         identity = data.get("SeriesInstanceUID"), data.get("SOPInstanceUID")
+        if not all(map(_is_whole, data.values())):
+            raise ValueError("cut off within an element")
     except Exception as error:  # pydicom raises whatever a damaged byte leads to
         raise BrokenHeaderError(str(path)) from error
     if not all(identity):
@@ -54,26 +60,35 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
     return data
 
 
+def _is_whole(element: object) -> bool:
+    """Whether an element is as long as it says: pydicom takes what is left of one that was cut off for all of it."""
+    length, value = getattr(element, "length", None), getattr(element, "value", None)
+    return length in (None, UNDEFINED_LENGTH) or not isinstance(value, bytes) or len(value) == length
+
+
 def looks_like_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM files do."""
     return bool(_kind(path))
 
 
+def is_named_as_dicom(path: Path) -> bool:
+    """Whether a file's name says that it is a DICOM file."""
+    return path.suffix.lower() in SUFFIXES
+
+
 def _kind(path: Path) -> str:
     """'whole' for a DICOM file, 'bare' for what may be one without the usual beginning, else ''."""
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return ""
         with path.open("rb") as file:
             start = file.read(PREAMBLE + 4)
     except OSError:
         return ""
     if start[PREAMBLE:] == b"DICM":
         return "whole"
-    # Older files begin with an element of group 8, or with the group 2 that tells how they are written.
-    return (
-        "bare"
-        if start[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x02\x00\x00\x00")
-        else ""
-    )
+    # Older files begin with one of the first elements of group 8, or with the group 2 that tells how they are written.
+    return "bare" if start[:4] == b"\x02\x00\x00\x00" or start[:4] in FIRST_ELEMENTS else ""
 
 
 def text(data: Dataset, keyword: str) -> str:

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, read_header, short, text, texts, whole_number
+from OneShotSegLib.imaging.dicom.headers import (
+    BrokenHeaderError,
+    is_named_as_dicom,
+    looks_like_dicom,
+    read_header,
+    short,
+    text,
+    texts,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -58,6 +67,7 @@ class SeriesInfo:
         sop_class: SOP class UID of the first of its files.
         number: Series number, if there is one.
         is_placed: Whether all its files say where they lie; multi-frame files are taken to do so.
+        damaged: Damaged files of its folder that may be slices of it; see `imaging.dicom.damage`.
     """
 
     uid: str
@@ -72,6 +82,7 @@ class SeriesInfo:
     sop_class: str
     number: int | None
     is_placed: bool
+    damaged: tuple[Path, ...] = ()
 
     @property
     def is_localizer(self) -> bool:
@@ -102,22 +113,12 @@ def is_localizer(image_type: Iterable[str]) -> bool:
     return any(part.upper() in LOCALIZERS for part in image_type)
 
 
-def scan_series(folder: Path) -> list[SeriesInfo]:
-    """The DICOM series of a folder, not below it; files that are no DICOM files do not matter.
-
-    A file that begins as a DICOM file and is damaged is named in a logged warning.
+def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
+    """The DICOM series of a folder, not below it, and its damaged DICOM files; other files do not matter.
 
     Args:
         folder: An existing folder.
     """
-    series, broken = scan_files(folder)
-    if broken:
-        log.warning("%s: %s: damaged DICOM files, left out.", folder, _names(broken))
-    return series
-
-
-def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
-    """Like `scan_series`, with the damaged files instead of a warning."""
     found: dict[str, SeriesInfo] = {}
     broken: list[Path] = []
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -126,7 +127,11 @@ def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
         except BrokenHeaderError:
             broken.append(path)
             continue
-        if data is not None:
+        if data is None and is_named_as_dicom(path) and path.name[0] != "." and not looks_like_dicom(path):
+            broken.append(path)
+        elif data is not None and text(data, "SOPClassUID") in CT_CLASSES and not whole_number(data, "Rows"):
+            broken.append(path)  # cut off before what makes it an image
+        elif data is not None:
             one = _info(path, data)
             known = found.get(one.uid)
             found[one.uid] = one if known is None else _joined(known, one)
@@ -171,16 +176,14 @@ def one_scan(folder: Path, uid: str = "") -> SeriesInfo:
         uid: Series instance UID, for a folder that holds several CT series.
 
     Raises:
-        InputError: If it holds none or several, or damaged DICOM files.
+        InputError: If it holds none or several.
     """
     series, broken = scan_files(folder)
-    if broken:
-        raise InputError(f"{folder}: expected readable DICOM files, found damaged ones ({_names(broken)}).")
     if uid:
         named = [one for one in series if one.uid == uid]
         if not named:
             raise InputError(f"{folder}: expected the DICOM series {uid}, found {_listed(series)}.")
-        return named[0]
+        return replace(named[0], damaged=tuple(broken))
     scans = [one for one in series if one.is_ct] or [one for one in series if one.is_scan]
     several = [one for one in scans if one.slices > 1]
     chosen = several if several else scans
@@ -188,9 +191,10 @@ def one_scan(folder: Path, uid: str = "") -> SeriesInfo:
         others = [one.describe() for one in series if one is not chosen[0]]
         if others:
             log.info("%s: read %s, not %s.", folder, chosen[0].describe(), ", ".join(others))
-        return chosen[0]
+        return replace(chosen[0], damaged=tuple(broken))
     if not chosen:
-        raise InputError(f"{folder}: expected a DICOM series of a CT in this folder, found {_listed(series)}.")
+        damaged = f" and damaged files ({names_of(broken)})" if broken else ""
+        raise InputError(f"{folder}: expected a DICOM series of a CT in this folder, found {_listed(series)}{damaged}.")
     raise InputError(
         f"{folder}: expected one CT series in this folder, found {len(chosen)}: {_listed(chosen)}; put each into a "
         "folder of its own, or choose one (--series)."
@@ -201,6 +205,7 @@ def _listed(series: Sequence[SeriesInfo]) -> str:
     return ", ".join(one.describe() for one in series) or "none"
 
 
-def _names(paths: Sequence[Path]) -> str:
+def names_of(paths: Sequence[Path]) -> str:
+    """The names of files, at most three."""
     shown = ", ".join(path.name for path in paths[:3])
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"

@@ -30,7 +30,19 @@ def read_series(files: Iterable[Path | str], name: object) -> Volume:
     Raises:
         InputError: With one sentence, if the slices do not make one volume.
     """
-    stack = series_stack(files, name)
+    return read_stacked(series_stack(files, name), name)
+
+
+def read_stacked(stack: Stack, name: object) -> Volume:
+    """Read slices that are in their order; see `read_series`.
+
+    Args:
+        stack: The slices.
+        name: What sentences begin with.
+
+    Raises:
+        InputError: If their pixels cannot be read, or some are no numbers.
+    """
     for note in stack.notes:
         log.warning("%s: %s.", name, note)
     grid = grid_of(stack, name)

@@ -14,6 +14,7 @@ from OneShotSegLib.imaging.dicom.headers import (
     first_item,
     numbers,
     read_header,
+    short,
     text,
     texts,
     whole_number,
@@ -45,6 +46,7 @@ TAGS = [
     "SeriesInstanceUID",
     "FrameOfReferenceUID",
     "PatientID",
+    "BodyPartExamined",
     "ImageType",
     "Modality",
     "NumberOfFrames",
@@ -76,6 +78,7 @@ class Slice:
         image_type: Such as ORIGINAL, PRIMARY, AXIAL.
         patient_id: Patient ID, '' if there is none.
         frame_of_reference: Frame of reference UID, '' if there is none.
+        body_part: The part of the body that the header names, '' if it names none.
         counters: What counts the slices, or tells when they were made, by the keyword.
         passes: What tells passes over the same region apart, by the keyword.
         size: Number of rows and of columns.
@@ -95,6 +98,7 @@ class Slice:
     image_type: tuple[str, ...]
     patient_id: str
     frame_of_reference: str
+    body_part: str
     counters: dict[str, float]
     passes: dict[str, str]
     size: tuple[int, int] | None
@@ -150,6 +154,7 @@ def _common(path: Path, data: Dataset) -> dict[str, Any]:
         "modality": text(data, "Modality"),
         "patient_id": text(data, "PatientID"),
         "frame_of_reference": text(data, "FrameOfReferenceUID"),
+        "body_part": short(text(data, "BodyPartExamined")),
         "size": (rows, columns) if rows and columns else None,
         "stored_bytes": _stored_bytes(data, (rows or 0) * (columns or 0)),
     }

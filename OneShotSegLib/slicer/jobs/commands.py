@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from OneShotSegLib.runner.request import PropagationRequest
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
 from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
 
 EVENTS = ("--events", "json")
 
-Request = PropagationRequest | PRNetTrainingRequest | SegmentationTrainingRequest
+Request = PropagationRequest | PRNetTrainingRequest | SegmentationTrainingRequest | SegmentationRequest
 
 
 def propagate(request: PropagationRequest) -> list[str]:
@@ -19,7 +19,9 @@ def propagate(request: PropagationRequest) -> list[str]:
     for support, scribbles in zip(request.supports, request.scribbles, strict=True):
         arguments += ["--support", str(support), "--scribbles", str(scribbles)]
     arguments += _options(request, "weights", "background_label", "method", "workers", "scheduler")
+    arguments += ["--supports", request.reviewed] if request.reviewed != PropagationRequest.reviewed else []
     arguments += ["--retry-failed"] if request.retry_failed else []
+    arguments += [word for series in request.series for word in ("--series", series)]
     # What follows is a path, even if its name begins with a dash.
     return [*arguments, "--", *map(str, request.queries)]
 
@@ -40,6 +42,39 @@ def train_segmentation(request: SegmentationTrainingRequest) -> list[str]:
     if request.patch_size != SegmentationTrainingRequest.patch_size:
         arguments += ["--patch", _text(request.patch_size)]
     return [*arguments, "--", str(request.study)]
+
+
+def segment(request: SegmentationRequest) -> list[str]:
+    """Apply the network that `train_segmentation` made."""
+    arguments = ["segment", *EVENTS, "--model", str(request.model), "--output", str(request.output)]
+    arguments += ["--device", request.device]
+    arguments += _options(request, "overlap", "largest_component", "fill_holes")
+    arguments += ["--flips"] if request.flips else []
+    arguments += [word for series in request.series for word in ("--series", series)]
+    return [*arguments, "--", *map(str, request.volumes)]
+
+
+def export(name: str, study: Path, target: Path, accepted_only: bool, dataset_id: int | None = None) -> list[str]:
+    """Write what was reviewed.
+
+    Args:
+        name: The command line's name of the format.
+        study: The study folder.
+        target: What is written.
+        accepted_only: Leave out what waits for review; a zip has everything.
+        dataset_id: Of an nnU-Net dataset.
+    """
+    arguments = ["export", name]
+    if name != "zip":
+        arguments.append("--accepted-only" if accepted_only else "--all")
+    if dataset_id is not None:
+        arguments += ["--dataset-id", str(dataset_id)]
+    return [*arguments, "--", str(study), str(target)]
+
+
+def report(study: Path) -> list[str]:
+    """Write the report anew."""
+    return ["report", "--", str(study)]
 
 
 def import_weights(coarse: Path, fine: Path, output: Path) -> list[str]:

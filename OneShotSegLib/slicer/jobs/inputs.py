@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ class Export:
 
     Attributes:
         path: Where.
-        prepare: Copies what is needed out of the scene; its result makes the file, in a background thread.
+        prepare: Copies what is needed out of the scene; its result makes the file, in a child process.
     """
 
     path: Path
@@ -30,22 +31,23 @@ class Export:
 
 def inputs_folder(study: StudyPaths) -> Path:
     """Where the panel keeps the files that it writes for a study's runs: next to the study."""
-    return study.root.with_name(study.root.name + INPUTS_SUFFIX)
+    return study.root.parent / (study.root.name + INPUTS_SUFFIX)
 
 
 def export_series(name: str, files: Sequence[str], folder: Path) -> Export:
     """Plan a folder with the files of one DICOM series."""
     target = folder / safe_name(name)
-    sources = [Path(file) for file in files]
-
-    def write() -> None:
-        if (target / COMPLETE).exists():
-            return
-        for number, source in enumerate(sources):
-            link_or_copy(source, target / f"{number:05d}.dcm")
-        (target / COMPLETE).touch()
-
+    write = functools.partial(link_series, [Path(file) for file in files], target)
     return Export(target, lambda: write)
+
+
+def link_series(sources: Sequence[Path], target: Path) -> None:
+    """Make a folder with the files of a series, unless it is there already."""
+    if (target / COMPLETE).exists():
+        return
+    for number, source in enumerate(sources):
+        link_or_copy(source, target / f"{number:05d}.dcm")
+    (target / COMPLETE).touch()
 
 
 def link_or_copy(source: Path, target: Path) -> None:

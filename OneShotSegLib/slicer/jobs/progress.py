@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from OneShotSegLib.events import Event
 from OneShotSegLib.slicer.i18n import tr as _
+
+NOTEWORTHY = 0.005
+"""Two scores that differ by less look the same in the table."""
 
 
 @dataclass(kw_only=True)
@@ -19,6 +22,7 @@ class RunProgress:
         total: Number of cases.
         done: Names of the cases done.
         failed: Name and sentence of those that failed.
+        changed: Name to the scores before and after, of those whose result was replaced.
         case: The case under way.
         step: Its step.
         fraction: How far the case is, 0-1.
@@ -30,6 +34,7 @@ class RunProgress:
     total: int = 0
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, tuple[float, float]] = field(default_factory=dict)
     case: str = ""
     step: str = ""
     fraction: float = 0.0
@@ -62,6 +67,9 @@ class RunProgress:
         self.done.append(event.case)
         # What an earlier run did does not count for the time that this one takes.
         self.resumed += event.fields.get("resumed") is True
+        before, after = event.number("score_before", -1.0), event.number("score", -1.0)
+        if before >= 0 and after >= 0:
+            self.changed[event.case] = (before, after)
         self.fraction = 0.0
 
     def _on_case_failed(self, event: Event) -> None:
@@ -90,6 +98,20 @@ class RunProgress:
             text += _(", about {time} left").format(time=format_seconds(left))
         return text
 
+    def describe_changes(self) -> str:
+        """What became of the scores of the cases that were recomputed, in words; '' if none was."""
+        better = [pair for pair in self.changed.values() if pair[1] - pair[0] >= NOTEWORTHY]
+        worse = [pair for pair in self.changed.values() if pair[0] - pair[1] >= NOTEWORTHY]
+        same = len(self.changed) - len(better) - len(worse)
+        parts = [
+            _("{count} got better, {before:.2f} to {after:.2f}").format(**_means(better)) if better else "",
+            _("{count} got worse, {before:.2f} to {after:.2f}").format(**_means(worse)) if worse else "",
+            _("{count} stayed as good").format(count=same) if same else "",
+        ]
+        said = "; ".join(part for part in parts if part)
+        text = _("Of {count} recomputed cases, {said} (mean score).").format(count=len(self.changed), said=said)
+        return text if said else ""
+
     def describe_step(self) -> str:
         """The case and step under way, in words."""
         parts = [part for part in (self.case, self.step.replace("_", " ")) if part]
@@ -99,6 +121,12 @@ class RunProgress:
             if self.case_seconds_left < 0
             else _("{step}, {time} left").format(step=text, time=format_seconds(self.case_seconds_left))
         )
+
+
+def _means(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """How many, and the mean scores before and after."""
+    before, after = (sum(values) / len(pairs) for values in zip(*pairs, strict=True))
+    return {"count": len(pairs), "before": before, "after": after}
 
 
 def format_seconds(seconds: float) -> str:

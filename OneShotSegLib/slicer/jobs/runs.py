@@ -14,14 +14,14 @@ from typing import Protocol
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Event
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.inputs import Export
 from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 
 FULL_DISK_BYTES = 1_000_000
-WITH_TEXT = ("warning", "planned", "left_out")
+WITH_TEXT = ("warning", "planned", "left_out", "revision")
 """The events whose text is shown in the log."""
 
 

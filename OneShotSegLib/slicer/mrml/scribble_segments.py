@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import slicer
 
 from OneShotSegLib.errors import InputError
@@ -13,8 +12,6 @@ from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
 from OneShotSegLib.slicer.mrml.segmentations import segment_values, segments_of
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
-
-BRUSH_VOXELS = 3.0
 
 
 def split_names(text: str) -> list[str]:
@@ -76,8 +73,3 @@ def first_structure(node: Any) -> str:
     background = BACKGROUND_NAME.casefold()
     named = ((segment_id, segment.GetName()) for segment_id, segment in segments_of(node))
     return next((segment_id for segment_id, name in named if name.strip().casefold() != background), "")
-
-
-def brush_diameter(ct: Any) -> float:
-    """A diameter in mm that paints strokes a few voxels wide."""
-    return round(float(BRUSH_VOXELS * np.median(ct.GetSpacing())), 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,7 @@ import vtk
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.boxes import Box, bounding_box, box_between, grown, whole_box
 from OneShotSegLib.imaging.labelmaps import MAX_LABEL, LabelMap, Segment
-from OneShotSegLib.imaging.resampling import resample
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.geometry import (
@@ -27,10 +24,9 @@ from OneShotSegLib.slicer.mrml.geometry import (
     vtk_matrix,
 )
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, read_tags, segment_tag, write_tags
+from OneShotSegLib.slicer.snapshots import CroppedLabels, Layer, Snapshot
 
 BINARY_LABELMAP = "Binary labelmap"
-VOXEL_TOLERANCE = 0.05
-AXIS_TOLERANCE = 1e-3
 
 
 def segments_of(node: Any) -> Iterator[tuple[str, Any]]:
@@ -79,95 +75,32 @@ def describe_segments(node: Any) -> tuple[Segment, ...]:
     )
 
 
-@dataclass(frozen=True)
-class Overlap:
-    """Two segments that share voxels.
+def take_snapshot(node: Any) -> Snapshot:
+    """Copy what a segmentation node holds.
 
-    Attributes:
-        first: Name.
-        second: Name.
-        voxels: How many they share.
+    Raises:
+        InputError: If the segmentation is under a transform or has no label map.
     """
-
-    first: str
-    second: str
-    voxels: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """One labelmap of a segmentation, copied.
-
-    Attributes:
-        labels: Its own label values, shape (D, H, W); the grid is that of the labelmap.
-        values: Own label value to the study's.
-    """
-
-    labels: Volume
-    values: dict[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Snapshot:
-    """A copy of a segmentation node's content: taken at once, worked on in a background thread.
-
-    Attributes:
-        layers: Its labelmaps.
-        segments: Value, name, colour, tags of each segment.
-    """
-
-    layers: tuple[_Layer, ...]
-    segments: tuple[Segment, ...]
-
-    @classmethod
-    def of(cls, node: Any) -> Snapshot:
-        """Copy what a segmentation node holds.
-
-        Raises:
-            InputError: If the segmentation is under a transform or has no label map.
-        """
-        if node.GetParentTransformNode() is not None:
-            raise InputError(
-                _("{name}: expected a segmentation in place, found one under a transform; harden it first.").format(
-                    name=node.GetName()
-                )
+    if node.GetParentTransformNode() is not None:
+        raise InputError(
+            _("{name}: expected a segmentation in place, found one under a transform; harden it first.").format(
+                name=node.GetName()
             )
-        return cls(tuple(_layers(node, segment_values(node))), describe_segments(node))
-
-    def merged(self, grid: Volume) -> LabelMap:
-        """One label map on a grid; where segments overlap the later one has the voxel."""
-        return self.merged_with_overlaps(grid)[0]
-
-    def merged_with_overlaps(self, grid: Volume) -> tuple[LabelMap, tuple[Overlap, ...]]:
-        """The same, and the pairs of segments that share voxels."""
-        array, overlaps = self._merge(grid)
-        return LabelMap(grid.with_array(array), self.segments), overlaps
-
-    def _merge(self, grid: Volume) -> tuple[NDArray[np.uint8], tuple[Overlap, ...]]:
-        names = {segment.value: segment.name for segment in self.segments}
-        merged = np.zeros(grid.shape, dtype=np.uint8)
-        overlaps: list[Overlap] = []
-        for layer in self.layers:
-            window, labels = _on_grid(layer, grid)
-            target = merged[window]
-            painted = labels > 0
-            both = painted & (target > 0)
-            if both.any():
-                pairs, counts = np.unique(np.stack([target[both], labels[both]]), axis=1, return_counts=True)
-                overlaps += [Overlap(names[a], names[b], int(n)) for (a, b), n in zip(pairs.T, counts, strict=True)]
-            np.copyto(target, labels, where=painted)
-        return merged, tuple(overlaps)
+        )
+    return Snapshot(tuple(_layers(node, segment_values(node))), describe_segments(node))
 
 
 def label_map_from_node(node: Any, grid: Volume) -> LabelMap:
     """The segments of a node as one label map on a grid (usually the CT's)."""
-    return Snapshot.of(node).merged(grid)
+    return take_snapshot(node).merged(grid)
 
 
-def _layers(node: Any, values: dict[str, int]) -> Iterator[_Layer]:
+def _layers(node: Any, values: dict[str, int]) -> Iterator[Layer]:
     """The labelmaps of a node; several segments may share one."""
     segmentation = node.GetSegmentation()
-    if segmentation.GetNumberOfSegments() and not segmentation.CreateRepresentation(BINARY_LABELMAP):
+    # Segments that are label maps already need no conversion; it fails if one of them is empty.
+    is_there = segmentation.GetSourceRepresentationName() == BINARY_LABELMAP
+    if segmentation.GetNumberOfSegments() and not is_there and not segmentation.CreateRepresentation(BINARY_LABELMAP):
         raise InputError(_("{name}: expected segments that can be made a label map.").format(name=node.GetName()))
     shared: dict[str, dict[int, int]] = {}
     images: dict[str, Any] = {}
@@ -178,7 +111,7 @@ def _layers(node: Any, values: dict[str, int]) -> Iterator[_Layer]:
             images[key] = image
             shared.setdefault(key, {})[segment.GetLabelValue()] = values[segment_id]
     for key, image in images.items():
-        yield _Layer(_image_volume(image), shared[key])
+        yield Layer(_image_volume(image), shared[key])
 
 
 def _image_volume(image: Any) -> Volume:
@@ -197,41 +130,6 @@ def _parts(image: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return parts
 
 
-def _on_grid(layer: _Layer, grid: Volume) -> tuple[Box, NDArray[np.uint8]]:
-    """The part of a grid that a layer covers, and the study's label values there."""
-    start = _whole_voxel_offset(layer.labels, grid)
-    if start is None:
-        on_grid = resample(layer.labels, grid, fill=0, order=0).array
-        return whole_box(grid.shape), _translated(on_grid, layer.values)
-    array = layer.labels.array
-    low = np.clip(start, 0, grid.shape)
-    high = np.clip(start + array.shape, low, grid.shape)
-    part = box_between(low - start, high - start)
-    return box_between(low, high), _translated(array[part], layer.values)
-
-
-def _translated(labels: NDArray[Any], values: dict[int, int]) -> NDArray[np.uint8]:
-    """Own label values to the study's; a value of no segment becomes 0."""
-    if not labels.size:
-        return np.zeros(labels.shape, dtype=np.uint8)
-    table = np.zeros(max(int(labels.max()), *values) + 1, dtype=np.uint8)
-    for own, value in values.items():
-        table[own] = value
-    found: NDArray[np.uint8] = table[labels]
-    return found
-
-
-def _whole_voxel_offset(own: Volume, grid: Volume) -> NDArray[Any] | None:
-    """Where the first voxel [z, y, x] lies on the grid; None if the two lattices differ."""
-    first = grid.to_index(own.to_world(np.zeros(3)))
-    far = grid.to_index(own.to_world(np.array(own.shape) - 1.0)) - (np.array(own.shape) - 1.0)
-    axes = grid.direction.T @ own.direction
-    aligned = np.abs(axes - np.eye(3)).max() < AXIS_TOLERANCE
-    whole = np.rint(first)
-    off = max(np.abs(first - whole).max(), np.abs(far - whole).max())
-    return whole.astype(int) if aligned and off < VOXEL_TOLERANCE else None
-
-
 def oriented_image(grid: Volume, array: NDArray[Any], start: Sequence[int] = (0, 0, 0)) -> Any:
     """A vtkOrientedImageData with an array whose first voxel is voxel ``start`` [z, y, x] of the grid."""
     image = fill_image(slicer.vtkOrientedImageData(), array)
@@ -240,31 +138,6 @@ def oriented_image(grid: Volume, array: NDArray[Any], start: Sequence[int] = (0,
     depth, height, width = array.shape
     image.SetExtent(x, x + width - 1, y, y + height - 1, z, z + depth - 1)
     return image
-
-
-@dataclass(frozen=True, eq=False)
-class CroppedLabels:
-    """A label map without the empty space around it, as segmentations keep it in memory.
-
-    Attributes:
-        label_map: The grid it belongs to, with an array of no memory; segments.
-        array: uint8 labels.
-        start: Voxel [z, y, x] of the grid at which the array begins.
-    """
-
-    label_map: LabelMap
-    array: NDArray[np.uint8]
-    start: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, label_map: LabelMap) -> CroppedLabels:
-        """Crop a label map to what is painted, one empty voxel around; meant for a background thread."""
-        full = label_map.volume.array
-        grid = label_map.volume.with_array(np.broadcast_to(np.uint8(0), full.shape))
-        painted = bounding_box(full > 0)
-        box = whole_box((1, 1, 1)) if painted is None else grown(painted, 1, full.shape)
-        z, y, x = (part.start for part in box)
-        return cls(label_map.with_volume(grid), np.ascontiguousarray(full[box]), (z, y, x))
 
 
 def add_segmentation_node(labels: LabelMap | CroppedLabels, name: str, scene: Any = None) -> Any:

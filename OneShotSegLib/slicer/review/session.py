@@ -188,10 +188,6 @@ class ReviewSession:
         order = (*self._rows[at:], *self._rows[:at])
         return next((row.case for row in order if row.is_open and row.case != case), "")
 
-    def open_cases(self) -> tuple[str, ...]:
-        """The cases that no reviewer accepted or corrected, rejected and failed ones included."""
-        return tuple(row.case for row in self._rows if not row.is_trusted)
-
     def mask(self, case: str) -> Path:
         """The mask of a case that counts.
 
@@ -207,6 +203,10 @@ class ReviewSession:
     def reject(self, case: str) -> tuple[str, ...]:
         """Reject a case."""
         return self._decide(case, "rejected")
+
+    def reopen(self, case: str) -> tuple[str, ...]:
+        """Have a case that was decided wait for a decision again."""
+        return () if self.row(case).state == "pending" else self._decide(case, "pending")
 
     def comment(self, case: str, text: str) -> tuple[str, ...]:
         """Keep the reviewer's comment; the decision stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,11 @@ from OneShotSegLib.slicer.jobs.inputs import Export, export_series, inputs_folde
 from OneShotSegLib.slicer.parameters import BatchSource
 from OneShotSegLib.slicer.review.case_nodes import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.sections.path_field import PathField
 from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
 from OneShotSegLib.slicer.sections.weights import WeightsChoice
 from OneShotSegLib.slicer.segment_editor import show_module
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -33,11 +36,13 @@ class Batch:
         queries: Files and folders for the command line.
         exports: Files to be made first.
         nodes: File to the volume node it comes from.
+        series: Series instance UIDs, for folders that hold several CT series.
     """
 
     queries: Sequence[Path]
     exports: Sequence[Export] = ()
     nodes: dict[Path, Any] = field(default_factory=dict)
+    series: tuple[str, ...] = ()
 
 
 class BatchSection:
@@ -47,11 +52,12 @@ class BatchSection:
         self.context = context
         self._weights = weights
         self._filling = False
+        self._support: Any = None
         self._on_import: Callable[[Path, Path], None] = lambda coarse, fine: None
         ui = context.ui
         ui.volumesList.connect("itemChanged(QListWidgetItem*)", self._on_volume_checked)
-        ui.batchFolderButton.connect("clicked(bool)", self.on_choose_folder)
-        ui.studyFolderButton.connect("clicked(bool)", self.on_choose_study)
+        self._batch_folder = PathField(ui.batchFolderEdit, functools.partial(self._set, "batch_folder"))
+        self._study_folder = PathField(ui.studyFolderEdit, functools.partial(self._set, "study_folder"))
         ui.dicomButton.connect("clicked(bool)", self.on_open_dicom)
         ui.weightsBox.connect("activated(int)", self._on_weights)
         ui.deviceBox.connect("activated(int)", self._on_device)
@@ -71,6 +77,8 @@ class BatchSection:
         """Follow the parameter node."""
         ui, parameters = self.context.ui, self.context.parameters
         source = parameters.batch_source if parameters else BatchSource.SCENE
+        self._batch_folder.show(parameters.batch_folder if parameters else "")
+        self._study_folder.show(parameters.study_folder if parameters else "")
         ui.volumesList.setVisible(source is BatchSource.SCENE)
         ui.volumesLabel.setVisible(source is BatchSource.SCENE)
         ui.batchFolderRow.setVisible(source is BatchSource.FOLDER)
@@ -85,10 +93,11 @@ class BatchSection:
 
     def update_dicom(self) -> None:
         """Show how many series are selected in the DICOM database."""
-        count = len(dicom_database.selected_series())
-        self.context.ui.dicomLabel.text = (
-            _("{count} series selected").format(count=count) if count else _("No series selected")
-        )
+        series, others = dicom_database.selected_series()
+        text = _("{count} CTs selected").format(count=len(series)) if series else _("No CT selected")
+        if others:
+            text += _(", {count} others left out").format(count=others)
+        self.context.ui.dicomLabel.text = text
 
     def _fill_volumes(self) -> None:
         parameters = self.context.parameters
@@ -130,25 +139,33 @@ class BatchSection:
         nodes = [slicer.mrmlScene.GetNodeByID(node_id) for node_id in checked]
         self.context.parameters.batch_volumes = [node for node in nodes if node is not None]
 
-    def check_all(self) -> None:
-        """Choose every volume but the support."""
-        self.context.parameters.batch_volumes = list(self._candidates())
+    def choose_default(self) -> None:
+        """Choose every CT of the scene but the support, once a support is chosen and no query is."""
+        parameters = self.context.parameters
+        support = parameters.support_volume if parameters else None
+        if support is not None and support is not self._support and not parameters.batch_volumes:
+            self._support = support
+            parameters.batch_volumes = list(self._candidates())
+        self._support = support
 
-    @guarded
-    def on_choose_folder(self) -> None:
-        """Ask for the folder with the queries."""
-        self._choose(_("Folder with CTs"), "batch_folder")
+    def _set(self, parameter: str, path: str) -> None:
+        if self.context.parameters:
+            setattr(self.context.parameters, parameter, path)
 
-    @guarded
-    def on_choose_study(self) -> None:
-        """Ask for the study folder."""
-        self._choose(_("Study folder"), "study_folder")
-
-    def _choose(self, title: str, parameter: str) -> None:
-        before = getattr(self.context.parameters, parameter)
-        chosen = qt.QFileDialog.getExistingDirectory(self.context.ui.studyFolderEdit, title, before)
-        if chosen:
-            setattr(self.context.parameters, parameter, chosen)
+    def lock(self, locked: bool) -> None:
+        """Set whether a run uses what is chosen here: then it cannot be changed."""
+        ui = self.context.ui
+        for widget in (
+            ui.batchSourceBox,
+            ui.volumesList,
+            ui.batchFolderEdit,
+            ui.dicomButton,
+            ui.studyFolderEdit,
+            ui.weightsBox,
+            ui.weightsButton,
+            ui.deviceBox,
+        ):
+            widget.enabled = not locked
 
     @guarded
     def on_open_dicom(self) -> None:
@@ -201,7 +218,7 @@ class BatchSection:
             self._on_import(Path(coarse), Path(fine))
 
     def batch(self, study: StudyPaths) -> Batch:
-        """What the run reads.
+        """What the run reads: what is chosen; if nothing is, the CTs of the study's cases.
 
         Raises:
             InputError: If there is nothing to read.
@@ -213,6 +230,9 @@ class BatchSection:
 
     def _from_scene(self, study: StudyPaths) -> Batch:
         nodes = [node for node in self.context.parameters.batch_volumes if node is not None]
+        known = known_batch(study)
+        if not nodes and known.queries:
+            return known
         if not nodes:
             raise InputError(_("Choose at least one volume of the scene as a query."))
         exports = export_volumes(nodes, inputs_folder(study))
@@ -229,13 +249,26 @@ class BatchSection:
         return Batch([folder])
 
     def _from_dicom(self, study: StudyPaths) -> Batch:
-        series = dicom_database.selected_series()
+        series, others = dicom_database.selected_series()
         if not series:
-            raise InputError(_("Select series in the DICOM database first: the button opens it."))
+            raise InputError(_("Select CT series in the DICOM database first: the button opens it."))
+        if others:
+            self.context.messages.log(_("{count} series that are no CTs are left out.").format(count=others))
         names = dicom_database.series_names(series)
         folder = inputs_folder(study)
         exports = [export_series(name, files, folder) for files, name in zip(series, names, strict=True)]
         return Batch([export.path for export in exports], exports)
+
+
+def known_batch(study: StudyPaths) -> Batch:
+    """The CTs of a study's cases; none of a folder that is no study yet."""
+    try:
+        cases = StudyDescription.read(study).cases
+    except InputError:
+        return Batch([])
+    return Batch(
+        [Path(case.source) for case in cases], series=tuple(dict.fromkeys(case.series for case in cases if case.series))
+    )
 
 
 def _select(box: Any, value: str) -> None:

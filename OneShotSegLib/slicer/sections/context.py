@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.background import Background
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.jobs.background import Background
+from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
 from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
 from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
@@ -33,6 +34,7 @@ class PanelContext:
         background: Where files are read and written.
         ensure_ready: Installs what the computation needs; returns whether it is there.
         controller: Runs one child process at a time.
+        live: Shows at once what strokes do.
         parameters: The parameter node's wrapper; None while a scene closes.
     """
 
@@ -43,6 +45,7 @@ class PanelContext:
     background: Background
     ensure_ready: Callable[[], bool]
     controller: RunController
+    live: LiveWorker
     parameters: Any = None
 
     @property
@@ -60,6 +63,8 @@ class PanelContext:
         study = self.study
         if study is None:
             raise InputError(_("Choose a study folder first: results and decisions are kept there."))
+        if not study.root.name:
+            raise InputError(_("{path}: expected a folder for the study, found a whole disk.").format(path=study.root))
         make_folder(study.root)
         return study
 

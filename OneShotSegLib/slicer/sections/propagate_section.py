@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from OneShotSegLib.runner.further_support import FurtherSupport
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.commands import import_weights, propagate
@@ -22,6 +21,7 @@ from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.scene_inputs import export_scribbles, export_volume
 from OneShotSegLib.slicer.sections.support_section import SupportSection
 from OneShotSegLib.slicer.sections.weights import IMPORTED_FOLDER
+from OneShotSegLib.study.description import StudyDescription, located
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
 
@@ -37,9 +37,9 @@ class PropagateSection:
         self._support = support
         self._batch = batch
         self._nodes: dict[Path, Any] = {}
-        self._further_support: FurtherSupport | None = None
         ui = context.ui
-        ui.propagateButton.connect("clicked(bool)", self.on_propagate)
+        for button in (ui.propagateButton, ui.goOnButton):
+            button.connect("clicked(bool)", self.on_propagate)
         ui.cancelButton.connect("clicked(bool)", self.on_cancel)
         ui.logButton.connect("toggled(bool)", self._on_log_toggled)
         ui.logText.setVisible(False)
@@ -79,10 +79,16 @@ class PropagateSection:
 
     @guarded
     def on_propagate(self) -> None:
-        """Check the scribbles, then propagate them to the batch."""
+        """Check the scribbles, then propagate them to the batch.
+
+        A study that is opened again goes on without them: it keeps its supports and their strokes.
+        """
         self.context.require_idle()
-        self.context.require_study()
+        study = self.context.require_study()
         self.context.messages.clear()
+        if self.context.parameters.scribbles is None and known_supports(study):
+            self._start_batch()
+            return
         self._support.check(self._after_check)
         self.context.ui.propagateButton.enabled = False
 
@@ -97,22 +103,27 @@ class PropagateSection:
     def _start_batch(self) -> None:
         study = self.context.require_study()
         batch = self._batch.batch(study)
-        ct, strokes = self._export_support(study)
         parameters = self.context.parameters
+        exports: tuple[Export, ...] = ()
+        if parameters.scribbles is None:
+            supports = known_supports(study)
+        else:
+            exports = self._export_support(study)
+            supports = [(exports[0].path, exports[1].path)]
         request = PropagationRequest(
-            supports=[ct.path],
-            scribbles=[strokes.path],
+            supports=[ct for ct, _strokes in supports],
+            scribbles=[strokes for _ct, strokes in supports],
             queries=batch.queries,
             output=study.root,
             weights=parameters.weights or "auto",
             device=parameters.device,
+            series=batch.series,
         )
-        exports = (ct, strokes, *batch.exports)
+        exports = (*exports, *batch.exports)
         plan = RunPlan(
             title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
         )
         if self.context.start(plan):
-            self._further_support = None
             self._nodes = dict(batch.nodes)
 
     def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
@@ -121,31 +132,6 @@ class PropagateSection:
         grid = volume_from_node(parameters.support_volume, copy=False)
         strokes = export_scribbles(parameters.scribbles, grid, stem.with_name(f"{stem.name} scribbles.seg.nrrd"))
         return export_volume(parameters.support_volume, stem), strokes
-
-    def propagate_from(self, case: str, mask: Path, open_cases: Sequence[str]) -> None:
-        """Make a corrected case a further support and propagate it to the cases that are not accepted.
-
-        Raises:
-            InputError: If the case's CT is not known, or nothing is left to propagate to.
-        """
-        study = self.context.require_study()
-        support = FurtherSupport.of(study, case, mask, open_cases, inputs_folder(study) / f"support {case}")
-        parameters = self.context.parameters
-        request = support.request(parameters.weights or "auto", parameters.device)
-        plan = RunPlan(
-            title=_("Propagating from {case}").format(case=case),
-            arguments=propagate(request),
-            folder=support.folder,
-            exports=(Export(support.scribbles, lambda: support.write_scribbles),),
-            makes_cases=True,
-        )
-        if self.context.start(plan):
-            self._further_support = support
-
-    @property
-    def further_support(self) -> FurtherSupport | None:
-        """The further support that the present run propagates; None for the study's own."""
-        return self._further_support
 
     def mark_nodes(self, study: StudyPaths) -> None:
         """Note on the scene's volumes which cases they are, once the study has named them."""
@@ -168,3 +154,12 @@ class PropagateSection:
     def on_cancel(self) -> None:
         """Stop the run."""
         self.context.controller.cancel()
+
+
+def known_supports(study: StudyPaths) -> list[tuple[Path, Path]]:
+    """CT and strokes of the scribbled supports that a study keeps; none of a folder that is no study yet."""
+    try:
+        present = StudyDescription.read(study).present
+    except InputError:
+        return []
+    return [(located(study.root, support["ct"]), study.support_scribbles(support)) for support in present.scribbled]

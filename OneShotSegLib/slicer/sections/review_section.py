@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import qt
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import centre_on, show_only, show_volume
+from OneShotSegLib.slicer.mrml.brush import brush_for
+from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, is_on_screen, show_only, show_volume
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.regrowing import Regrowing
 from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.study.layout import StudyPaths
 
 KEYS = {
     "N": "on_next",
-    "P": "on_previous",
+    "Shift+N": "on_previous",
     "A": "on_accept",
+    "Shift+A": "on_accept",
     "X": "on_reject",
-    "E": "on_edit",
+    "Shift+X": "on_reject",
+    "C": "on_edit",
+    "Shift+C": "on_edit",
+    "R": "on_regrow",
+    "Shift+R": "on_regrow",
     "U": "on_undo",
+    "D": "on_next_structure",
+    "Shift+D": "on_previous_structure",
+    "Shift+U": "on_undo",
 }
+"""None of Slicer's own or of the Segment Editor's; two keys for what is done most, for where another extension has one
+of them (SlicerNNInteractive has R): then Qt gives the key to neither."""
 COLUMNS = 4
 DOUBTFUL, FAIR = 0.5, 0.75
 SCORE_COLORS = {"bad": "#f8d0cf", "fair": "#fdebc3", "good": "#d3efd9"}
@@ -37,30 +49,30 @@ class ReviewSection:
         self.context = context
         self.session: ReviewSession | None = None
         self.case_nodes: CaseNodes | None = None
+        self.regrowing: Regrowing | None = None
         self.current = ""
         self._filling = False
-        self._on_further_support: Callable[..., None] = lambda *arguments: None
+        self._unreadable = ""
+        self._structure = ""
+        self._views_fitted = False
         self._shortcuts: list[Any] = []
         self._connect()
         self._prepare_table()
         self._add_keys(window)
         self.update()
 
-    def connect_further_support(self, handler: Callable[[str, Path, Sequence[str]], None]) -> None:
-        """Set what propagates from a further support: it gets the case, its mask and the cases that are open."""
-        self._on_further_support = handler
-
     def _connect(self) -> None:
         ui = self.context.ui
         ui.reviewTable.connect("itemSelectionChanged()", self._on_selected)
+        ui.reviewTable.connect("cellClicked(int,int)", self._on_clicked)
         ui.previousButton.connect("clicked(bool)", self.on_previous)
         ui.nextButton.connect("clicked(bool)", self.on_next)
         ui.acceptButton.connect("clicked(bool)", self.on_accept)
         ui.rejectButton.connect("clicked(bool)", self.on_reject)
         ui.editButton.connect("clicked(bool)", self.on_edit)
+        ui.regrowButton.connect("clicked(bool)", self.on_regrow)
         ui.undoButton.connect("clicked(bool)", self.on_undo)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
-        ui.useAsSupportButton.connect("clicked(bool)", self.on_use_as_support)
 
     def _prepare_table(self) -> None:
         table = self.context.ui.reviewTable
@@ -75,9 +87,21 @@ class ReviewSection:
     def _add_keys(self, window: Any) -> None:
         for key, method in KEYS.items():
             shortcut = qt.QShortcut(qt.QKeySequence(key), window or self.context.ui.reviewTable)
+            # A key that is held down would decide a row of cases that nobody has seen.
+            shortcut.autoRepeat = False
             shortcut.connect("activated()", getattr(self, method))
+            shortcut.connect("activatedAmbiguously()", functools.partial(self._on_ambiguous, key))
             shortcut.enabled = False
             self._shortcuts.append(shortcut)
+
+    def _on_ambiguous(self, key: str) -> None:
+        others = [other for other, method in KEYS.items() if method == KEYS[key] and other != key]
+        sentence = (
+            _("Another extension uses the key {key} too: press {other}, or the button.")
+            if others
+            else _("Another extension uses the key {key} too: press the button.")
+        )
+        self.context.messages.warning(sentence.format(key=key, other="".join(others)))
 
     def enable_keys(self, enabled: bool) -> None:
         """Set whether the keys work: only while the panel is shown."""
@@ -103,9 +127,8 @@ class ReviewSection:
             self.session = ReviewSession(study)
             self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
             self.case_nodes.connect(self._on_saved, self.context.messages.error)
-            for row in self.session.rows:
-                if not row.failed:
-                    self.case_nodes.load_mask(row.case, self.session.mask(row.case))
+            self.regrowing = Regrowing(study, self.case_nodes, self.context.live, self.context.background, self.session)
+            self.regrowing.connect(self._on_regrown, self.context.messages.error)
         self.update()
 
     def close(self) -> None:
@@ -113,11 +136,13 @@ class ReviewSection:
         if self.case_nodes is not None:
             self.case_nodes.save_all()
             self.case_nodes.close()
-        self.session = self.case_nodes = None
-        self.current = ""
+        if self.regrowing is not None:
+            self.regrowing.end()
+        self.session = self.case_nodes = self.regrowing = None
+        self.current = self._unreadable = ""
 
     def case_done(self, case: str) -> None:
-        """A case has results: load them and show it in the table.
+        """A case has results: show it in the table, and anew if it is looked at and nobody is correcting it.
 
         Raises:
             InputError: If the study folder vanished.
@@ -126,12 +151,30 @@ class ReviewSection:
             return
         self.case_nodes.volumes.update(read_case_volumes(self.session.study))
         self.session.refresh()
-        self.case_nodes.load_mask(case, self.session.mask(case))
         self.update()
+        if case != self.current:
+            return
+        if self.case_nodes.is_kept(case):
+            text = _("{case}: a new result is there. Your correction stays; it is what you see.")
+            self.context.messages.warning(text.format(case=case))
+        else:
+            self.select(case)
+
+    def show_state(self, busy: bool) -> None:
+        """A run begins or ended: what is being corrected is saved before it begins."""
+        if busy and self.case_nodes is not None:
+            self.case_nodes.save_changed()
+        self._show_details()
 
     def _on_saved(self, case: str) -> None:
         self._refresh()
         self.context.messages.show(_("{case}: the correction is saved.").format(case=case))
+
+    def _on_regrown(self, case: str, text: str) -> None:
+        self._refresh()
+        if case == self.current and self.case_nodes is not None and self.case_nodes.mask_node(case) is not None:
+            emphasise(self.case_nodes.mask_node(case), self._structure)
+        self.context.messages.show(text)
 
     def _refresh(self) -> None:
         if self.session is not None:
@@ -142,9 +185,10 @@ class ReviewSection:
         self.update()
 
     def poll(self) -> None:
-        """Save corrections that have not changed for a moment."""
+        """Save corrections that have not changed for a moment; let only what is on the screen be decided."""
         if self.case_nodes is not None:
             self.case_nodes.poll()
+            self._enable_decisions()
 
     def update(self) -> None:
         """Show the table and what is selected as they are."""
@@ -202,16 +246,36 @@ class ReviewSection:
     def _show_details(self) -> None:
         ui = self.context.ui
         row = self._row()
-        usable = row is not None and not row.failed
-        for button in (ui.acceptButton, ui.rejectButton, ui.editButton, ui.commentEdit):
-            button.enabled = usable
-        ui.useAsSupportButton.enabled = row is not None and row.is_trusted
-        ui.undoButton.enabled = self.session is not None and self.session.can_undo
+        ui.commentEdit.enabled = row is not None and not row.failed
+        self._enable_decisions()
+        ui.goOnButton.enabled = bool(self.session and self.session.rows) and not self.context.controller.busy
+        ui.undoButton.enabled = self._can_undo_stroke() or (self.session is not None and self.session.can_undo)
         ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
         ui.caseLabel.text = _details(row) if row else ""
         ui.caseLabel.setVisible(row is not None)
         if row is None or not ui.commentEdit.hasFocus():
             ui.commentEdit.text = row.comment if row else ""
+
+    def _enable_decisions(self) -> None:
+        ui = self.context.ui
+        shown = self._is_shown()
+        for button, enabled in (
+            (ui.acceptButton, shown),
+            (ui.editButton, shown),
+            (ui.regrowButton, shown or self._is_stroking()),
+            (ui.rejectButton, shown or self._unreadable == self.current != ""),
+        ):
+            if button.enabled != enabled:
+                button.enabled = enabled
+
+    def _is_shown(self) -> bool:
+        """Whether CT and mask of the case that is selected are on the screen."""
+        row = self._row()
+        if row is None or row.failed or self.case_nodes is None or self.session is None:
+            return False
+        if not self.case_nodes.is_current(row.case, self.session.mask(row.case)):
+            return False
+        return is_on_screen(self.case_nodes.ct_node(row.case), self.case_nodes.mask_node(row.case))
 
     def _row(self) -> ReviewRow | None:
         if self.session is None or self.session.position(self.current) < 0:
@@ -223,31 +287,84 @@ class ReviewSection:
             return
         numbers = {item.row() for item in self.context.ui.reviewTable.selectedItems()}
         if len(numbers) == 1:
-            self.select(self.session.rows[numbers.pop()].case)
+            case = self.session.rows[numbers.pop()].case
+            if case != self.current:
+                self.select(case)
+
+    def _on_clicked(self, number: int, _column: int) -> None:
+        """Show a case that is selected already, too: the views may show something else by now."""
+        if self.session is not None and 0 <= number < len(self.session.rows):
+            case = self.session.rows[number].case
+            if case != self.current or not self._is_shown():
+                self.select(case)
 
     def select(self, case: str) -> None:
         """Show a case in the slice views, centred on its worst structure."""
         if not case or self.session is None or self.case_nodes is None:
             return
-        self.current = case
+        if case != self.current:
+            self.stop_editing()
+        self.current, self._unreadable = case, ""
         self.update()
         if self.session.row(case).failed:
             return
-        if self.case_nodes.mask_node(case) is None:
-            self.case_nodes.load_mask(case, self.session.mask(case))
-        self.case_nodes.load_ct(case, lambda node: self._show(case, node))
+        self.case_nodes.load(
+            case, self.session.mask(case), functools.partial(self._show, case), functools.partial(self._not_shown, case)
+        )
 
-    def _show(self, case: str, ct: Any) -> None:
+    def _not_shown(self, case: str) -> None:
+        self._unreadable = case
+        self._enable_decisions()
+
+    def _show(self, case: str, ct: Any, mask: Any) -> None:
         if case != self.current or self.session is None or self.case_nodes is None:
             return
-        mask = self.case_nodes.mask_node(case)
-        if mask is None or ct is None:
-            return
-        show_volume(ct)
+        show_volume(ct, fit=not self._views_fitted)
+        self._views_fitted = True
         show_only(mask)
-        centre = self.case_nodes.centre(case, self.session.row(case).worst)
+        self._look_at(self.session.row(case).worst)
+        self._enable_decisions()
+        following = self.session.next_open(case)
+        if following:
+            self.case_nodes.prefetch(following, self.session.mask(following))
+
+    def _look_at(self, structure: str) -> None:
+        """Centre a structure of the case that is shown, and show the others faintly."""
+        if self.case_nodes is None:
+            return
+        self._structure = structure
+        mask, centre = self.case_nodes.mask_node(self.current), self.case_nodes.centre(self.current, structure)
+        emphasise(mask, structure)
         if centre is not None:
             centre_on(mask.GetScene(), centre)
+        if self.case_nodes.editing:
+            self.context.editor.choose(mask.GetSegmentation().GetSegmentIdBySegmentName(structure))
+
+    @guarded
+    def on_next_structure(self) -> None:
+        """Look at the next structure of the case, the doubtful first."""
+        self._step_structure(1)
+
+    @guarded
+    def on_previous_structure(self) -> None:
+        """Look at the structure before."""
+        self._step_structure(-1)
+
+    def _step_structure(self, step: int) -> None:
+        row = self._row()
+        if row is None or not row.structures or not self._is_shown():
+            return
+        names = sorted(row.structures, key=lambda name: (name != row.worst, row.structures[name]))
+        at = names.index(self._structure) + step if self._structure in names else 0
+        self._look_at(names[at % len(names)])
+
+    def stop_editing(self) -> None:
+        """Nothing is corrected any more."""
+        if self.case_nodes is not None and self.case_nodes.editing:
+            self.case_nodes.editing = ""
+            self.context.editor.close()
+        if self.regrowing is not None:
+            self.regrowing.end()
 
     @guarded
     def on_next(self) -> None:
@@ -267,14 +384,28 @@ class ReviewSection:
     def on_accept(self) -> None:
         """Accept the case, its correction if there is one, and go to the next open one."""
         session, case_nodes, case = self._chosen()
+        self._require_shown(case)
         # The correction is on disk before the decision that it counts.
-        case_nodes.save(case, lambda: self._decide(session.accept, case))
+        self._after_regrowing(lambda: case_nodes.save(case, lambda: self._decide(session.accept, case)))
+
+    def _after_regrowing(self, action: Callable[[], None]) -> None:
+        if self.regrowing is not None:
+            self.regrowing.after(action)
 
     @guarded
     def on_reject(self) -> None:
         """Reject the case and go to the next open one."""
         session, _case_nodes, case = self._chosen()
+        if self._unreadable != case:
+            self._require_shown(case)
         self._decide(session.reject, case)
+
+    def _require_shown(self, case: str) -> None:
+        if not self._is_shown():
+            self.select(case)  # a new result may have come since
+            raise InputError(
+                _("{case}: its CT and mask are not on the screen yet: look before you decide.").format(case=case)
+            )
 
     def _decide(self, decide: Callable[[str], tuple[str, ...]], case: str) -> None:
         try:
@@ -290,6 +421,7 @@ class ReviewSection:
         if following:
             self.select(following)
         else:
+            self.stop_editing()
             self.update()
             self.context.messages.success(_("All cases are reviewed."))
         for sentence in sentences:
@@ -302,18 +434,59 @@ class ReviewSection:
 
     @guarded
     def on_edit(self) -> None:
-        """Open the Segment Editor on the case."""
+        """Open the editor on the case."""
         session, case_nodes, case = self._chosen()
+        self._require_shown(case)
         mask, ct = case_nodes.mask_node(case), case_nodes.ct_node(case)
-        if session.row(case).failed or mask is None or ct is None:
-            raise InputError(_("{case}: wait until its CT and mask are loaded.").format(case=case))
+        self.stop_editing()
+        case_nodes.editing = case
         worst = mask.GetSegmentation().GetSegmentIdBySegmentName(session.row(case).worst)
-        self.context.editor.open(mask, ct, worst)
+        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, worst, self._brush)
+
+    def _brush(self, segment_id: str) -> float:
+        """A brush that fits a structure of the case, as wide as its mask is now."""
+        mask = self.case_nodes.mask_node(self.current) if self.case_nodes is not None else None
+        edited = self.context.editor.segmentation
+        segment = edited.GetSegmentation().GetSegment(segment_id) if edited is not None else None
+        return brush_for(mask, segment.GetName() if segment is not None else "")
+
+    def _is_stroking(self) -> bool:
+        """Whether the editor is open for strokes in the case that is selected."""
+        edited = self.context.editor.segmentation
+        return edited is not None and self.regrowing is not None and edited is self.regrowing.node
+
+    def _can_undo_stroke(self) -> bool:
+        return self.regrowing is not None and self.current != "" and self.regrowing.can_undo(self.current)
+
+    @guarded
+    def on_regrow(self) -> None:
+        """Open the editor for strokes; once there are some, let the mask regrow around them."""
+        session, case_nodes, case = self._chosen()
+        assert self.regrowing is not None
+        if self._is_stroking():
+            self.regrowing.regrow(case)
+            return
+        self._require_shown(case)
+        if not self.context.ensure_ready():
+            raise InputError(_("The packages that are needed are not installed."))
+        self.stop_editing()
+        case_nodes.editing = case
+        node = self.regrowing.begin(case)
+        frame, name = self.context.ui.reviewEditorFrame, self._structure or session.row(case).worst
+        segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(name)
+        self.context.editor.open(node, case_nodes.ct_node(case), frame, segment_id, self._brush, strokes_only=True)
+        self.context.messages.show(
+            _("Paint a stroke of a structure where it is missing, or of Background where it is wrong; then Regrow (R).")
+        )
 
     @guarded
     def on_undo(self) -> None:
-        """Take back the last decision and show its case."""
-        if self.session is not None:
+        """Take back the latest stroke of this case; if there is none, the last decision, and show its case."""
+        if self.regrowing is not None and self.regrowing.busy:
+            return
+        if self._can_undo_stroke() and self.regrowing is not None:
+            self.regrowing.undo(self.current)
+        elif self.session is not None:
             self.select(self.session.undo() or self.current)
 
     @guarded
@@ -324,12 +497,6 @@ class ReviewSection:
         if self.session is not None and row is not None and not row.failed and text != row.comment:
             self.session.comment(row.case, text)
             self.update()
-
-    @guarded
-    def on_use_as_support(self) -> None:
-        """Propagate again with this case as a further support."""
-        session, _case_nodes, case = self._chosen()
-        self._on_further_support(case, session.mask(case), session.open_cases())
 
 
 def _score_color(row: ReviewRow) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import suffix_of, write_volume
-from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.inputs import Export, link_or_copy
-from OneShotSegLib.slicer.mrml.segmentations import Snapshot
+from OneShotSegLib.slicer.mrml.segmentations import take_snapshot
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
+from OneShotSegLib.slicer.snapshots import write_snapshot
 from OneShotSegLib.study.naming import unique_names
 
 ONE_FILE = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -31,7 +32,7 @@ def export_volume(node: Any, stem: Path) -> Export:
     source = unchanged_file(node)
     if source is not None:
         target = stem.with_name(stem.name + suffix_of(source))
-        return Export(target, lambda: lambda: link_or_copy(source, target))
+        return Export(target, lambda: functools.partial(link_or_copy, source, target))
     target = stem.with_name(stem.name + ".nrrd")
     name = node.GetName()
 
@@ -39,8 +40,7 @@ def export_volume(node: Any, stem: Path) -> Export:
         if node.GetScene() is None:
             raise InputError(_("{name}: the volume was removed from the scene.").format(name=name))
         # A copy of a large CT would block for too long; a CT does not change while it is written.
-        volume = volume_from_node(node, copy=False)
-        return lambda: write_volume(volume, target)
+        return functools.partial(write_volume, volume_from_node(node, copy=False), target)
 
     return Export(target, prepare)
 
@@ -62,7 +62,6 @@ def export_scribbles(node: Any, grid: Volume, path: Path) -> Export:
     def prepare() -> Callable[[], None]:
         if node.GetScene() is None:
             raise InputError(_("The scribbles were removed from the scene."))
-        snapshot = Snapshot.of(node)
-        return lambda: write_label_map(snapshot.merged(grid), path)
+        return functools.partial(write_snapshot, take_snapshot(node), grid, path)
 
     return Export(path, prepare)

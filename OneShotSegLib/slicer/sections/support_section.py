@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import slicer
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import show_volume
+from OneShotSegLib.slicer.mrml.brush import brush_for
+from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
     add_structure,
-    brush_diameter,
     first_structure,
     new_scribbles,
     split_names,
 )
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content, support_content
+from OneShotSegLib.slicer.mrml.support import support_content
+from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.sections.preview import SupportPreview
 
 
 class SupportSection:
@@ -25,6 +30,7 @@ class SupportSection:
     def __init__(self, context: PanelContext) -> None:
         self.context = context
         self._chosen: tuple[Any, Any] = (None, None)
+        self._preview: SupportPreview | None = None
         ui = context.ui
         ui.newScribblesButton.connect("clicked(bool)", self.on_new_scribbles)
         ui.addStructureButton.connect("clicked(bool)", self.on_add_structure)
@@ -35,20 +41,39 @@ class SupportSection:
         ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
         self._show([])
 
+    def connect_preview(self, preview: SupportPreview) -> None:
+        """Set what shows the support's own mask."""
+        self._preview = preview
+
     def update(self) -> None:
         """Follow the parameter node."""
         ui, parameters = self.context.ui, self.context.parameters
         ct = parameters.support_volume if parameters else None
         scribbles = parameters.scribbles if parameters else None
-        ui.segmentsTable.setSegmentationNode(scribbles)
         ui.newScribblesButton.enabled = ct is not None
         ui.addStructureButton.enabled = scribbles is not None
         ui.paintButton.enabled = ct is not None and scribbles is not None
         ui.checkButton.enabled = ct is not None and scribbles is not None
+        if self._preview is not None:
+            self._preview.follow(ct, scribbles)
         if (ct, scribbles) != self._chosen:
             # What is shown is about others.
             self._chosen = ct, scribbles
             self._show([])
+
+    def choose_default(self) -> None:
+        """Take the CT that the views show as the support, if none is chosen yet."""
+        parameters = self.context.parameters
+        if parameters is None or parameters.support_volume is not None:
+            return
+        ct = shown_volume(slicer.mrmlScene)
+        if ct is not None and not ct.GetAttribute(SHOWN_ATTRIBUTE):
+            parameters.support_volume = ct
+
+    def lock(self, locked: bool) -> None:
+        """Set whether a run uses what is chosen here: then it cannot be changed; strokes can."""
+        self.context.ui.supportVolumeSelector.enabled = not locked
+        self.context.ui.scribblesSelector.enabled = not locked
 
     @guarded
     def on_new_scribbles(self) -> None:
@@ -78,13 +103,23 @@ class SupportSection:
 
     @guarded
     def on_paint(self) -> None:
-        """Open the Segment Editor's paint effect."""
+        """Open the editor's paint effect."""
         self._paint(self._ct(), self.context.parameters.scribbles)
 
     def _paint(self, ct: Any, node: Any) -> None:
         show_volume(ct)
         segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
-        self.context.editor.open(node, ct, segment_id, brush_diameter(ct))
+        frame = self.context.ui.supportEditorFrame
+        self.context.editor.open(node, ct, frame, segment_id, functools.partial(self._brush, node), strokes_only=True)
+        if self._preview is not None:
+            self._preview.follow(ct, node)
+            self._preview.prepare()
+
+    def _brush(self, node: Any, segment_id: str) -> float:
+        """A brush that fits a structure, as wide as its strokes have grown so far."""
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        grown = self._preview.node if self._preview is not None else None
+        return brush_for(grown, segment.GetName()) if segment is not None else brush_for(None, "")
 
     @guarded
     def on_check(self) -> None:
@@ -94,15 +129,15 @@ class SupportSection:
     def check(self, done: Callable[[bool], None] = lambda ready: None) -> None:
         """Show what is missing, then call ``done`` with whether the scribbles can be propagated.
 
-        A large CT takes a second, in the background.
+        A large CT takes a second, in a child process.
 
         Raises:
             InputError: If the CT or the scribbles are not chosen.
         """
         parameters = self.context.parameters
-        volume, snapshot = support_content(parameters.support_volume, parameters.scribbles)
+        snapshot, volume = support_content(parameters.support_volume, parameters.scribbles)
         self.context.background.run(
-            lambda: check_content(volume, snapshot),
+            functools.partial(check_content, snapshot, volume),
             lambda findings: self._checked(findings, done),
             lambda error: self._not_checked(error, done),
         )

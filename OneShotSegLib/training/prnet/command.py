@@ -18,6 +18,7 @@ from OneShotSegLib.networks.checkpoint import PRNetInfo, load_prnet
 from OneShotSegLib.networks.device import describe_device
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
 from OneShotSegLib.timer import in_words
+from OneShotSegLib.training.drawing import has_matplotlib
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.prnet.curves import has_tensorboard
 from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
@@ -148,8 +149,9 @@ def _announce(trainers: dict[str, PRNetTrainer], split: _Split, emit: Emit) -> N
         + ", ".join(f"{stage} {in_words(needed)}" for stage, needed in seconds.items())
         + "."
     )
-    if not has_tensorboard():
-        text += " Curves go to PNG and CSV; for TensorBoard too, pip install tensorboard."
+    if not (has_matplotlib() and has_tensorboard()):
+        there = "a PNG and a CSV" if has_matplotlib() else "a CSV"
+        text += f' Curves go to {there}; for more, pip install "OneShotSegLib[train]".'
     emit("planned", text=text, seconds=round(sum(seconds.values())))
 
 

@@ -1,4 +1,4 @@
-"""How a training goes, check by check: a table (CSV), a picture (PNG) and, where it is installed, TensorBoard."""
+"""How a training goes, check by check: a table (CSV) and, where they are installed, a picture and TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.training.drawing import has_matplotlib
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +62,9 @@ class Curves:
             writer = csv.DictWriter(file, [field.name for field in fields(Check)])
             writer.writeheader()
             writer.writerows(asdict(check) for check in self.checks)
-        with atomic_file(self.picture) as temporary:
-            draw(self.stage, self.checks, temporary)
+        if has_matplotlib():
+            with atomic_file(self.picture) as temporary:
+                draw(self.stage, self.checks, temporary)
         if self._board is not None:
             for name in ("loss", "position_loss", "reconstruction_loss", "error_mm", "learning_rate"):
                 self._board.add_scalar(name, getattr(check, name), check.step)

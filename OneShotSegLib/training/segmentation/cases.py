@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
+from OneShotSegLib.networks.anatomy import SeenAnatomy, placements
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo
 from OneShotSegLib.study.case_ct import has_own_ct
 from OneShotSegLib.study.layout import StudyPaths
@@ -95,7 +97,8 @@ class TrainingCase:
 def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
     """The cases of a study that may be learnt from, and its structures.
 
-    Left out are rejected and failed cases, and, with a warning, those whose CT is another one by now.
+    Left out are rejected and failed cases, and, with a warning each, those whose measures cannot be read (which
+    structures they lack is not known then) and those whose CT is another one by now.
 
     Raises:
         InputError: If the folder is no study, or nothing is left.
@@ -113,12 +116,20 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
             scores=_scores(result),
             structures=structures,
         )
-        for result in study_results(paths)
-        if result.state != "rejected" and has_own_ct(result)
+        for result in study_results(paths, without_broken_measures=True)
+        if result.state != "rejected" and _has_measures(result) and has_own_ct(result)
     ]
     if not sources:
         raise InputError(f"{study}: expected cases that are done and not rejected to learn from, found none.")
     return sources, structures
+
+
+def _has_measures(result: StudyResult) -> bool:
+    """Whether the measures of a case, if it has some, could be read; if not, a warning says that it is left out."""
+    if result.quality is None and result.files.is_done:
+        log.warning("%s: its quality.json cannot be read: left out of the training.", result.case)
+        return False
+    return True
 
 
 def _absent(quality: CaseQuality | None) -> tuple[int, ...]:
@@ -139,8 +150,10 @@ def choose_spacing(sources: Sequence[CaseSource], look_at: int = 9) -> tuple[flo
     step = max(1, len(sources) // look_at)
     spacings = []
     for source in sources[::step]:
-        ct = read_volume(source.ct, source.series)
-        spacings.append(np.abs(ct.direction) @ ct.spacing)
+        with suppress(InputError, OSError):  # what is wrong with it is said when it is loaded
+            ct = read_volume(source.ct, source.series)
+            spacings.append(np.abs(ct.direction) @ ct.spacing)
+    spacings = spacings or [np.full(3, FINEST_MM)]
     chosen = np.clip(np.round(np.median(spacings, axis=0) / SPACING_STEP_MM) * SPACING_STEP_MM, FINEST_MM, COARSEST_MM)
     z, y, x = (float(value) for value in chosen)
     return z, min(y, x), min(y, x)
@@ -151,12 +164,36 @@ def load_cases(
 ) -> list[TrainingCase]:
     """Read cases onto the network's working grid and keep them on the device.
 
+    A case whose CT or labels cannot be used is left out, with a warning.
+
     Raises:
-        InputError: If a CT or its labels cannot be used.
+        InputError: If none can be used.
     """
     sources = list(sources)
     best = _best_scores(sources)
-    return [_load_case(source, info, best, torch.device(device)) for source in sources]
+    cases, last = [], None
+    for source in sources:
+        try:
+            cases.append(_load_case(source, info, best, torch.device(device)))
+        except InputError as error:
+            log.warning("%s: left out of the training: %s", source.name, error)
+            last = error
+    if last is not None and not cases:
+        raise last
+    return cases
+
+
+def anatomy_of(cases: Sequence[TrainingCase], info: SegmentationInfo) -> SeenAnatomy:
+    """How large the structures are in these cases, and how they lie to one another."""
+    return SeenAnatomy.of(
+        [
+            None if case.absent[channel] else placement
+            for channel, placement in enumerate(
+                placements(case.labels.cpu().numpy(), info.spacing, len(info.structures)), 1
+            )
+        ]
+        for case in cases
+    )
 
 
 def _best_scores(sources: Sequence[CaseSource]) -> dict[int, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS,
 from OneShotSegLib.study.layout import write_json
 from OneShotSegLib.study.structure_choice import chosen_structures
 from OneShotSegLib.timer import in_words
+from OneShotSegLib.training.drawing import has_matplotlib
 from OneShotSegLib.training.parallel import Ranks, join_ranks
 from OneShotSegLib.training.segmentation.cases import (
     CaseSource,
     TrainingCase,
+    anatomy_of,
     choose_spacing,
     load_cases,
     study_sources,
@@ -66,7 +69,8 @@ def _train(request: SegmentationTrainingRequest, ranks: Ranks, device: torch.dev
         described = trainer.run(lambda progress: _emit_step(progress, emit))
         if ranks.leads:
             write_json(request.output / HISTORY_FILE, trainer.state.history)
-            draw_curves(trainer.state.history, request.output / CURVES_FILE)
+            if has_matplotlib():
+                draw_curves(trainer.state.history, request.output / CURVES_FILE)
         fields = {"seconds": round(time.perf_counter() - started, 3), **described.metrics}
     emit("case_done", case=STAGE, score=_score(described), **fields)
     emit("finished", done=1, failed=0, model=str(file))
@@ -88,8 +92,13 @@ def _trainer(
     chosen = chosen_structures(structures, request.structures) if request.structures else structures
     info = _info(request, sources, chosen)
     emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
-    learnt, held_out = split(sources, request.hold_out, request.seed)
-    cases = load_cases([*learnt, *held_out], info, device)
+    cases = load_cases(sources, info, device)
+    names = [case.name for case in cases]
+    sources = [source for source in sources if source.name in names]
+    info = replace(info, training={**info.training, "trained_on": names}, anatomy=anatomy_of(cases, info))
+    learnt, held_out = (
+        [cases[names.index(one.name)] for one in part] for part in split(sources, request.hold_out, request.seed)
+    )
     settings = SegmentationSettings(
         steps=request.steps,
         batch_size=request.batch_size,
@@ -99,7 +108,7 @@ def _trainer(
         seed=request.seed,
         bfloat16=_is_bfloat16(request.precision, device),
     )
-    trainer = SegmentationTrainer(info, settings, cases[: len(learnt)], cases[len(learnt) :], file, device, ranks)
+    trainer = SegmentationTrainer(info, settings, learnt, held_out, file, device, ranks)
     seconds = estimate_seconds(trainer)
     text = f"About {in_words(seconds)} for {settings.steps} steps on {describe_device(device)}."
     emit("planned", text=text, seconds=round(seconds))

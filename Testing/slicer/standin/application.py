@@ -9,12 +9,14 @@ import os
 import sys
 import types
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from standin import pythonqt
@@ -60,6 +62,7 @@ class Application:
         self.scene = slicer.vtkMRMLScene()
         self.selected: list[str] = []
         self.main_window = QtWidgets.QWidget()
+        self._segment_editor: Any = None
         self.samples: list[dict[str, Any]] = []
         slicer.app, slicer.mrmlScene = self.qt, self.scene
         slicer.modules, slicer.selfTests = types.SimpleNamespace(), {}
@@ -107,9 +110,38 @@ class Application:
         util.loadUI = self._load_ui
         util.childWidgetVariables = _children_by_name
         util.mainWindow = lambda: self.main_window
-        util.selectModule = self.selected.append
+        util.selectModule = self._select_module
+        slicer.qMRMLSegmentEditorWidget = sys.modules["standin.widgets"].SegmentEditorWidget  # type: ignore[attr-defined]
         util.WaitCursor = _NoCursor
         util.loadSegmentation = self._load_segmentation
+
+    def _select_module(self, name: str) -> None:
+        """Show a module: the Segment Editor's widget is made when the module is first shown."""
+        self.selected.append(name)
+        if name == "SegmentEditor" and self._segment_editor is None:
+            node = self.scene.GetSingletonNode("SegmentEditor", "vtkMRMLSegmentEditorNode")
+            if node is None:
+                node = slicer.vtkMRMLSegmentEditorNode()
+                node.SetSingletonTag("SegmentEditor")
+                node = self.scene.AddNode(node)
+            self._segment_editor = slicer.qMRMLSegmentEditorWidget()
+            self._segment_editor.setMRMLSegmentEditorNode(node)
+            self._segment_editor.setMRMLScene(self.scene)
+
+    def import_scene(self, add: Callable[[], Any]) -> Any:
+        """Add nodes as the import of a scene does: the scene is batch processing meanwhile."""
+        self.scene.StartState(self.scene.ImportState)
+        try:
+            return add()
+        finally:
+            self.scene.EndState(self.scene.ImportState)
+
+    def unsaved(self) -> list[str]:
+        """The names of the nodes that Slicer offers to save, ticked, when it is closed."""
+        nodes = vtk.vtkCollection()
+        self.scene.GetStorableNodesModifiedSinceRead(nodes)
+        found = [nodes.GetItemAsObject(number) for number in range(nodes.GetNumberOfItems())]
+        return [node.GetName() for node in found if node.GetSaveWithScene()]
 
     @staticmethod
     def _load_ui(path: str) -> Any:

@@ -10,7 +10,9 @@ from typing import Any
 import slicer
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
-SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent")
+from standin.pythonqt import _connect_by_signature
+
+SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent")
 
 
 class CollapsibleButton(QtWidgets.QWidget):
@@ -94,6 +96,8 @@ class NodeComboBox(QtWidgets.QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
+        if self._scene.IsBatchProcessing():
+            return
         count = self._scene.GetNumberOfNodes()
         every = [self._scene.GetNthNode(number) for number in range(count)]
         self._nodes = [None, *(node for node in every if node.GetClassName() in self.nodeTypes)]
@@ -116,39 +120,144 @@ class NodeComboBox(QtWidgets.QWidget):
         self._choose(node)
 
 
-class SegmentsTableView(QtWidgets.QListWidget):
-    """qMRMLSegmentsTableView: colour and name of each segment."""
+class PathLineEdit(QtWidgets.QWidget):
+    """ctkPathLineEdit: a path and a button; it says at every letter that its path changed."""
+
+    currentPathChanged = QtCore.Signal(str)
+    Dirs = 1
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self.history: list[str] = []
+        self._box = QtWidgets.QComboBox(self)
+        self._box.setEditable(True)
+        self._box.setInsertPolicy(QtWidgets.QComboBox.InsertPolicy.NoInsert)
+        self._box.lineEdit().textChanged.connect(self.currentPathChanged.emit)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+        layout.addWidget(QtWidgets.QToolButton(self))
+
+    def comboBox(self) -> Any:
+        return self._box
+
+    def setCurrentPath(self, path: str) -> None:
+        self._box.lineEdit().setText(path)
+
+    def addCurrentPathToHistory(self) -> None:
+        self.history.append(self.currentPath)
+
+    currentPath = property(lambda self: self._box.lineEdit().text, setCurrentPath)
+
+
+class SegmentEditorWidget(QtWidgets.QWidget):
+    """qMRMLSegmentEditorWidget, as far as it follows its node.
+
+    A segmentation that is new to it gets its first segment selected, whatever was selected in the node before.
+    """
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._node: Any = None
-        self._tag: tuple[Any, int] | None = None
+        self._tag = 0
+        self._scene: Any = None
+        self._segmentation: Any = None
+        self.effects: tuple[str, ...] = ()
+        self.others_visible = True
+        self.shortcuts: list[Any] = []
+        self._list = QtWidgets.QListWidget(self)
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._list)
 
-    def setSegmentationNode(self, node: Any) -> None:
-        if node is not self._node:
-            if self._tag:
-                self._tag[0].RemoveObserver(self._tag[1])
-            self._node, self._tag = node, None
-            if node is not None:
-                event = slicer.vtkSegmentation.SegmentAdded
-                self._tag = (node, node.AddObserver(event, lambda caller, name: self._refresh()))
-        self._refresh()
+    def mrmlSegmentEditorNode(self) -> Any:
+        return self._node
 
-    def _refresh(self) -> None:
-        self.clear()
-        segmentation = self._node.GetSegmentation() if self._node else None
+    def setMRMLSegmentEditorNode(self, node: Any) -> None:
+        if node is self._node:
+            return
+        if self._node is not None:
+            self._node.RemoveObserver(self._tag)
+        self._node = node
+        if node is not None:
+            this = weakref.ref(self)
+            self._tag = node.AddObserver(
+                "ModifiedEvent", lambda caller, event: this() and this().updateWidgetFromMRML()
+            )
+            self.updateWidgetFromMRML()
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+        self.updateWidgetFromMRML()
+
+    def updateWidgetFromMRML(self) -> None:
+        if self._scene is None or self._scene.IsClosing() or self._scene.IsBatchProcessing() or self._node is None:
+            return
+        segmentation = self._node.GetSegmentationNode()
+        if segmentation is not self._segmentation:
+            self._segmentation = segmentation
+            if segmentation is not None and segmentation.GetSegmentation().GetNumberOfSegments():
+                self._node.SetSelectedSegmentID(segmentation.GetSegmentation().GetNthSegmentID(0))
+        self._fill()
+
+    def _fill(self) -> None:
+        self._list.clear()
+        segmentation = self._segmentation.GetSegmentation() if self._segmentation else None
         for number in range(segmentation.GetNumberOfSegments() if segmentation else 0):
             segment = segmentation.GetNthSegment(number)
             swatch = QtGui.QPixmap(16, 16)
             swatch.fill(QtGui.QColor.fromRgbF(*segment.GetColor()))
-            self.addItem(QtWidgets.QListWidgetItem(QtGui.QIcon(swatch), segment.GetName()))
+            self._list.addItem(QtWidgets.QListWidgetItem(QtGui.QIcon(swatch), segment.GetName()))
 
+    def setSegmentationNode(self, node: Any) -> None:
+        if self._node is not None and self._node.GetSegmentationNode() is not node:
+            self._node.SetAndObserveSegmentationNode(node)
+            self.setActiveEffectByName("")
+
+    def setSourceVolumeNode(self, node: Any) -> None:
+        self._node.SetAndObserveSourceVolumeNode(node)
+
+    def setCurrentSegmentID(self, segment_id: str) -> None:
+        self._node.SetSelectedSegmentID(segment_id)
+
+    def setActiveEffectByName(self, name: str) -> None:
+        if self._node is not None:
+            self._node.SetActiveEffectName(name)
+
+    def setEffectNameOrder(self, names: Any) -> None:
+        self.effects = tuple(names)
+
+    def setUnorderedEffectsVisible(self, visible: bool) -> None:
+        self.others_visible = visible
+
+    def installKeyboardShortcuts(self, parent: Any = None) -> None:
+        self.uninstallKeyboardShortcuts()
+        for key in ("1", "2", "3", "Space", "Esc", "Z", "Y", "Q", "W", "I"):
+            self.shortcuts.append(QtGui.QShortcut(QtGui.QKeySequence(key), parent or slicer.util.mainWindow()))
+
+    def uninstallKeyboardShortcuts(self) -> None:
+        for shortcut in self.shortcuts:
+            shortcut.setParent(None)
+        self.shortcuts.clear()
+
+    def removeViewObservations(self) -> None:
+        pass
+
+    def _nothing(self, _value: Any) -> None:
+        pass
+
+    setMaximumNumberOfUndoStates = setMaskingSectionVisible = _nothing
+    setSegmentationNodeSelectorVisible = setSourceVolumeNodeSelectorVisible = _nothing
+    setSwitchToSegmentationsButtonVisible = setAutoShowSourceVolumeNode = _nothing
+
+
+_connect_by_signature(PathLineEdit)
 
 CLASSES = {
     "ctkCollapsibleButton": CollapsibleButton,
     "qMRMLWidget": MRMLWidget,
     "qMRMLNodeComboBox": NodeComboBox,
-    "qMRMLSegmentsTableView": SegmentsTableView,
+    "ctkPathLineEdit": PathLineEdit,
 }
 
 

@@ -1,0 +1,115 @@
+"""From all candidates for a query, grown strokes and propagated whole masks, to its segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
+from OneShotSegLib.fusion.fused_quality import PlacedMask, score_fused
+from OneShotSegLib.fusion.mask_fusion import PropagatedMasks, fuse_masks, grow_consensus
+from OneShotSegLib.imaging.boxes import box_between, cropped
+from OneShotSegLib.imaging.ct import read_ct
+from OneShotSegLib.imaging.label_resampling import resample_labels
+from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.resampling import working_grid
+from OneShotSegLib.imaging.volume import Vector, Volume
+from OneShotSegLib.method.placement import Placement
+from OneShotSegLib.method.propagation import PreparedCT
+from OneShotSegLib.method.settings import Method
+from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
+from OneShotSegLib.method.structures import Structures
+from OneShotSegLib.networks.weights import Weights
+from OneShotSegLib.study.quality import CaseQuality, mean_score
+from OneShotSegLib.study.segmentation import Segmentation
+from OneShotSegLib.timer import StepTimer
+
+MARGIN_MM = 12.0
+MOST_PLACES = 3000
+
+
+def combine(
+    case: str,
+    query: PreparedCT,
+    candidates: Sequence[ScoredCandidate],
+    masks: Sequence[PlacedMask],
+    structures: Structures,
+    weights: Weights,
+    method: Method,
+    timer: StepTimer,
+) -> Segmentation:
+    """Fuse the candidates of all supports for a query.
+
+    Args:
+        case: The case's name.
+        query: The query.
+        candidates: What propagated strokes grew into, at least one.
+        masks: Supports with whole masks; may be none.
+        structures: All structures of the study.
+        weights: Both networks; the fine one's HU window is that of the growth.
+        method: Settings of the steps.
+        timer: Takes the time of the fusion.
+    """
+    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    with timer("fuse"):
+        sources = [*(_of_strokes(one, method) for one in candidates), *(_of_mask(one) for one in masks)]
+        grid = _grid(query.ct, [places for _, places in sources], method)
+        propagated = [source for source, _ in sources]
+        fused = fuse_masks(propagated, read_ct(query.ct, grid, SOFT_TISSUE), method.fusion)
+        image = read_ct(query.ct, grid, weights.fine.info.window)
+        expansion = grow_consensus(fused, image, structures.background.value, method.fusion, method.expansion)
+    scored = score_fused(fused, expansion, candidates, masks, structures)
+    seconds = {step: sum(one.candidate.seconds[step] for one in candidates) for step in best.candidate.seconds}
+    quality = CaseQuality(
+        case=case,
+        score=mean_score(scored.structures),
+        structures=scored.structures,
+        seconds={**seconds, **timer.seconds},
+        warnings=scored.warnings,
+    )
+    absent = [structure.value for structure in quality.structures if structure.state == "absent"]
+    soft = expansion.soft.without(absent)
+    mask = LabelMap(resample_labels(soft, query.ct, method.smooth_mm), structures.foreground)
+    return Segmentation(mask, quality, propagated_scribbles(best, structures), soft)
+
+
+def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMasks, Vector]:
+    """A scribbled support: its own grown masks, and what its strokes grew into; with places that it covers."""
+    candidate, support = scored.candidate, scored.candidate.support
+    placement = Placement(affine=candidate.propagation.affine, displacement=candidate.displacement)
+    absent = scored.absent
+    own, grown = support.expansion.soft.without(absent), candidate.soft.without(absent)
+    source = PropagatedMasks(
+        image=support.image,
+        labels=own,
+        values=frozenset(support.structures.values) - frozenset(absent),
+        placement=placement,
+        weight=method.fusion.own_mask_weight,
+        grown=grown,
+        grown_weight=method.fusion.strokes_weight,
+    )
+    return source, np.concatenate([placement.to_query(_places(own.labels)), _places(grown.labels)])
+
+
+def _of_mask(placed: PlacedMask) -> tuple[PropagatedMasks, Vector]:
+    """A support with whole masks, with places that it covers."""
+    support, placement = placed.support, placed.placement
+    source = PropagatedMasks(image=support.image, labels=support.labels, values=support.values, placement=placement)
+    return source, placement.to_query(support.inside.positions)
+
+
+def _places(labels: Volume) -> Vector:
+    """Positions of some labelled voxels, evenly chosen, shape (n, 3), mm."""
+    index = np.argwhere(labels.array > 0)
+    return labels.to_world(index[:: max(1, len(index) // MOST_PLACES)])
+
+
+def _grid(ct: Volume, places: Sequence[Vector], method: Method) -> Volume:
+    """The part of the expansion's grid that the candidates cover, with a margin."""
+    grid = working_grid(ct, method.expansion.spacing or ct.spacing)
+    index = grid.to_index(np.concatenate(list(places)))
+    margin, most = MARGIN_MM / grid.spacing, np.asarray(grid.shape)
+    low = np.clip(np.floor(index.min(axis=0) - margin), 0, most - 1)
+    high = np.clip(np.ceil(index.max(axis=0) + margin) + 1, low + 1, most)
+    return cropped(grid, box_between(low, high))
