@@ -21,6 +21,19 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import StudyResult, study_structures
 
+MAY_BE_EMPTY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+)
+"""What a series must have, if only empty, and anonymised ones may lack."""
+
 Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 WriteCase = Callable[[StudyResult, Volume, LabelMap, Path], None]
 """Writes one case: the case, its CT, its mask on the CT's grid with the structures that occur in it, the new file."""

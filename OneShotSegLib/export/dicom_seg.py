@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.export.dicom_cases import Tracked, export_cases
+from OneShotSegLib.export.dicom_cases import MAY_BE_EMPTY, Tracked, export_cases
 from OneShotSegLib.export.dicom_codes import UTF_8, Concept, category_and_type, dicom_text, roi_names, text_of
 from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.dicom.regular import labels_on_slices
@@ -29,18 +29,6 @@ SERIES_NUMBER = 900
 """Well above those that scanners give, so that a viewer lists it last."""
 TEXTS = ("PN", "LO", "SH", "ST", "LT", "UC", "UT")
 """Types of values that depend on the character set."""
-MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-"""What a series must have, if only empty, and anonymised ones may lack."""
 
 
 def export_dicom_seg(

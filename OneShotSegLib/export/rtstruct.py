@@ -12,7 +12,7 @@ import numpy as np
 import OneShotSegLib
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.contours import closed_contours
-from OneShotSegLib.export.dicom_cases import Tracked, export_cases
+from OneShotSegLib.export.dicom_cases import MAY_BE_EMPTY, Tracked, export_cases
 from OneShotSegLib.export.dicom_codes import UTF_8, category_and_type, dicom_text, roi_names, text_of
 from OneShotSegLib.export.selection import OnFailure, log_failure
 from OneShotSegLib.imaging.boxes import Box, label_boxes
@@ -54,18 +54,7 @@ OF_THE_CT = (
     "PositionReferenceIndicator",
 )
 """What the file takes from the CT, as far as the CT has it."""
-AT_LEAST_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PositionReferenceIndicator",
-)
+AT_LEAST_EMPTY = (*MAY_BE_EMPTY, "PositionReferenceIndicator")
 """What has to be there, empty if need be."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
-from OneShotSegLib.fusion.fused_quality import PlacedMask, score_fused
+from OneShotSegLib.fusion.fused_quality import score_fused
 from OneShotSegLib.fusion.mask_fusion import PropagatedMasks, fuse_masks, grow_consensus
 from OneShotSegLib.imaging.boxes import box_between, cropped
 from OneShotSegLib.imaging.ct import read_ct
@@ -15,7 +15,7 @@ from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.resampling import working_grid
 from OneShotSegLib.imaging.volume import Vector, Volume
-from OneShotSegLib.method.placement import Placement
+from OneShotSegLib.method.mask_support import PlacedMask, some_voxels
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
@@ -26,7 +26,6 @@ from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import StepTimer
 
 MARGIN_MM = 12.0
-MOST_PLACES = 3000
 
 
 def combine(
@@ -77,7 +76,7 @@ def combine(
 def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMasks, Vector]:
     """A scribbled support: its own grown masks, and what its strokes grew into; with places that it covers."""
     candidate, support = scored.candidate, scored.candidate.support
-    placement = Placement(affine=candidate.propagation.affine, displacement=candidate.displacement)
+    placement = candidate.placement
     absent = scored.absent
     own, grown = support.expansion.soft.without(absent), candidate.soft.without(absent)
     source = PropagatedMasks(
@@ -89,7 +88,7 @@ def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMask
         grown=grown,
         grown_weight=method.fusion.strokes_weight,
     )
-    return source, np.concatenate([placement.to_query(_places(own.labels)), _places(grown.labels)])
+    return source, np.concatenate([placement.to_query(some_voxels(own.labels)), some_voxels(grown.labels)])
 
 
 def _of_mask(placed: PlacedMask) -> tuple[PropagatedMasks, Vector]:
@@ -97,12 +96,6 @@ def _of_mask(placed: PlacedMask) -> tuple[PropagatedMasks, Vector]:
     support, placement = placed.support, placed.placement
     source = PropagatedMasks(image=support.image, labels=support.labels, values=support.values, placement=placement)
     return source, placement.to_query(support.inside.positions)
-
-
-def _places(labels: Volume) -> Vector:
-    """Positions of some labelled voxels, evenly chosen, shape (n, 3), mm."""
-    index = np.argwhere(labels.array > 0)
-    return labels.to_world(index[:: max(1, len(index) // MOST_PLACES)])
 
 
 def _grid(ct: Volume, places: Sequence[Vector], method: Method) -> Volume:

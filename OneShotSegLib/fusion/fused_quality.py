@@ -13,22 +13,13 @@ from OneShotSegLib.imaging.boxes import bounding_box, union
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.expansion import Expansion
-from OneShotSegLib.method.mask_support import MaskSupport
-from OneShotSegLib.method.placement import Placement
+from OneShotSegLib.method.mask_support import PlacedMask
 from OneShotSegLib.method.structures import Structures
 from OneShotSegLib.scoring.overlap import core_dice, expected_dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides, unlike_sides
 from OneShotSegLib.scoring.predicted_dice import predict_dice
-from OneShotSegLib.scoring.propagation import state_of, warnings_of
+from OneShotSegLib.scoring.propagation import held_absent, state_of, warnings_of
 from OneShotSegLib.study.quality import StructureQuality
-
-
-@dataclass(frozen=True, eq=False)
-class PlacedMask:
-    """A support with whole masks, and where it lies in the query."""
-
-    support: MaskSupport
-    placement: Placement
 
 
 @dataclass(frozen=True)
@@ -59,10 +50,7 @@ def score_fused(
     scored = [_score_structure(segment, fused, expansion, candidates, masks, ct) for segment in structures.foreground]
     sides = _unlike_sides(scored, expansion, candidates, ct, structures)
     missing = {pair.suspect.value for pair in sides if pair.is_missing}
-    final = tuple(
-        replace(one, state="absent", score=0.0, volume_ml=0.0, volume_ratio=0.0) if one.value in missing else one
-        for one in scored
-    )
+    final = tuple(held_absent(one) if one.value in missing else one for one in scored)
     return FusedQuality(final, tuple(warnings_of(final, sides)))
 
 
@@ -80,16 +68,21 @@ def _score_structure(
     best = max(known, key=lambda found: found.score, default=None)
     base = best or StructureQuality(value=value, name=segment.name, state="found", score=0.0)
     volume_ml = expansion.volumes_ml.get(value, 0.0)
-    in_view = max([*(found.in_view for found in known), *_in_view(value, masks, ct)], default=0.0)
+    in_view_of_masks = _in_view(value, masks, ct)
+    in_view = max([*(found.in_view for found in known), *in_view_of_masks], default=0.0)
     expected = [
         *(found.volume_ml / found.volume_ratio for found in known if found.volume_ml and found.volume_ratio),
-        *_expected_ml(value, masks),
+        *(
+            one.support.volumes_ml[value] * one.placement.affine.volume_change
+            for one in masks
+            if value in one.support.volumes_ml
+        ),
     ]
     ratio = volume_ml / float(np.median(expected)) if expected else None
-    absent_everywhere = known and not _in_view(value, masks, ct) and all(found.state == "absent" for found in known)
+    absent_everywhere = known and not in_view_of_masks and all(found.state == "absent" for found in known)
     state = "absent" if absent_everywhere else state_of(in_view, ratio if ratio is not None else volume_ml)
     if state == "absent" or not volume_ml:
-        return replace(base, state="absent", score=0.0, in_view=round(in_view, 4), volume_ml=0.0, volume_ratio=0.0)
+        return replace(held_absent(base), in_view=round(in_view, 4))
     mask = expansion.labels.array == value
     box = bounding_box(mask)
     assert box is not None  # its volume is over 0
@@ -121,18 +114,6 @@ def _in_view(value: int, masks: Sequence[PlacedMask], ct: Volume) -> list[float]
         if len(places):
             shares.append(float(ct.contains(one.placement.to_query(places)).mean()))
     return shares
-
-
-def _expected_ml(value: int, masks: Sequence[PlacedMask]) -> list[float]:
-    """The volume of a structure in each support that has it, scaled as the fit scales, ml."""
-    found = []
-    for one in masks:
-        labels = one.support.labels
-        voxels = int((labels.array == value).sum())
-        if voxels:
-            scale = one.placement.affine.volume_change
-            found.append(voxels * float(np.prod(labels.spacing)) / 1000 * scale)
-    return found
 
 
 def _unlike_sides(

@@ -12,12 +12,12 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import fingerprint_of
-from OneShotSegLib.fusion.fused_quality import PlacedMask
 from OneShotSegLib.fusion.support_selection import Signature, most_similar
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.placement_cache import PlacementCache
 from OneShotSegLib.method.mask_support import (
     MaskSupport,
+    PlacedMask,
     PlacementReference,
     place,
     prepare_mask_support,

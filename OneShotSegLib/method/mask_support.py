@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib.errors import InputError
@@ -45,6 +44,7 @@ class MaskSupport:
         image: The CT around the masks in 0-1, on its own grid, cropped.
         labels: The masks on the same grid.
         inside: Some positions of each structure, evenly chosen.
+        volumes_ml: Volume of each structure that is there, ml, by label.
     """
 
     name: str
@@ -52,6 +52,15 @@ class MaskSupport:
     image: Volume
     labels: Volume
     inside: ScribblePoints
+    volumes_ml: Mapping[int, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMask:
+    """A support with whole masks, and where it lies in the query."""
+
+    support: MaskSupport
+    placement: Placement
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,13 +96,15 @@ def prepare_mask_support(masked: MaskedCT, margin_mm: float) -> MaskSupport:
     box = grown(box, np.ceil(margin_mm / ct.spacing), ct.shape)
     image, labels = cropped(ct, box), cropped(masked.mask.volume, box)
     values = frozenset(segment.value for segment in masked.mask.segments if not segment.is_background_stroke)
-    some = {value: _some_voxels(labels, labels.array == value) for value in present_labels(labels.array)}
+    there = present_labels(labels.array)
+    voxel_ml = float(np.prod(labels.spacing)) / 1000
     return MaskSupport(
         name=masked.name,
         values=values,
         image=image.with_array(SOFT_TISSUE.apply(image.array)),
         labels=labels,
-        inside=_labelled(some),
+        inside=_labelled({value: some_voxels(labels, value) for value in there}),
+        volumes_ml={value: int((labels.array == value).sum()) * voxel_ml for value in there},
     )
 
 
@@ -161,7 +172,7 @@ def _labelled(positions: Mapping[int, Vector]) -> ScribblePoints:
     return ScribblePoints(np.concatenate(list(positions.values())), values)
 
 
-def _some_voxels(grid: Volume, mask: NDArray[np.bool_]) -> Vector:
-    """Positions of a mask's voxels, evenly chosen where there are many; shape (n, 3), mm."""
-    index = np.argwhere(mask)
-    return grid.to_world(index[:: max(1, len(index) // MOST_VOXELS)])
+def some_voxels(labels: Volume, value: int | None = None) -> Vector:
+    """Positions of the voxels of one label or of all, evenly chosen where there are many; shape (n, 3), mm."""
+    index = np.argwhere(labels.array > 0 if value is None else labels.array == value)
+    return labels.to_world(index[:: max(1, len(index) // MOST_VOXELS)])

@@ -30,6 +30,7 @@ from OneShotSegLib.method.denoising import (
 )
 from OneShotSegLib.method.displacement import Displacement
 from OneShotSegLib.method.expansion import Expansion, expand, part_in_extent
+from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.propagation import PreparedCT, PropagatedScribbles, propagate
 from OneShotSegLib.method.refinement import refine
 from OneShotSegLib.method.registration import register
@@ -69,6 +70,11 @@ class Candidate:
     refined: Volume
     smooth_mm: float
     seconds: Mapping[str, float]
+
+    @property
+    def placement(self) -> Placement:
+        """Where the support lies in the query."""
+        return Placement(affine=self.propagation.affine, displacement=self.displacement)
 
     @property
     def kept_scribbles(self) -> ScribblePoints:

@@ -40,7 +40,7 @@ def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQu
     scored = [_score_structure(segment, candidate, cycle) for segment in candidate.support.structures.foreground]
     sides = _unlike_sides(scored, candidate)
     missing = {pair.suspect.value for pair in sides if pair.is_missing}
-    structures = tuple(_absent(structure) if structure.value in missing else structure for structure in scored)
+    structures = tuple(held_absent(structure) if structure.value in missing else structure for structure in scored)
     return CaseQuality(
         case=case,
         score=mean_score(structures),
@@ -86,9 +86,7 @@ def agreement(candidate: Candidate, value: int) -> float:
     """
     own, mask = candidate.support.expansion.labels, candidate.refined
     positions = own.to_world(np.argwhere(own.array == value))
-    if candidate.displacement is not None:
-        positions = candidate.displacement.within_support(positions)
-    index = np.rint(mask.to_index(candidate.propagation.affine(positions))).astype(np.int64)
+    index = np.rint(mask.to_index(candidate.placement.to_query(positions))).astype(np.int64)
     inside = np.all((index >= 0) & (index < mask.shape), axis=1)
     shared = int((mask.array[tuple(index[inside].T)] == value).sum())
     # Both volumes in the query, in voxels of the support's own mask.
@@ -135,7 +133,8 @@ def state_of(in_view: float, volume_ratio: float) -> State:
     return "partial" if in_view < PARTIAL_BELOW_IN_VIEW else "found"
 
 
-def _absent(structure: StructureQuality) -> StructureQuality:
+def held_absent(structure: StructureQuality) -> StructureQuality:
+    """The measures of a structure that is held to be absent."""
     return replace(structure, state="absent", score=0.0, volume_ml=0.0, volume_ratio=0.0)
 
 

@@ -42,8 +42,7 @@ def correlation_with_support(candidate: Candidate) -> float:
     """
     support, query = candidate.support.prepared, candidate.prepared
     places = _places_around(candidate.support.scribbles.points.positions)
-    there = places if candidate.displacement is None else candidate.displacement.within_support(places)
-    arrived = candidate.propagation.affine(there)
+    arrived = candidate.placement.to_query(places)
     seen = support.ct.contains(places) & query.ct.contains(arrived)
     own, found = _read(support, places[seen]), _read(query, arrived[seen])
     tissue = (own > TISSUE_LEVEL) | (found > TISSUE_LEVEL)

@@ -43,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     cohort, region = options.cohort, region_of(options.cohort)
     evaluated = cases_of(cohort, options.split, [options.support])[: options.cases]
-    names = {value: region.organs[value] for value in region.organs}
+    names = dict(region.organs)
     weights = choose_weights(options.weights, read_ct(cohort, options.support), torch.device("cpu"))
     method = replace(DEFAULT, check_region=False)
     support = ScribbledCT(read_ct(cohort, options.support), read_scribbles(cohort, options.support))
