@@ -16,6 +16,7 @@ from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.pipeline import segment_query
+from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.settings import DEFAULT
 from OneShotSegLib.method.support import Support
 from OneShotSegLib.networks.weights import Weights
@@ -87,9 +88,8 @@ def agreement_of(mask: np.ndarray) -> float:
     grid = Volume.create(own, (2.5, 3, 3))
     moved = AffineMap(np.zeros(3), np.eye(3), np.array([0.0, 0.0, 6.0]))
     support = SimpleNamespace(expansion=SimpleNamespace(labels=grid))
-    propagation = SimpleNamespace(affine=moved)
     candidate: Any = SimpleNamespace(
-        support=support, refined=grid.with_array(mask), displacement=None, propagation=propagation
+        support=support, refined=grid.with_array(mask), placement=Placement(affine=moved, displacement=None)
     )
     return agreement(candidate, 1)
 

@@ -70,15 +70,19 @@ def repository() -> Path:
 
 @pytest.fixture
 def fake_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A PythonSlicer that runs a small script in place of the command line; call it with what the script does."""
+    """A PythonSlicer that runs a small script in place of the command line; call it with what the script does.
+
+    The program is written once, before anything runs: a file that a child is about to execute cannot be written, and
+    a program that is open for writing cannot be executed.
+    """
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "PythonSlicer"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_child.py"}" "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
     def install(mode: str) -> None:
-        folder = tmp_path / "bin"
-        folder.mkdir(exist_ok=True)
-        program = folder / "PythonSlicer"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_child.py"}" "$@"\n', encoding="utf-8")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
         monkeypatch.setenv("FAKE_CHILD", mode)
 
     return install
