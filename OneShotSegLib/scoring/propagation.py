@@ -90,7 +90,7 @@ def agreement(candidate: Candidate, value: int) -> float:
     inside = np.all((index >= 0) & (index < mask.shape), axis=1)
     shared = int((mask.array[tuple(index[inside].T)] == value).sum())
     # Both volumes in the query, in voxels of the support's own mask.
-    scale = float(np.prod(mask.spacing) / np.prod(own.spacing)) / candidate.propagation.affine.volume_change
+    scale = float(np.prod(mask.spacing) / np.prod(own.spacing)) / candidate.placement.affine.volume_change
     total = len(index) + scale * int((mask.array == value).sum())
     return min(2 * shared / total, 1.0) if total else 0.0
 
@@ -101,7 +101,7 @@ def _score_structure(segment: Segment, candidate: Candidate, cycle: dict[int, fl
     mine = labels == value
     mask = candidate.refined.array == value
     volume = float(mask.sum() * np.prod(candidate.refined.spacing)) / 1000
-    expected = candidate.support.expansion.volumes_ml.get(value, 0.0) * candidate.propagation.affine.volume_change
+    expected = candidate.support.expansion.volumes_ml.get(value, 0.0) * candidate.placement.affine.volume_change
     in_view = float(denoised.in_view[mine].mean())
     quality = StructureQuality(
         value=value,
