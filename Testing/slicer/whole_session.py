@@ -92,7 +92,7 @@ def run() -> None:
 
     slicer.mrmlScene.Clear(0)  # noqa: F821
     settle()
-    assert not ui.supportStatusLabel.visible
+    assert not ui.supportStatusLabel.text, ui.supportStatusLabel.text
     panel.context.parameters.study_folder = str(study)
     until(lambda: len(rows()) == 3, "the study opened again")
     settle()

@@ -160,6 +160,7 @@ class SupportSection:
         label = self.context.ui.supportStatusLabel
         texts = [finding.text for finding in findings if finding.text]
         label.setVisible(bool(findings))
-        label.text = "\n".join(f"• {text}" for text in texts) or _("The scribbles are ready.")
+        ready = _("The scribbles are ready.") if findings else ""
+        label.text = "\n".join(f"• {text}" for text in texts) or ready
         bad = any(finding.forbids for finding in findings)
         label.setStyleSheet("color: #b3261e;" if bad else "color: #8a6100;" if texts else "color: #1b7a34;")
