@@ -192,7 +192,7 @@ def propagate_batch(
             for all of them, "none", or names of cases.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
-            scheduler, series.
+            scheduler, series, support_cases.
 
     Raises:
         InputError: If anything of this cannot be used; then nothing was written.

@@ -92,6 +92,14 @@ def propagate(
             "(all of them), none, or names with commas.",
         ),
     ] = PropagationRequest.reviewed,
+    support_cases: Annotated[
+        bool,
+        typer.Option(
+            "--support-cases",
+            help="Make each support a case of the study too, with the mask that its strokes grew into: to be reviewed "
+            "and corrected as any other.",
+        ),
+    ] = PropagationRequest.support_cases,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -117,6 +125,7 @@ def propagate(
         scheduler=scheduler,
         series=tuple(series or ()),
         reviewed=reviewed,
+        support_cases=support_cases,
     )
     if dry_run:
         _plan(request, events)

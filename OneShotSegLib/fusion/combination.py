@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
 from OneShotSegLib.method.structures import Structures
+from OneShotSegLib.method.support import Support
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.study.quality import CaseQuality, mean_score
 from OneShotSegLib.study.segmentation import Segmentation
@@ -37,6 +38,7 @@ def combine(
     weights: Weights,
     method: Method,
     timer: StepTimer,
+    reviewed: Collection[Support] = (),
 ) -> Segmentation:
     """Fuse the candidates of all supports for a query.
 
@@ -49,10 +51,11 @@ def combine(
         weights: Both networks; the fine one's HU window is that of the growth.
         method: Settings of the steps.
         timer: Takes the time of the fusion.
+        reviewed: The scribbled supports whose own mask is among the whole masks, reviewed: their grown mask gives way.
     """
     best = max(candidates, key=lambda candidate: candidate.quality.score)
     with timer("fuse"):
-        sources = [*(_of_strokes(one, method) for one in candidates), *(_of_mask(one) for one in masks)]
+        sources = [*(_of_strokes(one, method, reviewed) for one in candidates), *(_of_mask(one) for one in masks)]
         grid = _grid(query.ct, [places for _, places in sources], method)
         propagated = [source for source, _ in sources]
         fused = fuse_masks(propagated, read_ct(query.ct, grid, SOFT_TISSUE), method.fusion)
@@ -73,7 +76,9 @@ def combine(
     return Segmentation(mask, quality, propagated_scribbles(best, structures), soft)
 
 
-def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMasks, Vector]:
+def _of_strokes(
+    scored: ScoredCandidate, method: Method, reviewed: Collection[Support]
+) -> tuple[PropagatedMasks, Vector]:
     """A scribbled support: its own grown masks, and what its strokes grew into; with places that it covers."""
     candidate, support = scored.candidate, scored.candidate.support
     placement = candidate.placement
@@ -84,7 +89,7 @@ def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMask
         labels=own,
         values=frozenset(support.structures.values) - frozenset(absent),
         placement=placement,
-        weight=method.fusion.own_mask_weight,
+        weight=0.0 if support in reviewed else method.fusion.own_mask_weight,
         grown=grown,
         grown_weight=method.fusion.strokes_weight,
     )
