@@ -1,120 +1,84 @@
-"""Review: the table of the cases, the doubtful first, and what is decided on them."""
+"""Review: the cases, the doubtful first, and what is decided on them and on their structures."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-
-import qt
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.brush import brush_for
-from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, is_on_screen, show_only, show_volume
+from OneShotSegLib.slicer.mrml.display import emphasise, is_on_screen
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.case_view import CaseView
 from OneShotSegLib.slicer.review.regrowing import Regrowing
 from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
+from OneShotSegLib.slicer.sections.correcting import Correcting
+from OneShotSegLib.slicer.sections.review_keys import KEYS, TABLE_KEYS, ReviewKeys
+from OneShotSegLib.slicer.sections.review_table import CaseTable, details_of
+from OneShotSegLib.slicer.sections.structure_list import StructureList
 from OneShotSegLib.study.layout import StudyPaths
-
-KEYS = {
-    "N": "on_next",
-    "Shift+N": "on_previous",
-    "A": "on_accept",
-    "Shift+A": "on_accept",
-    "X": "on_reject",
-    "Shift+X": "on_reject",
-    "C": "on_edit",
-    "Shift+C": "on_edit",
-    "R": "on_regrow",
-    "Shift+R": "on_regrow",
-    "U": "on_undo",
-    "D": "on_next_structure",
-    "Shift+D": "on_previous_structure",
-    "Shift+U": "on_undo",
-}
-"""None of Slicer's own or of the Segment Editor's; two keys for what is done most, for where another extension has one
-of them (SlicerNNInteractive has R): then Qt gives the key to neither."""
-COLUMNS = 4
-DOUBTFUL, FAIR = 0.5, 0.75
-SCORE_COLORS = {"bad": "#f8d0cf", "fair": "#fdebc3", "good": "#d3efd9"}
+from OneShotSegLib.study.review import StructureDecision
 
 
 class ReviewSection:
-    """The section's table, buttons and keys."""
+    """What is looked at, and what is decided on it."""
 
     def __init__(self, context: PanelContext, window: Any = None) -> None:
         self.context = context
         self.session: ReviewSession | None = None
         self.case_nodes: CaseNodes | None = None
-        self.regrowing: Regrowing | None = None
+        self.correcting: Correcting | None = None
         self.current = ""
         self._filling = False
         self._unreadable = ""
         self._structure = ""
-        self._views_fitted = False
-        self._shortcuts: list[Any] = []
+        self._commented = ""
+        self._view = CaseView()
+        ui = context.ui
+        self._table = CaseTable(ui.reviewTable)
+        self._structures = StructureList(ui, self._on_structure_chosen)
+        actions = {name: getattr(self, name) for name in {*KEYS.values(), *TABLE_KEYS.values()}}
+        self._keys = ReviewKeys(window, (ui.reviewTable, ui.structureTable), actions, context.messages.warning)
         self._connect()
-        self._prepare_table()
-        self._add_keys(window)
         self.update()
 
     def _connect(self) -> None:
         ui = self.context.ui
         ui.reviewTable.connect("itemSelectionChanged()", self._on_selected)
         ui.reviewTable.connect("cellClicked(int,int)", self._on_clicked)
-        ui.previousButton.connect("clicked(bool)", self.on_previous)
-        ui.nextButton.connect("clicked(bool)", self.on_next)
-        ui.acceptButton.connect("clicked(bool)", self.on_accept)
-        ui.rejectButton.connect("clicked(bool)", self.on_reject)
-        ui.editButton.connect("clicked(bool)", self.on_edit)
-        ui.regrowButton.connect("clicked(bool)", self.on_regrow)
-        ui.undoButton.connect("clicked(bool)", self.on_undo)
+        for button, action in (
+            (ui.previousButton, self.on_previous),
+            (ui.nextButton, self.on_next),
+            (ui.undoButton, self.on_undo),
+            (ui.discardButton, self.on_discard),
+            (ui.acceptStructureButton, self.on_accept_structure),
+            (ui.doubtStructureButton, self.on_doubt_structure),
+            (ui.rejectStructureButton, self.on_reject_structure),
+            (ui.acceptButton, self.on_accept),
+            (ui.rejectButton, self.on_reject),
+            (ui.editButton, self.on_edit),
+            (ui.regrowButton, self.on_regrow),
+        ):
+            button.connect("clicked(bool)", action)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
 
-    def _prepare_table(self) -> None:
-        table = self.context.ui.reviewTable
-        table.setColumnCount(COLUMNS)
-        table.setHorizontalHeaderLabels([_("Case"), _("Score"), _("Look at"), _("State")])
-        table.verticalHeader().setVisible(False)
-        header = table.horizontalHeader()
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in range(1, COLUMNS):
-            header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
-
-    def _add_keys(self, window: Any) -> None:
-        for key, method in KEYS.items():
-            shortcut = qt.QShortcut(qt.QKeySequence(key), window or self.context.ui.reviewTable)
-            # A key that is held down would decide a row of cases that nobody has seen.
-            shortcut.autoRepeat = False
-            shortcut.connect("activated()", getattr(self, method))
-            shortcut.connect("activatedAmbiguously()", functools.partial(self._on_ambiguous, key))
-            shortcut.enabled = False
-            self._shortcuts.append(shortcut)
-
-    def _on_ambiguous(self, key: str) -> None:
-        others = [other for other, method in KEYS.items() if method == KEYS[key] and other != key]
-        sentence = (
-            _("Another extension uses the key {key} too: press {other}, or the button.")
-            if others
-            else _("Another extension uses the key {key} too: press the button.")
-        )
-        self.context.messages.warning(sentence.format(key=key, other="".join(others)))
+    @property
+    def regrowing(self) -> Regrowing | None:
+        """What regrows masks around strokes; None without a study."""
+        return None if self.correcting is None else self.correcting.regrowing
 
     def enable_keys(self, enabled: bool) -> None:
         """Set whether the keys work: only while the panel is shown."""
-        for shortcut in self._shortcuts:
-            shortcut.enabled = enabled
+        self._keys.enable(enabled)
 
     def remove_keys(self) -> None:
         """Remove the keys, for a panel that is closed or reloaded."""
-        for shortcut in self._shortcuts:
-            shortcut.enabled = False
-            shortcut.setParent(None)
-            shortcut.deleteLater()
-        self._shortcuts.clear()
+        self._keys.remove()
+
+    # A study, a run
 
     def open(self, study: StudyPaths | None) -> None:
         """Open or continue the review of a study folder; None closes it.
@@ -124,22 +88,26 @@ class ReviewSection:
         """
         self.close()
         if study is not None and study.root.is_dir():
-            self.session = ReviewSession(study)
-            self.case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
-            self.case_nodes.connect(self._on_saved, self.context.messages.error)
-            self.regrowing = Regrowing(study, self.case_nodes, self.context.live, self.context.background, self.session)
-            self.regrowing.connect(self._on_regrown, self.context.messages.error)
+            session = ReviewSession(study)
+            case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
+            case_nodes.connect(self._on_saved, self.context.messages.error)
+            self.correcting = Correcting(self.context, study, session, case_nodes, self._on_regrown)
+            self.session, self.case_nodes = session, case_nodes
         self.update()
 
     def close(self) -> None:
         """Save what is not saved and close the study."""
+        try:
+            self._keep_comment()
+        except InputError as error:
+            self.context.messages.error(str(error))
         if self.case_nodes is not None:
             self.case_nodes.save_all()
             self.case_nodes.close()
-        if self.regrowing is not None:
-            self.regrowing.end()
-        self.session = self.case_nodes = self.regrowing = None
-        self.current = self._unreadable = ""
+        if self.correcting is not None:
+            self.correcting.regrowing.end()
+        self.session = self.case_nodes = self.correcting = None
+        self.current = self._unreadable = self._structure = self._commented = ""
 
     def case_done(self, case: str) -> None:
         """A case has results: show it in the table, and anew if it is looked at and nobody is correcting it.
@@ -168,7 +136,11 @@ class ReviewSection:
 
     def _on_saved(self, case: str) -> None:
         self._refresh()
-        self.context.messages.show(_("{case}: the correction is saved.").format(case=case))
+        if self.session is not None and self.session.study.case(case).edited_mask.is_file():
+            text = _("{case}: the correction is saved.")
+        else:
+            text = _("{case}: the mask is as it was found; there is no correction any more.")
+        self.context.messages.show(text.format(case=case))
 
     def _on_regrown(self, case: str, text: str) -> None:
         self._refresh()
@@ -190,47 +162,17 @@ class ReviewSection:
             self.case_nodes.poll()
             self._enable_decisions()
 
+    # What is shown
+
     def update(self) -> None:
         """Show the table and what is selected as they are."""
-        rows = self.session.rows if self.session else ()
-        self._fill_table(rows)
+        self._filling = True
+        self._table.fill(
+            self.session.rows if self.session else (), self.session.position(self.current) if self.session else -1
+        )
+        self._filling = False
         self._show_progress()
         self._show_details()
-
-    def _fill_table(self, rows: Sequence[ReviewRow]) -> None:
-        table = self.context.ui.reviewTable
-        self._filling = True
-        table.setRowCount(len(rows))
-        for number, row in enumerate(rows):
-            for column, text in enumerate(self._cells(row)):
-                item = table.item(number, column)
-                if item is None:
-                    item = qt.QTableWidgetItem()
-                    table.setItem(number, column, item)
-                item.setText(text)
-                item.setToolTip(_tooltip(row))
-                if column == 1:
-                    item.setBackground(qt.QBrush(qt.QColor(_score_color(row))))
-                    item.setForeground(qt.QBrush(qt.QColor("#202020")))
-        selected = self.session.position(self.current) if self.session else -1
-        if selected >= 0:
-            table.selectRow(selected)
-        else:
-            table.clearSelection()
-        self._filling = False
-
-    @staticmethod
-    def _cells(row: ReviewRow) -> tuple[str, ...]:
-        if row.failed:
-            return row.case, "–", "", _("failed")
-        states = {
-            "pending": _("pending"),
-            "accepted": _("accepted"),
-            "rejected": _("rejected"),
-            "edited": _("corrected"),
-        }
-        state = _("correct first") if row.suggested else states[row.state]
-        return row.case, f"{row.score:.2f}", row.worst, state
 
     def _show_progress(self) -> None:
         ui = self.context.ui
@@ -244,26 +186,32 @@ class ReviewSection:
         )
 
     def _show_details(self) -> None:
-        ui = self.context.ui
-        row = self._row()
+        ui, row = self.context.ui, self._row()
+        has_rows = bool(self.session and self.session.rows)
         ui.commentEdit.enabled = row is not None and not row.failed
+        self._structures.fill(row, self._structure)
         self._enable_decisions()
-        ui.goOnButton.enabled = bool(self.session and self.session.rows) and not self.context.controller.busy
-        ui.undoButton.enabled = self._can_undo_stroke() or (self.session is not None and self.session.can_undo)
-        ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
-        ui.caseLabel.text = _details(row) if row else ""
-        ui.caseLabel.setVisible(row is not None)
-        if row is None or not ui.commentEdit.hasFocus():
+        ui.goOnButton.enabled = has_rows and not self.context.controller.busy
+        ui.previousButton.enabled = ui.nextButton.enabled = has_rows
+        text = details_of(row) if row else ""
+        ui.caseLabel.text = text
+        ui.caseLabel.setVisible(bool(text))
+        shown = row.case if row is not None else ""
+        if shown != self._commented or not ui.commentEdit.hasFocus():
             ui.commentEdit.text = row.comment if row else ""
+        self._commented = shown
 
     def _enable_decisions(self) -> None:
         ui = self.context.ui
         shown = self._is_shown()
+        self._structures.enable(shown)
         for button, enabled in (
             (ui.acceptButton, shown),
             (ui.editButton, shown),
             (ui.regrowButton, shown or self._is_stroking()),
             (ui.rejectButton, shown or self._unreadable == self.current != ""),
+            (ui.discardButton, self._has_correction()),
+            (ui.undoButton, self._can_undo_stroke() or (self.session is not None and self.session.can_undo)),
         ):
             if button.enabled != enabled:
                 button.enabled = enabled
@@ -277,10 +225,19 @@ class ReviewSection:
             return False
         return is_on_screen(self.case_nodes.ct_node(row.case), self.case_nodes.mask_node(row.case))
 
+    def _is_stroking(self) -> bool:
+        return self.correcting is not None and self.correcting.is_stroking
+
+    def _has_correction(self) -> bool:
+        row = self._row()
+        return row is not None and (row.has_edit or (self.case_nodes is not None and self.case_nodes.is_kept(row.case)))
+
     def _row(self) -> ReviewRow | None:
         if self.session is None or self.session.position(self.current) < 0:
             return None
         return self.session.row(self.current)
+
+    # Which case, which structure
 
     def _on_selected(self) -> None:
         if self._filling or self.session is None:
@@ -303,7 +260,9 @@ class ReviewSection:
         if not case or self.session is None or self.case_nodes is None:
             return
         if case != self.current:
+            self._keep_comment()
             self.stop_editing()
+            self._structure = ""
         self.current, self._unreadable = case, ""
         self.update()
         if self.session.row(case).failed:
@@ -319,11 +278,8 @@ class ReviewSection:
     def _show(self, case: str, ct: Any, mask: Any) -> None:
         if case != self.current or self.session is None or self.case_nodes is None:
             return
-        show_volume(ct, fit=not self._views_fitted)
-        self._views_fitted = True
-        show_only(mask)
-        self._look_at(self.session.row(case).worst)
-        self._enable_decisions()
+        self._view.show(ct, mask)
+        self._look_at(self._structure or self.session.row(case).worst)
         following = self.session.next_open(case)
         if following:
             self.case_nodes.prefetch(following, self.session.mask(following))
@@ -333,12 +289,15 @@ class ReviewSection:
         if self.case_nodes is None:
             return
         self._structure = structure
-        mask, centre = self.case_nodes.mask_node(self.current), self.case_nodes.centre(self.current, structure)
-        emphasise(mask, structure)
-        if centre is not None:
-            centre_on(mask.GetScene(), centre)
+        mask = self.case_nodes.mask_node(self.current)
+        self._view.look_at(mask, structure, self.case_nodes.centre(self.current, structure))
         if self.case_nodes.editing:
             self.context.editor.choose(mask.GetSegmentation().GetSegmentIdBySegmentName(structure))
+        self._show_details()
+
+    def _on_structure_chosen(self, structure: str) -> None:
+        if self._is_shown():
+            self._look_at(structure)
 
     @guarded
     def on_next_structure(self) -> None:
@@ -352,19 +311,11 @@ class ReviewSection:
 
     def _step_structure(self, step: int) -> None:
         row = self._row()
-        if row is None or not row.structures or not self._is_shown():
+        if row is None or not row.details or not self._is_shown():
             return
-        names = sorted(row.structures, key=lambda name: (name != row.worst, row.structures[name]))
+        names = [one.name for one in row.details]
         at = names.index(self._structure) + step if self._structure in names else 0
         self._look_at(names[at % len(names)])
-
-    def stop_editing(self) -> None:
-        """Nothing is corrected any more."""
-        if self.case_nodes is not None and self.case_nodes.editing:
-            self.case_nodes.editing = ""
-            self.context.editor.close()
-        if self.regrowing is not None:
-            self.regrowing.end()
 
     @guarded
     def on_next(self) -> None:
@@ -380,22 +331,22 @@ class ReviewSection:
         if self.session is not None:
             self.select(self.session.neighbour(self.current, step))
 
+    # Decisions
+
     @guarded
     def on_accept(self) -> None:
         """Accept the case, its correction if there is one, and go to the next open one."""
-        session, case_nodes, case = self._chosen()
+        self._keep_comment()
+        session, case_nodes, correcting, case = self._chosen()
         self._require_shown(case)
         # The correction is on disk before the decision that it counts.
-        self._after_regrowing(lambda: case_nodes.save(case, lambda: self._decide(session.accept, case)))
-
-    def _after_regrowing(self, action: Callable[[], None]) -> None:
-        if self.regrowing is not None:
-            self.regrowing.after(action)
+        correcting.regrowing.after(lambda: case_nodes.save(case, lambda: self._decide(session.accept, case)))
 
     @guarded
     def on_reject(self) -> None:
         """Reject the case and go to the next open one."""
-        session, _case_nodes, case = self._chosen()
+        self._keep_comment()
+        session, _case_nodes, _correcting, case = self._chosen()
         if self._unreadable != case:
             self._require_shown(case)
         self._decide(session.reject, case)
@@ -427,95 +378,111 @@ class ReviewSection:
         for sentence in sentences:
             self.context.messages.warning(sentence)
 
-    def _chosen(self) -> tuple[ReviewSession, CaseNodes, str]:
-        if self.session is None or self.case_nodes is None or not self.current:
+    @guarded
+    def on_accept_structure(self) -> None:
+        """Accept the structure that is looked at, and go to the next one of which nothing was decided."""
+        self._decide_structure("accepted")
+
+    @guarded
+    def on_doubt_structure(self) -> None:
+        """Be in doubt of it: the case is no support for it."""
+        self._decide_structure("doubtful")
+
+    @guarded
+    def on_reject_structure(self) -> None:
+        """Reject it: it is used nowhere, whatever is decided of the case."""
+        self._decide_structure("rejected")
+
+    def _decide_structure(self, decision: StructureDecision) -> None:
+        session, _case_nodes, _correcting, case = self._chosen()
+        self._require_shown(case)
+        name = self._structure
+        decided = {one.name: one.decision for one in session.row(case).details}
+        if name not in decided:
+            raise InputError(_("Choose a structure in the list first."))
+        # The same once more takes it back.
+        notes = session.decide_structure(case, name, None if decided[name] == decision else decision)
+        self.update()
+        following = session.row(case).undecided
+        if following and decided[name] != decision:
+            self._look_at(following[0])
+        elif not following:
+            self.context.messages.show(
+                _("{case}: all structures are decided; Accept (A) takes those that are not rejected.").format(case=case)
+            )
+        for note in notes:
+            self.context.messages.warning(note)
+
+    def _chosen(self) -> tuple[ReviewSession, CaseNodes, Correcting, str]:
+        if self.session is None or self.case_nodes is None or self.correcting is None or not self.current:
             raise InputError(_("Select a case in the table first."))
-        return self.session, self.case_nodes, self.current
+        return self.session, self.case_nodes, self.correcting, self.current
+
+    @guarded
+    def on_comment(self) -> None:
+        """Keep the reviewer's comment."""
+        if self._keep_comment():
+            self.update()
+
+    def _keep_comment(self) -> bool:
+        """Keep what is typed for the case that it was typed for; whether it is new.
+
+        A button that is clicked does not take the focus on macOS, and a key never does: nothing else would say that the
+        comment is complete.
+        """
+        session, case = self.session, self._commented
+        if session is None or not case or session.position(case) < 0 or session.row(case).failed:
+            return False
+        text = self.context.ui.commentEdit.text.strip()
+        if text == session.row(case).comment:
+            return False
+        session.comment(case, text)
+        return True
+
+    # Corrections
+
+    def stop_editing(self) -> None:
+        """Nothing is corrected any more."""
+        if self.correcting is not None:
+            self.correcting.stop()
 
     @guarded
     def on_edit(self) -> None:
         """Open the editor on the case."""
-        session, case_nodes, case = self._chosen()
+        _session, _case_nodes, correcting, case = self._chosen()
         self._require_shown(case)
-        mask, ct = case_nodes.mask_node(case), case_nodes.ct_node(case)
-        self.stop_editing()
-        case_nodes.editing = case
-        worst = mask.GetSegmentation().GetSegmentIdBySegmentName(session.row(case).worst)
-        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, worst, self._brush)
-
-    def _brush(self, segment_id: str) -> float:
-        """A brush that fits a structure of the case, as wide as its mask is now."""
-        mask = self.case_nodes.mask_node(self.current) if self.case_nodes is not None else None
-        edited = self.context.editor.segmentation
-        segment = edited.GetSegmentation().GetSegment(segment_id) if edited is not None else None
-        return brush_for(mask, segment.GetName() if segment is not None else "")
-
-    def _is_stroking(self) -> bool:
-        """Whether the editor is open for strokes in the case that is selected."""
-        edited = self.context.editor.segmentation
-        return edited is not None and self.regrowing is not None and edited is self.regrowing.node
-
-    def _can_undo_stroke(self) -> bool:
-        return self.regrowing is not None and self.current != "" and self.regrowing.can_undo(self.current)
+        correcting.edit(case)
 
     @guarded
     def on_regrow(self) -> None:
         """Open the editor for strokes; once there are some, let the mask regrow around them."""
-        session, case_nodes, case = self._chosen()
-        assert self.regrowing is not None
-        if self._is_stroking():
-            self.regrowing.regrow(case)
+        _session, _case_nodes, correcting, case = self._chosen()
+        if correcting.is_stroking:
+            correcting.regrowing.regrow(case)
             return
         self._require_shown(case)
-        if not self.context.ensure_ready():
-            raise InputError(_("The packages that are needed are not installed."))
-        self.stop_editing()
-        case_nodes.editing = case
-        node = self.regrowing.begin(case)
-        frame, name = self.context.ui.reviewEditorFrame, self._structure or session.row(case).worst
-        segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(name)
-        self.context.editor.open(node, case_nodes.ct_node(case), frame, segment_id, self._brush, strokes_only=True)
-        self.context.messages.show(
-            _("Paint a stroke of a structure where it is missing, or of Background where it is wrong; then Regrow (R).")
-        )
+        correcting.stroke(case, self._structure)
+
+    @guarded
+    def on_discard(self) -> None:
+        """Set the correction of the case aside: the pseudo mask counts again."""
+        _session, _case_nodes, correcting, case = self._chosen()
+        correcting.discard(case, functools.partial(self._discarded, case))
+
+    def _discarded(self, case: str) -> None:
+        self._refresh()
+        if case == self.current:
+            self.select(case)
+
+    def _can_undo_stroke(self) -> bool:
+        return self.correcting is not None and self.correcting.can_undo(self.current)
 
     @guarded
     def on_undo(self) -> None:
         """Take back the latest stroke of this case; if there is none, the last decision, and show its case."""
         if self.regrowing is not None and self.regrowing.busy:
             return
-        if self._can_undo_stroke() and self.regrowing is not None:
-            self.regrowing.undo(self.current)
+        if self.correcting is not None and self._can_undo_stroke():
+            self.correcting.undo(self.current)
         elif self.session is not None:
             self.select(self.session.undo() or self.current)
-
-    @guarded
-    def on_comment(self) -> None:
-        """Keep the reviewer's comment."""
-        row = self._row()
-        text = self.context.ui.commentEdit.text.strip()
-        if self.session is not None and row is not None and not row.failed and text != row.comment:
-            self.session.comment(row.case, text)
-            self.update()
-
-
-def _score_color(row: ReviewRow) -> str:
-    if row.score is None or row.score < DOUBTFUL:
-        return SCORE_COLORS["bad"]
-    return SCORE_COLORS["fair"] if row.score < FAIR else SCORE_COLORS["good"]
-
-
-def _details(row: ReviewRow) -> str:
-    scores = sorted(row.structures.items(), key=lambda entry: entry[1])
-    lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *row.notes]
-    if row.has_edit and row.state == "accepted":
-        lines.append(_("There is a correction that does not count: the pseudo mask was accepted. Accept takes it."))
-    elif row.has_edit and row.state != "edited":
-        lines.append(_("There is a correction; Accept takes it."))
-    if row.suggested:
-        lines.append(_("Correcting it would teach most: it is doubtful, and unlike what was reviewed."))
-    return "\n".join(line for line in lines if line)
-
-
-def _tooltip(row: ReviewRow) -> str:
-    return "\n".join([row.case, _details(row), row.comment]).strip()

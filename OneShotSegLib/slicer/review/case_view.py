@@ -1,0 +1,33 @@
+"""What the slice views show of the case that is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, show_only, show_volume
+
+
+class CaseView:
+    """Zoom, window and the other layers stay as the user set them: only the first case is fitted into the views."""
+
+    def __init__(self) -> None:
+        self._fitted = False
+
+    def show(self, ct: Any, mask: Any) -> None:
+        """Show a case, and hide the masks of others."""
+        show_volume(ct, fit=not self._fitted)
+        self._fitted = True
+        show_only(mask)
+
+    @staticmethod
+    def look_at(mask: Any, structure: str, centre: tuple[float, float, float] | None) -> None:
+        """Centre a structure, and show the others faintly.
+
+        Args:
+            mask: The case's segmentation.
+            structure: The structure's name.
+            centre: A RAS position in it, mm; None if there is none.
+        """
+        emphasise(mask, structure)
+        if centre is not None:
+            centre_on(mask.GetScene(), centre)
