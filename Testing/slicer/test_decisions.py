@@ -154,3 +154,37 @@ def test_what_the_review_loads_stands_in_the_studys_folder(
     look_at(session, "case_01")
     other = session.panel.review.case_nodes.ct_node("case_01")
     assert tree.GetItemParent(tree.GetItemByDataNode(other)) == folder
+
+
+def test_a_comment_stays_with_the_case_that_it_was_typed_for(session: Session, opened: StudyPaths) -> None:
+    # A button takes no focus on macOS, and a key never does: the field is not left before the next case is shown.
+    look_at(session, "case_00")
+    ui = session.ui
+    ui.commentEdit.setFocus()
+    ui.commentEdit.setText("leaks into the airway")
+    session.panel.review.on_accept()
+    session.settle()
+    assert session.panel.review.current != "case_00"
+    ledger = ReviewLedger.load(opened.review)
+    assert (ledger["case_00"].comment, ledger["case_00"].state) == ("leaks into the airway", "accepted")
+    assert ui.commentEdit.text == ""
+    ui.commentEdit.setText("typed last")
+    current = session.panel.review.current
+    session.panel.close_scene()
+    assert ReviewLedger.load(opened.review)[current].comment == "typed last"
+
+
+def test_nodes_of_the_users_are_left_alone_whatever_their_names(session: Session, opened: StudyPaths) -> None:
+    import slicer
+
+    mine = [
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+        for name in ("OneShotSeg preview", "OneShotSeg strokes")
+    ]
+    look_at(session, "case_00")
+    session.panel.review.on_regrow()
+    session.panel.review.stop_editing()
+    session.ui.previewBox.setChecked(False)
+    session.ui.previewBox.setChecked(True)
+    look_at(session, "case_01")
+    assert all(node.GetScene() is slicer.mrmlScene for node in mine)

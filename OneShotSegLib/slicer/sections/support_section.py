@@ -38,7 +38,7 @@ class SupportSection:
         ui.checkButton.connect("clicked(bool)", self.on_check)
         ui.structureBox.addItems(list(context.catalog.names))
         ui.structureBox.setCurrentText("")
-        ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
+        ui.structureBox.lineEdit().setPlaceholderText(_("e.g. Brainstem, Mandible"))
         self._show([])
 
     def connect_preview(self, preview: SupportPreview) -> None:
