@@ -100,6 +100,12 @@ def propagate(
             "and corrected as any other.",
         ),
     ] = PropagationRequest.support_cases,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            help="A trained network (the folder that train-seg wrote, or its file) whose masks are one more candidate."
+        ),
+    ] = PropagationRequest.network,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -126,6 +132,7 @@ def propagate(
         series=tuple(series or ()),
         reviewed=reviewed,
         support_cases=support_cases,
+        network=network,
     )
     if dry_run:
         _plan(request, events)

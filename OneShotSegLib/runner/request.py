@@ -39,6 +39,8 @@ class PropagationRequest:
             for all of them, "none", or names of cases with commas.
         support_cases: Make each support a case of the study too, whose mask is what its own strokes grew into: to be
             reviewed and corrected as any other.
+        network: A trained segmentation network (its file, or the folder that ``train-seg`` wrote) whose masks are one
+            more candidate in the label fusion; None for none.
     """
 
     supports: Sequence[Path]
@@ -55,6 +57,7 @@ class PropagationRequest:
     series: Sequence[str] = ()
     reviewed: str = REVIEWED
     support_cases: bool = False
+    network: Path | None = None
 
     @property
     def is_distributed(self) -> bool:
@@ -69,6 +72,7 @@ class PropagationRequest:
             scribbles=tuple(path.resolve() for path in self.scribbles),
             queries=tuple(path.resolve() for path in self.queries),
             output=self.output.resolve(),
+            network=self.network and self.network.resolve(),
         )
 
 
