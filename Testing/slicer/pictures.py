@@ -24,14 +24,24 @@ from standin import start
 
 application = start()
 
+import numpy as np
 from driving import PANEL_WIDTH, Session
 from PySide6 import QtCore, QtGui, QtWidgets
 from slice_views import add_grey, four_up
 
 from OneShotSegLib.slicer.jobs import dependencies
+from OneShotSegLib.slicer.mrml.display import centre_on
+from OneShotSegLib.slicer.mrml.geometry import to_ras_point
+from OneShotSegLib.slicer.mrml.segmentations import label_map_from_node, reference_grid
 from OneShotSegLib.slicer.sample_data import load_cohort
 
 WIDTH, HEIGHT = 1600, 1080
+AXES = (
+    ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    ((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
+    ((0, -1, 0), (0, 0, 1), (1, 0, 0)),
+)
+"""Axial, coronal, sagittal."""
 SECONDS = 3000
 DARK = {
     "Window": "#323232",
@@ -64,6 +74,26 @@ def darken() -> None:
         role_of = getattr(QtGui.QPalette.ColorRole, role)
         palette.setColor(QtGui.QPalette.ColorGroup.Disabled, role_of, QtGui.QColor(color))
     application.qt.setPalette(palette)
+
+
+def turn(node: Any, axes: tuple[tuple[float, ...], ...]) -> None:
+    """Give a slice node the directions that Slicer's layout gives it: the RAS axes to the right, up, and through."""
+    matrix = node.GetSliceToRAS()
+    for column, axis in enumerate(axes):
+        for row, value in enumerate(axis):
+            matrix.SetElement(row, column, value)
+    node.UpdateMatrices()
+
+
+def most_painted(segmentation: Any) -> tuple[float, float, float]:
+    """The RAS position in the middle of the axial slice with the most painted voxels."""
+    grid = reference_grid(segmentation)
+    assert grid is not None
+    array = label_map_from_node(segmentation, grid).volume.array
+    kinds = [len(np.unique(plane)) for plane in array]
+    z = int(np.argmax(kinds))
+    y, x = (values.mean() for values in np.nonzero(array[z]))
+    return to_ras_point(grid.to_world(np.array([z, y, x])))
 
 
 class Pictures:
@@ -108,19 +138,18 @@ def show_everything(pictures: Pictures) -> None:
     """Scribbles, a run, the review."""
     session, ui = pictures.session, pictures.session.ui
     add_grey(application.scene)
-    for logic, orientation in zip(application._slices, ("Axial", "Coronal", "Sagittal"), strict=True):
-        logic.GetSliceNode().SetOrientation(orientation)
+    for logic, axes in zip(application._slices, AXES, strict=True):
+        turn(logic.GetSliceNode(), axes)
     nodes = load_cohort(4, coarseness=float(os.environ.get("COARSENESS", "2.0")))
     parameters, panel = session.parameters, session.panel
     parameters.support_volume, parameters.scribbles = nodes[0], nodes[-1]
     parameters.batch_volumes = nodes[1:-1]
     session.settle()
-    display = nodes[-1].GetDisplayNode()
     ui.paintButton.click()
     session.until(
         lambda: panel.preview.node is not None and panel.preview.node.GetSegmentation().GetNumberOfSegments(), SECONDS
     )
-    application._slices[0].SetSliceOffset(float(os.environ.get("OFFSET", "0")))
+    centre_on(application.scene, most_painted(nodes[-1]))
     pictures.take("0-scribbles")
     panel.context.editor.close()
     parameters.study_folder = str(pictures.home / "study")
@@ -128,7 +157,6 @@ def show_everything(pictures: Pictures) -> None:
     pictures.take("1-ready")
     ui.propagateButton.click()
     session.until(lambda: len(panel.controller.progress.done) > 1, SECONDS)
-    display.SetVisibility(False)
     pictures.take("2-running")
     session.until_idle(SECONDS)
     row = next(row for row in panel.review.session.rows if not row.is_support)

@@ -19,6 +19,7 @@ from vtk.util import numpy_support
 MANAGERS = ("vtkMRMLRulerDisplayableManager",)
 BAR_COLORS = {"Red": (242, 114, 88), "Green": (105, 193, 118), "Yellow": (237, 213, 76)}
 BAR_PIXELS = 14
+ZOOM = 0.8
 assert vtkSlicerSegmentationsModuleMRMLDisplayableManager  # its import makes VTK know the class
 
 
@@ -64,6 +65,16 @@ class SliceView:
         renderer.AddViewProp(actor)
         self._window.AddRenderer(renderer)
 
+    def fit(self) -> None:
+        """Show the whole CT, at the positions at which the slices are, a little larger than it fits."""
+        matrix = self._node.GetSliceToRAS()
+        place = [matrix.GetElement(row, 3) for row in range(3)]
+        self._logic.FitSliceToBackground(*self._size)
+        self._node.SetFieldOfView(*(size * ZOOM for size in self._node.GetFieldOfView()[:2]), 1.0)
+        for row, value in enumerate(place):
+            matrix.SetElement(row, 3, value)
+        self._node.UpdateMatrices()
+
     def picture(self) -> NDArray[np.uint8]:
         """What it shows now, with its bar above, shape (height, width, 3)."""
         self._logic.UpdatePipeline()
@@ -98,8 +109,8 @@ def four_up(logics: Sequence[Any], size: tuple[int, int]) -> NDArray[np.uint8]:
     views += [SliceView(logic, (width - large - 2, height // 2 - 1)) for logic in logics[1:3]]
     whole = np.full((height, width, 3), 60, dtype=np.uint8)
     places = ((0, 0), (0, large + 2), (height - (height // 2 - 1), large + 2))
-    for logic, view, (top, left) in zip(logics, views, places, strict=True):
-        logic.FitSliceToBackground(*view._size)
+    for view, (top, left) in zip(views, places, strict=True):
+        view.fit()
         picture = view.picture()
         whole[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
     return whole

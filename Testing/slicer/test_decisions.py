@@ -188,3 +188,22 @@ def test_nodes_of_the_users_are_left_alone_whatever_their_names(session: Session
     session.ui.previewBox.setChecked(True)
     look_at(session, "case_01")
     assert all(node.GetScene() is slicer.mrmlScene for node in mine)
+
+
+def test_the_supports_strokes_are_not_shown_over_other_patients(session: Session, opened: StudyPaths) -> None:
+    from OneShotSegLib.imaging.volume import Volume
+    from OneShotSegLib.slicer.mrml.volumes import add_volume_node
+
+    session.ui.previewBox.setChecked(False)
+    session.parameters.support_volume = add_volume_node(Volume.create(np.zeros((8, 8, 8), np.int16)), "ct")
+    session.ui.structureBox.setCurrentText("Mandible")
+    session.ui.newScribblesButton.click()
+    display = session.parameters.scribbles.GetDisplayNode()
+    assert display.GetVisibility()
+    look_at(session, "case_00")
+    assert not display.GetVisibility()
+    look_at(session, "case_02")
+    assert display.GetVisibility()
+    look_at(session, "case_01")
+    session.ui.paintButton.click()
+    assert display.GetVisibility()

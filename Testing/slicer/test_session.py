@@ -163,7 +163,7 @@ def paint(mask: Any) -> None:
     from OneShotSegLib.slicer.mrml.geometry import image_array
 
     image = mask.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
-    image_array(image)[1, 1, 1:4] = mask.GetSegmentation().GetNthSegment(0).GetLabelValue()
+    image_array(image)[0, 0, 0:3] = mask.GetSegmentation().GetNthSegment(0).GetLabelValue()
     image.Modified()
     mask.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
 

@@ -15,7 +15,8 @@ from typing import Any
 from OneShotSegLib.slicer.jobs import dependencies
 from OneShotSegLib.slicer.sample_data import load_cohort
 
-SECONDS = 300
+SECONDS = 1800
+"""Others may use the machine too."""
 
 dependencies.Dependencies.missing = lambda self: ()
 

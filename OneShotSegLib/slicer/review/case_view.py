@@ -31,3 +31,15 @@ class CaseView:
         emphasise(mask, structure)
         if centre is not None:
             centre_on(mask.GetScene(), centre)
+
+
+def show_strokes(parameters: Any, shown: bool) -> None:
+    """Show or hide the scribbles that are chosen in the panel.
+
+    Args:
+        parameters: The parameter node's wrapper; None while a scene closes.
+        shown: Whether they are shown.
+    """
+    scribbles = parameters.scribbles if parameters is not None else None
+    if scribbles is not None and scribbles.GetDisplayNode() is not None:
+        scribbles.GetDisplayNode().SetVisibility(shown)

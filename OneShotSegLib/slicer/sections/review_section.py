@@ -11,7 +11,7 @@ from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.display import emphasise, is_on_screen
 from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
-from OneShotSegLib.slicer.review.case_view import CaseView
+from OneShotSegLib.slicer.review.case_view import CaseView, show_strokes
 from OneShotSegLib.slicer.review.regrowing import Regrowing
 from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
@@ -279,6 +279,8 @@ class ReviewSection:
         if case != self.current or self.session is None or self.case_nodes is None:
             return
         self._view.show(ct, mask)
+        # The support's strokes lie anywhere in another patient.
+        show_strokes(self.context.parameters, self.session.row(case).is_support)
         self._look_at(self._structure or self.session.row(case).worst)
         following = self.session.next_open(case)
         if following:

@@ -19,6 +19,7 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
     split_names,
 )
 from OneShotSegLib.slicer.mrml.support import support_content
+from OneShotSegLib.slicer.review.case_view import show_strokes
 from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.preview import SupportPreview
@@ -108,6 +109,7 @@ class SupportSection:
 
     def _paint(self, ct: Any, node: Any) -> None:
         show_volume(ct)
+        show_strokes(self.context.parameters, True)
         segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
         frame = self.context.ui.supportEditorFrame
         self.context.editor.open(node, ct, frame, segment_id, functools.partial(self._brush, node), strokes_only=True)
