@@ -207,3 +207,27 @@ def test_the_supports_strokes_are_not_shown_over_other_patients(session: Session
     look_at(session, "case_01")
     session.ui.paintButton.click()
     assert display.GetVisibility()
+
+
+def test_a_mask_is_shown_in_3d_on_demand_and_is_nothing_to_be_saved(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    look_at(session, "case_00")
+    review, ui = session.panel.review, session.ui
+
+    def has_surface() -> bool:
+        segmentation = review.case_nodes.mask_node(review.current).GetSegmentation()
+        return bool(segmentation.ContainsRepresentation("Closed surface"))
+
+    assert not has_surface()
+    ui.surfaceButton.setChecked(True)
+    assert has_surface()
+    look_at(session, "case_01")
+    assert has_surface()
+    session.settle()
+    assert application.unsaved() == []
+    assert not review.case_nodes.has_unsaved
+    ui.surfaceButton.setChecked(False)
+    assert not has_surface()
+    assert not review.case_nodes.has_unsaved
+    assert application.unsaved() == []

@@ -268,6 +268,12 @@ class CaseNodes:
         edited = self.study.case(case).edited_mask
         return edited if edited.is_file() else self.study.case(case).pseudo_mask
 
+    def nothing_to_save(self, case: str) -> None:
+        """What changed in the node of a case's mask is nothing that a file holds, such as its surface."""
+        node, version = self.mask_node(case), self._versions.get(case)
+        if node is not None and version is not None and not self.is_kept(case):
+            stored_in(node, Path(version[0]))
+
     def give_up(self, case: str, done: Callable[[], None]) -> None:
         """Forget what was corrected since it was last written; then, once nothing is being written, call ``done``."""
         self._changed_at.pop(case, None)

@@ -8,9 +8,14 @@ from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, show_only, s
 
 
 class CaseView:
-    """Zoom, window and the other layers stay as the user set them: only the first case is fitted into the views."""
+    """Zoom, window and the other layers stay as the user set them: only the first case is fitted into the views.
+
+    Attributes:
+        with_surface: Whether masks are shown in the 3D views too.
+    """
 
     def __init__(self) -> None:
+        self.with_surface = False
         self._fitted = False
 
     def show(self, ct: Any, mask: Any) -> None:
@@ -18,6 +23,15 @@ class CaseView:
         show_volume(ct, fit=not self._fitted)
         self._fitted = True
         show_only(mask)
+        self.show_surface(mask)
+
+    def show_surface(self, mask: Any) -> None:
+        """Make the surface of a mask, or remove it: while a mask is painted each stroke would make it anew."""
+        if self.with_surface:
+            mask.CreateClosedSurfaceRepresentation()
+            mask.GetDisplayNode().SetVisibility3D(True)
+        else:
+            mask.RemoveClosedSurfaceRepresentation()
 
     @staticmethod
     def look_at(mask: Any, structure: str, centre: tuple[float, float, float] | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import shiboken6
 import slicer
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
@@ -94,6 +95,12 @@ class MRMLWidget(QtWidgets.QWidget):
             child.setMRMLScene(scene)
 
 
+def _refresh_if_there(box: Any) -> None:
+    """Python may keep a box that Qt has deleted with its window."""
+    if box is not None and shiboken6.isValid(box):
+        box._refresh()
+
+
 class NodeComboBox(QtWidgets.QWidget):
     """qMRMLNodeComboBox: a node of the scene by name."""
 
@@ -115,7 +122,7 @@ class NodeComboBox(QtWidgets.QWidget):
         self._scene = scene
         box = weakref.ref(self)
         for name in SCENE_EVENTS:
-            scene.AddObserver(getattr(scene, name), lambda caller, event: box() and box()._refresh())
+            scene.AddObserver(getattr(scene, name), lambda caller, event: _refresh_if_there(box()))
         self._refresh()
 
     def _refresh(self) -> None:
