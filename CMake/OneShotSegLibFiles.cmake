@@ -124,6 +124,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
   OneShotSegLib/inference/mask_supports.py
+  OneShotSegLib/inference/network_candidate.py
   OneShotSegLib/inference/placement_cache.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py

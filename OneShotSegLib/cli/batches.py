@@ -92,6 +92,12 @@ def propagate(
             "(all of them), none, or names with commas.",
         ),
     ] = PropagationRequest.reviewed,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            help="A trained network (the folder that train-seg wrote, or its file) whose masks are one more candidate."
+        ),
+    ] = PropagationRequest.network,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -117,6 +123,7 @@ def propagate(
         scheduler=scheduler,
         series=tuple(series or ()),
         reviewed=reviewed,
+        network=network,
     )
     if dry_run:
         _plan(request, events)

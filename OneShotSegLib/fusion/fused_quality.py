@@ -51,6 +51,9 @@ def score_fused(
     sides = _unlike_sides(scored, expansion, candidates, ct, structures)
     missing = {pair.suspect.value for pair in sides if pair.is_missing}
     final = tuple(held_absent(one) if one.value in missing else one for one in scored)
+    # What every support held to be absent was not drawn, so nothing is left of it to compare with its other side.
+    absent = {one.value for one in final if one.state == "absent"} - missing
+    sides += [pair for one in candidates for pair in one.sides if pair.is_missing and pair.suspect.value in absent]
     return FusedQuality(final, tuple(warnings_of(final, sides)))
 
 

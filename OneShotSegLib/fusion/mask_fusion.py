@@ -55,6 +55,19 @@ class PropagatedMasks:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class PredictedMasks:
+    """What a trained network predicts in the query.
+
+    Attributes:
+        labels: Its masks, on any axis-aligned grid in the query.
+        values: Labels of the structures that it knows of.
+    """
+
+    labels: SoftLabels
+    values: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FusedShares:
     """What share of the voxels of a grid in the query each structure has, by all candidates together.
 
@@ -71,7 +84,12 @@ class FusedShares:
     supports: Mapping[int, int]
 
 
-def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: FusionSettings) -> FusedShares:
+def fuse_masks(
+    candidates: Sequence[PropagatedMasks],
+    image: Volume,
+    settings: FusionSettings,
+    predicted: PredictedMasks | None = None,
+) -> FusedShares:
     """The weighted mean of all candidates' shares.
 
     A structure's share is the mean over the candidates that have it: one without it has no weight for it.
@@ -80,6 +98,7 @@ def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: F
         candidates: At least one.
         image: The query in 0-1 by the candidates' window, on the axis-aligned grid of the fusion, shape (D, H, W).
         settings: Of the fusion.
+        predicted: A trained network's masks, which weigh the same everywhere; None without one.
     """
     similarity = LocalSimilarity(image.array, image.spacing, settings.similarity_mm)
     sums = ShareSums()
@@ -95,6 +114,10 @@ def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: F
         if candidate.grown is not None and candidate.grown_weight > 0:
             weight = alike * np.float32(candidate.grown_weight) + LEAST_WEIGHT
             sums.add(weight, candidate.values, _grown(candidate.grown, image))
+    if predicted is not None:
+        having.update(predicted.values)
+        everywhere = np.full(image.shape, settings.network_weight, dtype=np.float32)
+        sums.add(everywhere, predicted.values, _grown(predicted.labels, image))
     boxes, shares = sums.means()
     return FusedShares(grid=image, boxes=boxes, shares=shares, supports={value: having[value] for value in shares})
 
@@ -154,7 +177,7 @@ def _warped(
 
 
 def _grown(labels: SoftLabels, grid: Volume) -> Iterator[tuple[int, Box, NDArray[np.float32]]]:
-    """The same of labels that lie in the query already."""
+    """The same of labels that lie in the query already, on an axis-aligned grid."""
     volume = labels.labels
     for value, box in label_boxes(volume.array).items():
         near = grown(box, 1, volume.shape)

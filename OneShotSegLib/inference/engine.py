@@ -19,6 +19,7 @@ from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
+from OneShotSegLib.inference.network_candidate import NetworkCandidate
 from OneShotSegLib.inference.placement_cache import PlacementCache
 from OneShotSegLib.method.pipeline import STEPS, prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
@@ -26,6 +27,7 @@ from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
 from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
 from OneShotSegLib.networks.batches import release_gpu_memory
+from OneShotSegLib.networks.inference import Segmenter
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.scoring.region import shows_region_of_support
@@ -47,6 +49,7 @@ class LoadedModels:
         supports: The prepared supports.
         masks: The supports with whole masks.
         structures: What the labels of all of them mean.
+        network: A trained network whose masks are one more candidate, if there is one.
     """
 
     device: torch.device
@@ -54,6 +57,7 @@ class LoadedModels:
     supports: tuple[Support, ...]
     masks: MaskSupports
     structures: Structures
+    network: NetworkCandidate | None = None
 
 
 class Engine:
@@ -69,6 +73,7 @@ class Engine:
         device: Where networks and alignment run.
         masks: Reviewed cases with their whole masks; each is read when it is needed, so there may be many.
         cache: Keeps for later runs where they lie in the queries; None to keep nothing.
+        network: A trained segmentation network, its file or folder, whose masks are one more candidate.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
@@ -82,10 +87,12 @@ class Engine:
         device: torch.device = CPU,
         masks: Sequence[MaskSource] = (),
         cache: PlacementCache | None = None,
+        network: Path | None = None,
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
         self.folder, self.method, self.masks, self.cache = weights, method, tuple(masks), cache
+        self.network = network
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
@@ -101,7 +108,9 @@ class Engine:
     def steps_per_query(self, case: str) -> int:
         """How many steps ``segment`` announces for a query of this name."""
         candidates = len(STEPS) * min(len(self.supports), MOST_CANDIDATES)
-        return candidates + self.models.masks.count_for(case) + 1 if self.method.fusion.enabled else candidates
+        if not self.method.fusion.enabled:
+            return candidates
+        return candidates + self.models.masks.count_for(case) + (self.network is not None) + 1
 
     @property
     def weights(self) -> Weights:
@@ -134,14 +143,16 @@ class Engine:
         candidates = []
         for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
-            candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
+            score = score_candidate(case, candidate, models.weights)
+            candidates.append(ScoredCandidate(candidate, score.quality, score.sides))
         kept = self._of_this_region(candidates)
         if not self.method.fusion.enabled:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
         best = max(kept, key=lambda one: one.quality.score).candidate
         masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
-        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
+        predicted = None if models.network is None else models.network.masks_in(case, ct, timer)
+        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer, predicted)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.
@@ -176,10 +187,15 @@ class Engine:
     def _load(self, device: torch.device) -> LoadedModels:
         weights = load_weights(self.folder, device)
         supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
+        structures = common_structures([support.structures for support in supports])
+        network = None
+        if self.network is not None:
+            network = NetworkCandidate(Segmenter.load(self.network, device), structures.foreground)
         return LoadedModels(
             device=device,
             weights=weights,
             supports=supports,
             masks=MaskSupports(self.masks, weights, self.method, device, self.cache),
-            structures=common_structures([support.structures for support in supports]),
+            structures=structures,
+            network=network,
         )

@@ -78,7 +78,7 @@ def _engine(job: Job) -> Engine:
     paths = StudyPaths(job.request.output)
     masks = reviewed_masks(paths, job.shared.masks, structures)
     cache = PlacementCache(paths.placements)
-    engine = Engine(supports, weights, method_named(job.request.method), device, masks, cache)
+    engine = Engine(supports, weights, method_named(job.request.method), device, masks, cache, job.request.network)
     if fingerprint_of_weights(engine.weights) != job.weights_fingerprint:
         raise InputError(f"{weights}: expected the weights of the study, found others on this worker.")
     return engine

@@ -134,7 +134,8 @@ def _continued(
         InputError: If supports or weights cannot be used.
     """
     supports = read_supports(request, there.table)
-    weights = load_weights(choose_weights(request.weights, supports[0].ct, CPU), CPU)
+    images_place = method_named(request.method).registration.enabled
+    weights = load_weights(choose_weights(request.weights, supports[0].ct, CPU, images_place), CPU)
     structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
     masks = choose_reviewed(paths, request.reviewed, structures, KnownCases(cases=list(there.cases)))
     wanted = describe(request, supports, weights, CPU, there, masks)

@@ -65,11 +65,12 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
             supports = read_supports(request, there.table if there else ())
-            weights = choose_weights(request.weights, supports[0].ct, device)
+            weights = choose_weights(request.weights, supports[0].ct, device, method.registration.enabled)
             structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
             masks = choose_reviewed(paths, request.reviewed, structures, known)
             cache = PlacementCache(paths.placements)
-            engine = Engine(supports, weights, method, device, reviewed_masks(paths, masks, structures), cache)
+            sources = reviewed_masks(paths, masks, structures)
+            engine = Engine(supports, weights, method, device, sources, cache, request.network)
         wanted = describe(request, engine.supports, engine.weights, engine.models.device, there, masks)
         description = open_study(paths, wanted, found.cts, known.cases)
         discard_results(paths, known.redo)

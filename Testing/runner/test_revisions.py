@@ -16,10 +16,11 @@ import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import cropped
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import MaskedCT
+from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, SegmentationInfo, save_segmentation
 from OneShotSegLib.report.content import read_content
 from OneShotSegLib.runner import case as case_module
 from OneShotSegLib.runner.known_cases import known_cases
@@ -209,6 +210,42 @@ def test_other_settings_make_a_new_revision_and_are_named(tiny: TinyBatch, paths
     assert events.computed == set(CASES)
     (revision,) = events.only("revision")
     assert "other settings (denoising.threshold, smooth_mm)" in revision["text"]
+
+
+def test_a_trained_network_makes_a_new_revision_and_its_masks_count(
+    tiny: TinyBatch, paths: StudyPaths, tmp_path: Path
+) -> None:
+    structure = Segment(value=1, name=STRUCTURE, color=(1, 0, 0))
+    model = tmp_path / "model"
+    model.mkdir()
+    info = SegmentationInfo(
+        network="unet", base_channels=2, patch_size=(16, 16, 16), spacing=(8.0, 8.0, 8.0), structures=(structure,)
+    )
+    save_segmentation(model / MODEL_FILE, info.build(), info)
+    before, events = all_contents(paths), Events()
+    request = tiny.request(paths.root, network=model)
+    propagate_batch(request, events)
+    assert events.computed == set(CASES)
+    (revision,) = events.only("revision")
+    assert "a trained network (model)" in revision["text"]
+    assert all_contents(paths) != before
+    assert "predict" in read_quality(paths.case(FIRST).quality).seconds
+    again = Events()
+    propagate_batch(request, again)
+    assert not again.computed
+    without_it = Events()
+    propagate_batch(tiny.request(paths.root), without_it)
+    assert "without the trained network" in without_it.only("revision")[0]["text"]
+
+
+def test_a_network_that_is_not_there_ends_the_run_before_anything_is_written(
+    tiny: TinyBatch, paths: StudyPaths, tmp_path: Path
+) -> None:
+    before = paths.description.read_bytes()
+    for run in (propagate_batch, plan_batch):
+        with pytest.raises(InputError, match="nowhere"):
+            run(tiny.request(paths.root, network=tmp_path / "nowhere"))
+    assert paths.description.read_bytes() == before
 
 
 def test_a_recomputation_that_fails_keeps_the_result_and_says_so(
