@@ -55,7 +55,7 @@ def main() -> None:
     for count in sorted(options.counts):
         corrected = _corrected(count, corrected, qualities, evaluated, options, names)
         sources = [LoadedMask(_masked(cohort, case, names), case) for case in corrected]
-        engine = Engine([support], weights, method, masks=sources, cache=cache)
+        engine = Engine([support], weights, method, masks=sources, cache=cache, network=options.network)
         for case in evaluated:
             started = time.process_time()
             result = engine.segment(case, read_ct(cohort, case))
@@ -80,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--choice", default="random", choices=("random", "suggest"), help="which ones (--within)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--cache", type=Path, help="folder that keeps placements between runs")
+    parser.add_argument("--network", type=Path, help="a trained network, as one more candidate")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for all figures")
     return parser.parse_args()
