@@ -16,7 +16,9 @@ from scipy.special import expit
 from OneShotSegLib.study.quality import StructureQuality
 
 FEATURES = ("constant", "core_dice", "agreement", "certainty", "local_correlation", "cycle")
-COEFFICIENTS = (-4.64, 2.65, 0.60, 2.38, 2.76, 0.65)
+COEFFICIENTS = (-4.85, 2.36, 0.47, 2.90, 3.61, 0.60)
+ENOUGH_CORRELATION = 0.55
+"""Images that correlate by more show the same place; by how much more says what contrast a structure has."""
 HALF_TRUSTED_CYCLE_MM = 40.0
 LEVELS = (0.6, 0.8)
 """Predicted Dice at which the errors below were measured; between them they are interpolated."""
@@ -39,7 +41,7 @@ def features_of(quality: StructureQuality) -> tuple[float, ...]:
         quality.core_dice,
         quality.agreement,
         quality.certainty,
-        quality.local_correlation or 0.0,
+        min(quality.local_correlation or 0.0, ENOUGH_CORRELATION),
         # A structure without strokes has no way back that speaks against it.
         1 / (1 + ((quality.cycle_mm or 0.0) / HALF_TRUSTED_CYCLE_MM) ** 2),
     )
