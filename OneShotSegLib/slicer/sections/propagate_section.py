@@ -123,8 +123,8 @@ class PropagateSection:
         plan = RunPlan(
             title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
         )
-        if self.context.start(plan):
-            self._nodes = dict(batch.nodes)
+        self._nodes = dict(batch.nodes)
+        self.context.start(plan)
 
     def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
         parameters = self.context.parameters
