@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import ssl
@@ -173,6 +174,7 @@ def _open(url: str, headers: Mapping[str, str], method: str = "GET") -> HTTPResp
     return answer
 
 
+@functools.cache
 def _certificates() -> ssl.SSLContext:
     """The system's certificates, those that pip is told of, and certifi's where it is there."""
     context = ssl.create_default_context()

@@ -89,12 +89,13 @@ def prepare(plan: Plan, layout: Layout, source: Source, emit: Emit = ignore_even
     _step(emit, "resolve", 0.01)
     python = natively(plan.processor, [str(layout.python)])
     notes: tuple[str, ...] = ()
+    command = pip.tool(python, layout.pip, source)
     try:
-        wheels = pip.resolve(python, WANTED, plan.constraints, plan.index, source)
+        wheels = pip.resolve(command, WANTED, plan.constraints, plan.index, source)
     except InputError as error:
         if plan.index is None or source.folder is not None:
             raise
-        wheels = pip.resolve(python, WANTED, plan.constraints, None, source)
+        wheels = pip.resolve(command, WANTED, plan.constraints, None, source)
         notes = (f"PyTorch's own index cannot be used, the usual build is taken. {error}",)
     _step(emit, "check", 0.03)
     whole = installed.whole_packages(installed.site_packages(layout.env))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ TORCH_INDEX = "https://download.pytorch.org/whl"
 TORCH_INDEX_VARIABLE = "ONESHOTSEG_TORCH_INDEX"
 """Names another index of PyTorch's builds: a mirror."""
 TORCH = "torch"
+RESOLVES_ALONE = (26, 0)
+"""The pip from which on a dry run reads what packages say of themselves; older ones fetch the packages whole for it."""
 UNWANTED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONPATH", "PYTHONHOME")
 """Settings that send packages elsewhere than into the environment."""
 QUIET = ("--disable-pip-version-check", "--no-input", "--retries", "2")
@@ -73,13 +76,34 @@ class Wheel:
         return unquote(urlsplit(self.url).path).rpartition("/")[2]
 
 
+def tool(python: Sequence[str], folder: Path, source: Source) -> list[str]:
+    """The command of a pip whose dry run fetches nothing: the environment's, or a newer one in a folder of its own.
+
+    Args:
+        python: The environment's Python; its pip stays as it is.
+        folder: Where the newer one goes.
+        source: Where packages come from.
+    """
+    own = [*python, "-m", "pip"]
+    newer = folder / "pip"
+    if source.folder is None and not newer.is_dir() and _version(own) < RESOLVES_ALONE:
+        words = ["install", *QUIET, "--quiet", "--only-binary=:all:", "--no-deps", "--target", str(folder), "pip"]
+        run([*own, *words], environment())
+    return [*python, str(newer)] if (newer / "__main__.py").is_file() else own
+
+
+def _version(command: Sequence[str]) -> tuple[int, ...]:
+    found = re.match(r"pip (\d+)\.(\d+)", run([*command, "--version"], environment()).stdout)
+    return (int(found[1]), int(found[2])) if found else ()
+
+
 def resolve(
-    python: Sequence[str], requirements: Sequence[str], constraints: Sequence[str], index: str | None, source: Source
+    command: Sequence[str], requirements: Sequence[str], constraints: Sequence[str], index: str | None, source: Source
 ) -> list[Wheel]:
     """What pip would install into an empty environment, in the newest versions that fit.
 
     Args:
-        python: The environment's Python.
+        command: The command of a pip, run by the environment's Python.
         requirements: What is wanted.
         constraints: What must hold beside.
         index: The part of PyTorch's index that its build is taken from; None for the usual one.
@@ -92,17 +116,17 @@ def resolve(
     if index is not None and source.folder is None:
         address = f"{os.environ.get(TORCH_INDEX_VARIABLE) or TORCH_INDEX}/{index}"
         (wanted,) = (text for text in requirements if text.startswith(TORCH))
-        (torch,) = _report(python, ["--no-deps", "--index-url", address, wanted], constraints)
+        (torch,) = _report(command, ["--no-deps", "--index-url", address, wanted], constraints)
         options, constraints = ["--extra-index-url", address], [*constraints, f"{TORCH}=={torch.version}"]
-    return _report(python, [*source.options(), *options, *requirements], constraints)
+    return _report(command, [*source.options(), *options, *requirements], constraints)
 
 
-def _report(python: Sequence[str], words: Sequence[str], constraints: Sequence[str] = ()) -> list[Wheel]:
+def _report(command: Sequence[str], words: Sequence[str], constraints: Sequence[str] = ()) -> list[Wheel]:
     with tempfile.TemporaryDirectory() as folder:
         report, file = Path(folder) / "report.json", Path(folder) / "constraints.txt"
         file.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
         dry = ["--dry-run", "--ignore-installed", "--quiet", "--only-binary=:all:", "--report", str(report)]
-        done = run([*python, "-m", "pip", "install", *QUIET, *dry, "--constraint", str(file), *words], environment())
+        done = run([*command, "install", *QUIET, *dry, "--constraint", str(file), *words], environment())
         if done.returncode:
             raise InputError(f"The packages could not be resolved: {why_it_failed(done, 'the list of packages')}.")
         entries = json.loads(report.read_text(encoding="utf-8"))["install"]

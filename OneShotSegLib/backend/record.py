@@ -60,6 +60,11 @@ class Layout:
         return self.root / "downloads"
 
     @property
+    def pip(self) -> Path:
+        """A newer pip than the environment's, which finds out what is needed without fetching it."""
+        return self.root / "pip"
+
+    @property
     def uv(self) -> Path:
         """The tool that fetches a Python, where none is found."""
         return self.root / "uv"
@@ -82,7 +87,7 @@ class Layout:
     @property
     def own(self) -> tuple[Path, ...]:
         """All that an installation may leave in the folder."""
-        return self.env, self.downloads, self.uv, self.pythons, self.record, self.lock
+        return self.env, self.downloads, self.pip, self.uv, self.pythons, self.record, self.lock
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from OneShotSegLib.backend import pip
 from OneShotSegLib.backend.commands import Wish
-from OneShotSegLib.backend.plan import Plan
-from Testing.helpers.environments import environments, tiny_plan, tiny_wheels
+from Testing.helpers import environments as made
 from Testing.helpers.package_index import PackageIndex, serve, use
 
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheels."""
-    return tiny_wheels(tmp_path_factory)
+    return made.tiny_wheels(tmp_path_factory)
 
 
 @pytest.fixture
@@ -32,28 +32,32 @@ def index(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackageInde
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Environments to be copied."""
-    return environments(tmp_path_factory)
+    return made.environments(tmp_path_factory)
 
 
 @pytest.fixture
-def wish(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wish:
+def fake_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands in for pip."""
+    monkeypatch.setattr(pip, "tool", made.tool)
+    monkeypatch.setattr(pip, "resolve", made.resolve)
+    monkeypatch.setattr(pip, "install", made.install)
+
+
+@pytest.fixture
+def wish(templates: Path, tmp_path: Path, fake_pip: None, monkeypatch: pytest.MonkeyPatch) -> Wish:
     """An empty environment of the Python that runs the tests."""
     return _copy(templates / "empty", tmp_path, monkeypatch)
 
 
 @pytest.fixture
-def ready(templates: Path, tmp_path: Path, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> Wish:
+def ready(
+    templates: Path, tmp_path: Path, index: PackageIndex, fake_pip: None, monkeypatch: pytest.MonkeyPatch
+) -> Wish:
     """An environment that is installed."""
     return _copy(templates / "ready", tmp_path, monkeypatch)
 
 
 def _copy(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wish:
-    monkeypatch.setattr(Wish, "plan", lambda self: tiny_plan())
+    monkeypatch.setattr(Wish, "plan", lambda self: made.tiny_plan())
     shutil.copytree(template, tmp_path / "environment", symlinks=True)
     return Wish(root=tmp_path / "environment", base=Path(sys.executable))
-
-
-@pytest.fixture
-def plan() -> Plan:
-    """The plan of these environments."""
-    return tiny_plan()

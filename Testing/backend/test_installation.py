@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from OneShotSegLib import __version__
-from OneShotSegLib.backend import commands, download, installation, installed, record
+from OneShotSegLib.backend import commands, download, installation, installed, pip, record
 from OneShotSegLib.backend.__main__ import main
 from OneShotSegLib.backend.commands import Wish
 from OneShotSegLib.backend.pip import Source
@@ -22,6 +23,7 @@ from OneShotSegLib.backend.plan import Plan
 from OneShotSegLib.backend.record import WANTED, State
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.exit_status import ExitStatus
+from Testing.helpers.environments import tiny_plan
 from Testing.helpers.package_index import FILLING, VERSION, PackageIndex, build_all, build_wheel, package_names
 
 ROOT = Path(__file__).parents[2]
@@ -44,16 +46,62 @@ def names_of(env: Path) -> list[str]:
     return sorted(path.name for path in installed.site_packages(env).glob("*.dist-info"))
 
 
+def make_bare(layout: record.Layout) -> None:
+    shutil.rmtree(layout.env)
+    subprocess.run([sys.executable, "-I", "-m", "venv", "--without-pip", str(layout.env)], check=True)
+
+
 def state(wish: Wish) -> State:
     return record.look(wish.layout).state
 
 
-def test_the_size_is_said_before_anything_is_fetched_and_nothing_else_than_the_environment_is_changed(
-    wish: Wish, index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_pip_itself_installs_repairs_and_stays_as_it_is(
+    index: PackageIndex, wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The one test with the real pip: PyTorch's own index, settings that send packages elsewhere, damage, offline."""
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("PIP_USER", "1")
-    outside = names_of(Path(sys.prefix))
+    plan, layout, outside = tiny_plan(), record.Layout(tmp_path / "environment"), names_of(Path(sys.prefix))
+    work = installation.prepare(plan, layout, Source(), said=(Path(sys.executable),))
+    site = installed.site_packages(layout.env)
+    pip_before = next(site.glob("pip-*.dist-info")).name
+    assert {name: work.wanted[name] for name in ("torch", "numpy")} == {"torch": "99.0+cpu", "numpy": VERSION}
+    installation.install(plan, layout, work)
+    assert record.look(layout).state is State.READY
+
+    (site / "scipy.py").write_text("", encoding="utf-8")
+    (next(site.glob("typer-*.dist-info")) / "RECORD").unlink()  # as pip leaves a package in which it was ended
+    for name in ("PIP_INDEX_URL", "ONESHOTSEG_TORCH_INDEX"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
+    offline = Source(folder=wheels / "wheels")
+    work = installation.repair(plan, layout, offline)
+    assert {wheel.name for wheel in work.missing} == {"scipy", "typer", "torch"}, "there, torch is the usual build"
+    assert work.download_bytes == 0
+    installation.install(plan, layout, work)
+    assert {installed.normalized(name) for name in package_names()} <= set(installed.whole_packages(site))
+    assert next(site.glob("pip-*.dist-info")).name == pip_before
+    assert names_of(Path(sys.prefix)) == outside
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_newer_pip_goes_into_a_folder_of_its_own_where_the_environment_s_would_fetch_everything(
+    index: PackageIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = [sys.executable]
+    assert pip._version([*python, "-m", "pip"]) > (20, 0)
+    monkeypatch.setattr(pip, "_version", lambda command: (26, 3))
+    assert pip.tool(python, tmp_path / "pip", Source()) == [*python, "-m", "pip"]
+    monkeypatch.setattr(pip, "_version", lambda command: (25, 9))
+    index.folder = tmp_path / "wheels"
+    assert pip.tool(python, tmp_path / "pip", Source()) == [*python, "-m", "pip"], "there is none to be had"
+    build_wheel(index.folder, "pip", package=True)
+    assert pip.tool(python, tmp_path / "pip", Source(folder=tmp_path)) == [*python, "-m", "pip"], (
+        "offline it is not needed"
+    )
+    assert pip.tool(python, tmp_path / "pip", Source()) == [*python, str(tmp_path / "pip" / "pip")]
+
+
+def test_the_size_is_said_before_anything_is_fetched(wish: Wish, index: PackageIndex) -> None:
     events = Events()
     commands.describe(wish, events)
     (planned,) = events.of("planned")
@@ -62,28 +110,17 @@ def test_the_size_is_said_before_anything_is_fetched_and_nothing_else_than_the_e
     assert "MB are downloaded" in planned["text"]
     assert state(wish) is State.UNFINISHED
     assert not wish.layout.downloads.exists()
+    assert index.asked == []
 
     commands.install(wish, events)
     assert state(wish) is State.READY
     found = record.read(wish.layout)
     assert found is not None
     assert (found.version, found.requirements) == (__version__, WANTED)
-    assert found.packages["torch"] == "99.0+cpu", "PyTorch comes from its own index"
-    assert found.packages["numpy"] == VERSION
     assert not wish.layout.downloads.exists(), "what was fetched takes no space any more"
     fractions = [step["fraction"] for step in events.of("step")]
     assert fractions[-1] == 1.0
     assert events.all[-1] == ("finished", {"done": 1, "failed": 0})
-    assert names_of(Path(sys.prefix)) == outside
-    assert not (tmp_path / "elsewhere").exists(), "settings that send packages elsewhere do not"
-
-
-def test_pip_of_the_environment_is_left_as_it_is(ready: Wish) -> None:
-    bundled = subprocess.run(
-        [sys.executable, "-c", "import ensurepip; print(ensurepip.version())"], capture_output=True, text=True
-    )
-    site = installed.site_packages(ready.layout.env)
-    assert (site / f"pip-{bundled.stdout.strip()}.dist-info").is_dir()
 
 
 def test_what_is_installed_is_not_fetched_again(ready: Wish, index: PackageIndex) -> None:
@@ -107,10 +144,12 @@ def test_a_repair_fetches_what_is_damaged_and_nothing_else(ready: Wish, index: P
     assert {installed.normalized(name) for name in package_names()} <= set(whole)
 
 
-def test_an_environment_whose_python_went_away_is_made_anew(ready: Wish) -> None:
+def test_an_environment_whose_python_went_away_is_made_anew(ready: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
     for program in ready.layout.python.parent.glob("python*"):
         program.unlink()
     assert state(ready) is State.BROKEN
+    assert "no longer there: repair it" in record.look(ready.layout).sentence()
+    monkeypatch.setattr(installation, "make_environment", lambda plan, layout, source, said: make_bare(layout))
     commands.install(ready, Events(), is_repair=True)
     assert state(ready) is State.READY
 
@@ -143,11 +182,11 @@ def test_a_download_that_breaks_off_is_an_error_and_goes_on_where_it_was(
     with pytest.raises(InputError, match="the network cannot be reached, or broke off"):
         commands.install(wish, Events())
     assert len(index.asked) == download.TRIES
-    index.breaks_after = 1000
+    index.breaks_after = 15_000
     index.asked.clear()
     commands.install(wish, Events())  # each attempt brings a little: it is not given up
     ranges = [asked for name, asked in index.asked if name.startswith("torch")]
-    assert ranges[:3] == ["", "bytes=1000-", "bytes=2000-"]
+    assert ranges[:3] == ["", "bytes=15000-", "bytes=30000-"]
     assert state(wish) is State.READY
 
 
@@ -177,7 +216,6 @@ def test_without_a_network_there_is_one_sentence(
 ) -> None:
     for name in ("PIP_INDEX_URL", "ONESHOTSEG_TORCH_INDEX"):
         monkeypatch.setenv(name, "http://127.0.0.1:9/simple")
-    monkeypatch.setenv("PIP_RETRIES", "0")
     with pytest.raises(InputError) as caught:
         commands.describe(wish, Events())
     assert "the network cannot be reached" in str(caught.value)
@@ -308,7 +346,9 @@ def test_a_path_that_windows_could_not_write_is_refused_first(
 def test_a_process_that_is_cancelled_ends_at_once_and_the_next_goes_on(wish: Wish, index: PackageIndex) -> None:
     index.pause.clear()
     words = ["install", "--folder", str(wish.root), "--base", sys.executable, "--events", "json"]
-    command = [sys.executable, "-m", "OneShotSegLib.backend", *words]
+    code = "import sys; from Testing.helpers.environments import HERE, stand_in_for_pip; stand_in_for_pip(); "
+    code += "from OneShotSegLib.backend import plan, __main__; plan.PYTHONS = (HERE,); sys.exit(__main__.main())"
+    command = [sys.executable, "-c", code, *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
         end = time.monotonic() + 60
@@ -362,7 +402,15 @@ def test_this_python_can_do_what_the_tests_do() -> None:
     assert {"Python", "torch, loaded", "CPU", "Memory"} <= set(names)
 
 
-def test_the_plan_of_another_processor_makes_the_environment_anew(ready: Wish, plan: Plan, index: PackageIndex) -> None:
-    content = json.loads(ready.layout.record.read_text(encoding="utf-8"))
-    ready.layout.record.write_text(json.dumps({**content, "processor": "other"}), encoding="utf-8")
-    assert installation.repair(plan, ready.layout, Source(), said=ready.said).whole.keys() & {"numpy"} == set()
+def test_the_plan_of_another_processor_makes_the_environment_anew(ready: Wish, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Path] = []
+
+    def make(plan: Plan, layout: record.Layout, source: Source, said: object) -> None:
+        made.append(layout.env)
+        assert not layout.env.exists()
+        raise InputError("enough")
+
+    monkeypatch.setattr(installation, "make_environment", make)
+    with pytest.raises(InputError, match="enough"):
+        installation.repair(replace(tiny_plan(), processor="arm64"), ready.layout, Source())
+    assert made == [ready.layout.env]

@@ -30,7 +30,9 @@ def package_names() -> list[str]:
     return [re.match(r"[\w.-]+", text)[0] for text in WANTED]  # type: ignore[index]
 
 
-def build_wheel(folder: Path, name: str, version: str = VERSION, code: str = "", filling: int = FILLING) -> Path:
+def build_wheel(
+    folder: Path, name: str, version: str = VERSION, code: str = "", filling: int = FILLING, package: bool = False
+) -> Path:
     """Write a wheel with one module of the package's name.
 
     Args:
@@ -39,11 +41,12 @@ def build_wheel(folder: Path, name: str, version: str = VERSION, code: str = "",
         version: Of the package.
         code: Of the module.
         filling: Bytes of a file that is in it too.
+        package: Whether it is a package that can be run, in place of a module.
     """
     stem = re.sub(r"[-.]+", "_", name)
     info = f"{stem}-{version}.dist-info"
     content = {
-        f"{name}.py": f"__version__ = {version!r}\n{code}".encode(),
+        f"{name}/__main__.py" if package else f"{name}.py": f"__version__ = {version!r}\n{code}".encode(),
         f"{stem}_data.bin": os.urandom(filling),
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",

@@ -76,10 +76,12 @@ def main(arguments: list[str]) -> int:
 
 
 def environment(arguments: list[str]) -> int:
-    """The real installation, of an environment of this Python; with "full disk" there is no space."""
+    """The real installation but for pip, of an environment of this Python; with "full disk" there is no space."""
     from OneShotSegLib.backend import plan, pythons
     from OneShotSegLib.backend.__main__ import main
+    from Testing.helpers.environments import stand_in_for_pip
 
+    stand_in_for_pip()
     plan.PYTHONS = (f"{sys.version_info.major}.{sys.version_info.minor}",)
     pythons.candidates = lambda: iter([Path(sys.executable)])
     if MODE == "full disk":
