@@ -23,6 +23,8 @@ from OneShotSegLib.slicer.jobs.interpreter import python_executable
 from Testing.helpers.environments import environments, tiny_wheels
 from Testing.helpers.package_index import PackageIndex, serve, use
 
+PATIENCE = 120.0
+"""Seconds that a child process may take on a machine that others use too."""
 LACKING = ("torch>=2.2", "numba>=0.60")
 
 
@@ -99,7 +101,7 @@ def section(session: Session) -> Any:
 
 
 def until_done(session: Session) -> None:
-    session.until(lambda: not section(session).busy)
+    session.until(lambda: not section(session).busy, PATIENCE)
 
 
 def press_install(session: Session) -> None:
@@ -129,7 +131,7 @@ def test_a_run_that_lacks_packages_says_their_size_installs_them_and_goes_on(
     assert f"{len(WANTED)} packages" in session.ui.environmentLabel.text
     assert "MB are downloaded" in session.ui.environmentLabel.text
     session.ui.environmentInstallButton.click()
-    session.until(lambda: session.panel.controller.busy)
+    session.until(lambda: session.panel.controller.busy, PATIENCE)
     assert state(session) is State.READY
     session.until_idle()
     assert session.message.startswith("Done:"), session.message
@@ -154,7 +156,7 @@ def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(open_pane
     session = open_panel()
     index.pause.clear()
     press_install(session)
-    session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text)
+    session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text, PATIENCE)
     assert session.ui.environmentProgressFrame.isVisibleTo(session.window)
     assert not session.ui.environmentChoiceBox.enabled
     session.ui.environmentCancelButton.click()
@@ -281,7 +283,7 @@ def test_a_python_that_lacks_packages_is_said_to_with_what_to_do(
     assert session.ui.environmentLabel.text.endswith(": press Install for an environment of its own.")
     prepare_support(session, tmp_path)
     session.ui.propagateButton.click()
-    session.until(lambda: "cannot run in" in session.message)
+    session.until(lambda: "cannot run in" in session.message, PATIENCE)
     assert not session.panel.controller.busy
 
 
@@ -300,7 +302,7 @@ def test_closing_the_application_ends_an_installation(open_panel: Open, index: P
     session = open_panel()
     index.pause.clear()
     press_install(session)
-    session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text)
+    session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text, PATIENCE)
     child = section(session)._worker._child
     session.panel.environment.close()
     assert child.exit_status is not None
@@ -369,15 +371,15 @@ def test_every_job_of_the_panel_runs_in_the_chosen_python(
 
     prepare_support(session, tmp_path)
     session.ui.propagateButton.click()
-    session.until(lambda: session.panel.controller.busy)
+    session.until(lambda: session.panel.controller.busy, PATIENCE)
     session.until_idle()
     assert session.message.startswith("Done:"), session.message
     after_run = calls()
     assert after_run >= 1
     session.ui.trainPrnetButton.click()
-    session.until(lambda: session.panel.controller.busy)
+    session.until(lambda: session.panel.controller.busy, PATIENCE)
     session.until_idle()
     assert calls() == after_run + 1
     session.panel.live.close()
     session.panel.live.ask("hello", lambda answer: None, lambda error: None)
-    session.until(lambda: calls() == after_run + 2)
+    session.until(lambda: calls() == after_run + 2, PATIENCE)
