@@ -412,5 +412,5 @@ def test_the_plan_of_another_processor_makes_the_environment_anew(ready: Wish, m
 
     monkeypatch.setattr(installation, "make_environment", make)
     with pytest.raises(InputError, match="enough"):
-        installation.repair(replace(tiny_plan(), processor="arm64"), ready.layout, Source())
+        installation.repair(replace(tiny_plan(), processor="another"), ready.layout, Source())
     assert made == [ready.layout.env]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,7 +83,7 @@ def test_slicer_s_own_python_is_never_a_base(tmp_path: Path, monkeypatch: pytest
 def test_programs_that_ask_the_user_to_install_something_are_not_started(
     system: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pythons.sys, "platform", system)
+    monkeypatch.setattr(sys, "platform", system)
     assert not pythons._may_be_started(Path(path))
     assert pythons._may_be_started(Path("/opt/python/bin/python3"))
 
@@ -136,7 +138,7 @@ def test_uv_is_a_wheel_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytes
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(pythons, "run", run)
-    monkeypatch.setattr(pythons.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     layout = Layout(tmp_path)
     assert pythons._uv(layout, Source(folder=tmp_path)) == tmp_path / "uv" / "bin" / "uv"
     assert pythons._uv(layout, Source()) == tmp_path / "uv" / "bin" / "uv", "what is there is taken"
@@ -165,22 +167,22 @@ def test_a_graphics_card_counts_if_its_driver_is_new_enough(
 def test_amd_s_graphics_cards_are_found_on_linux_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "nvidia_driver", lambda: 0)
     monkeypatch.setattr(host, "ROCM_DEVICE", tmp_path)
-    monkeypatch.setattr(host.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     assert host.accelerator() is Accelerator.ROCM
-    monkeypatch.setattr(host.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     assert host.accelerator() is Accelerator.CPU
 
 
 def test_on_a_mac_a_python_for_both_processors_runs_as_the_machine_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert host.natively("arm64", ["python"]) == ["/usr/bin/arch", "-arm64", "python"]
     assert host.natively("x86_64", ["python"]) == ["python"]
-    monkeypatch.setattr(host.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     assert host.natively("arm64", ["python"]) == ["python"]
 
 
 def test_the_machine_s_processor_is_known_to_a_translated_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.delenv("PROCESSOR_ARCHITEW6432", raising=False)
     monkeypatch.setattr(host, "is_translated", lambda: False)
     assert host.native_processor() == "x86_64"

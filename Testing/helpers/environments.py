@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from OneShotSegLib.backend import installation, installed, pip
+from OneShotSegLib.backend.host import native_processor
 from OneShotSegLib.backend.pip import NETWORK, Source, Wheel
 from OneShotSegLib.backend.plan import Kind, Plan
 from OneShotSegLib.backend.record import Layout
@@ -27,11 +28,11 @@ LINK = re.compile(r'href="([^"#]+)#sha256=(\w+)"[^>]*>([^<]+)<')
 
 def tiny_plan() -> Plan:
     """An environment of the CPU's, of the Python that runs the tests."""
-    return Plan(kind=Kind.OWN, reason="It is tested.", pythons=(HERE,), index="cpu")
+    return Plan(kind=Kind.OWN, reason="It is tested.", pythons=(HERE,), processor=native_processor(), index="cpu")
 
 
 def resolve(
-    python: Sequence[str], requirements: Sequence[str], constraints: Sequence[str], index: str | None, source: Source
+    command: Sequence[str], requirements: Sequence[str], constraints: Sequence[str], index: str | None, source: Source
 ) -> list[Wheel]:
     """What pip would find in an index or a folder of tiny wheels."""
     names = [re.match(r"[\w.-]+", text)[0] for text in requirements]  # type: ignore[index]
