@@ -99,7 +99,7 @@ class Engine:
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for the support: everything runs on the CPU.")
             self.models = self._load(CPU)
 
@@ -133,7 +133,7 @@ class Engine:
         """
         try:
             return self._segment(self.models, case, ct, on_step)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
         # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
         release_gpu_memory()

@@ -124,10 +124,10 @@ class PropagateSection:
         plan = RunPlan(
             title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
         )
-        if self.context.start(plan):
-            # The support is a case too, the first one.
-            own = {exports[0].path: parameters.support_volume} if parameters.scribbles is not None else {}
-            self._nodes = {**own, **batch.nodes}
+        # The support is a case too, the first one.
+        own = {exports[0].path: parameters.support_volume} if parameters.scribbles is not None else {}
+        self._nodes = {**own, **batch.nodes}
+        self.context.start(plan)
 
     def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
         parameters = self.context.parameters
