@@ -124,16 +124,19 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/inference/__init__.py
   OneShotSegLib/inference/engine.py
   OneShotSegLib/inference/mask_supports.py
+  OneShotSegLib/inference/network_candidate.py
   OneShotSegLib/inference/placement_cache.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
+  OneShotSegLib/method/descriptor_kernels.py
   OneShotSegLib/method/descriptors.py
   OneShotSegLib/method/displacement.py
   OneShotSegLib/method/expansion.py
   OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
   OneShotSegLib/method/mask_support.py
+  OneShotSegLib/method/offset_search.py
   OneShotSegLib/method/own_mask.py
   OneShotSegLib/method/pipeline.py
   OneShotSegLib/method/placement.py

@@ -99,3 +99,15 @@ def test_the_package_lies_where_the_module_looks_for_it(repository: Path) -> Non
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=repository / "OneShotSeg"
     )
     assert Path(run.stdout.strip()).is_relative_to(repository)
+
+
+def test_everything_that_can_be_used_says_what_it_is(repository: Path) -> None:
+    root = ET.parse(repository / "OneShotSeg" / "Resources" / "UI" / "OneShotSeg.ui").getroot()
+    plain = {"QWidget", "QLabel", "QFrame", "qMRMLWidget"}
+    used = [widget for widget in root.iter("widget") if widget.get("class") not in plain]
+    without = [
+        widget.get("name")
+        for widget in used
+        if not any(entry.get("name") == "toolTip" for entry in widget.findall("property"))
+    ]
+    assert not without

@@ -373,7 +373,7 @@ def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -
     segment.SetName(name)
     segment.SetLabelValue(3)
     segment.AddRepresentation(
-        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (5, 5, 5))
+        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (4, 5, 5))
     )
     segmentation.AddSegment(segment)
     case_nodes.save_all()
@@ -387,7 +387,10 @@ def test_a_segment_removed_and_painted_anew_has_the_study_s_value(
     case_nodes.connect(lambda case: None, errors.append)
     saved = paint_anew(case_nodes, background, study, "cord ")
     assert {s.name.strip(): s.value for s in saved.segments} == {"Mandible": 2, "cord": 5}
-    np.testing.assert_array_equal(saved.volume.array, read_label_map(study.case("good").pseudo_mask).volume.array)
+    before = read_label_map(study.case("good").pseudo_mask).volume.array
+    expected = np.where(before == 5, 0, before)
+    expected[4:6, 5:7, 5:7] = 5
+    np.testing.assert_array_equal(saved.volume.array, expected)
     assert errors == []
 
 
