@@ -101,6 +101,11 @@ def section(session: Session) -> Any:
     return session.panel.environment
 
 
+def unfold(session: Session) -> None:
+    session.ui.environmentCollapsibleButton.collapsed = False
+    section(session).update()
+
+
 def until_done(session: Session) -> None:
     session.until(lambda: not section(session).busy, PATIENCE)
 
@@ -155,10 +160,12 @@ def test_a_scene_that_was_closed_meanwhile_starts_nothing(open_panel: Open, tmp_
 
 def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(open_panel: Open, index: PackageIndex) -> None:
     session = open_panel()
+    unfold(session)
+    assert not session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
     index.pause.clear()
     press_install(session)
     session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text, PATIENCE)
-    assert session.ui.environmentProgressFrame.isVisibleTo(session.window)
+    assert session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
     assert not session.ui.environmentChoiceBox.enabled
     session.ui.environmentCancelButton.click()
     until_done(session)
@@ -274,6 +281,7 @@ def test_a_python_that_lacks_packages_is_said_to_with_what_to_do(
     session = open_panel()
     named = record.Layout(environments(tmp_path_factory) / "ready").python
     monkeypatch.setattr(Dependencies, "command", lambda self: [self.named])
+    unfold(session)
     box = session.ui.environmentChoiceBox
     box.setCurrentIndex(box.findData("named"))
     box.activated.emit(box.currentIndex)
@@ -321,6 +329,12 @@ def test_slicer_s_own_python_is_taken_if_it_has_everything_and_an_own_one_if_not
     assert lacking.missing() == ("a", "b")
     lacking.choice = Choice.SLICER
     assert lacking.missing() == ("b",)
+
+
+def test_without_packaging_it_is_enough_that_a_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert dependencies_file.is_satisfied("numpy>=1.26")
+    assert not dependencies_file.is_satisfied("no-such-package>=1")
 
 
 def test_the_environment_is_beside_the_settings(tmp_path: Path) -> None:
