@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Session
+from driving import Session, clipped_texts
 
 from OneShotSegLib import __version__
 from OneShotSegLib.backend import record
@@ -106,6 +106,12 @@ def unfold(session: Session) -> None:
     section(session).update()
 
 
+def shoot(session: Session, folder: Path, name: str) -> None:
+    """Take a screenshot, in which nothing is clipped; ONESHOTSEG_SCREENSHOTS says where it goes."""
+    session.screenshot(Path(os.environ.get("ONESHOTSEG_SCREENSHOTS") or folder) / f"{name}.png")
+    assert clipped_texts(session.window) == []
+
+
 def until_done(session: Session) -> None:
     session.until(lambda: not section(session).busy, PATIENCE)
 
@@ -158,7 +164,9 @@ def test_a_scene_that_was_closed_meanwhile_starts_nothing(open_panel: Open, tmp_
     assert not session.panel.controller.busy
 
 
-def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(open_panel: Open, index: PackageIndex) -> None:
+def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(
+    open_panel: Open, index: PackageIndex, tmp_path: Path
+) -> None:
     session = open_panel()
     unfold(session)
     assert not session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
@@ -167,6 +175,7 @@ def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(open_pane
     session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text, PATIENCE)
     assert session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
     assert not session.ui.environmentChoiceBox.enabled
+    shoot(session, tmp_path, "6-environment")
     session.ui.environmentCancelButton.click()
     until_done(session)
     assert session.message == "Cancelled; what was fetched is kept, and Install goes on from there."
