@@ -313,5 +313,5 @@ def _write(path: Path, entries: Iterable[ReviewEntry]) -> None:
 
 def _row(entry: ReviewEntry) -> dict[str, object]:
     own = {"case": entry.case, "state": entry.state, "score": entry.score}
-    row = {**entry.extra, **own, "comment": entry.comment, "time": entry.time}
+    row: dict[str, object] = {**entry.extra, **own, "comment": entry.comment, "time": entry.time}
     return {**row, STRUCTURES: json.dumps(dict(entry.structures), ensure_ascii=False)} if entry.structures else row

@@ -779,7 +779,7 @@ def test_a_study_of_a_network_is_not_continued_by_a_propagation(tiny: TinyBatch,
 def test_a_structure_that_was_not_accepted_is_no_support(
     tiny: TinyBatch, paths: StudyPaths, decision: StructureDecision
 ) -> None:
-    decide(paths, **{FIRST: "accepted"})
+    decide(paths, phantom_01="accepted")
     structures = StudyDescription.read(paths).structures
     known = known_cases(paths, ())
     before = choose_reviewed(paths, "reviewed", structures, known)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +232,25 @@ def test_a_mask_is_shown_in_3d_on_demand_and_is_nothing_to_be_saved(
     assert not has_surface()
     assert not review.case_nodes.has_unsaved
     assert application.unsaved() == []
+
+
+def test_a_correction_that_does_not_count_is_kept_when_another_one_is_painted(
+    session: Session, opened: StudyPaths
+) -> None:
+    files, review = opened.case("case_00"), session.panel.review
+    files.edited_mask.write_bytes(files.pseudo_mask.read_bytes())
+    older = files.edited_mask.read_bytes()
+    ledger = ReviewLedger.load(opened.review)
+    ledger._entries["case_00"] = replace(ledger["case_00"], state="accepted", time="2026-01-01T00:00:00+00:00")
+    ledger.save()
+    session.parameters.study_folder = ""
+    session.parameters.study_folder = str(opened.root)
+    session.settle()
+    look_at(session, "case_00")
+    for number in range(2):
+        stroke(review.case_nodes.mask_node("case_00"), "Mandible", (2, 2, 2 + number), (2, 4, 4))
+        review.case_nodes.save("case_00")
+        session.settle()
+    assert (files.folder / "edited.discarded.seg.nrrd").read_bytes() == older
+    assert files.edited_mask.read_bytes() != older
+    assert not (files.folder / "edited.discarded-2.seg.nrrd").exists()

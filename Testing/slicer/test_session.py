@@ -508,7 +508,7 @@ def test_the_keys_work_while_the_panel_is_shown_and_only_then(
     propagate(session)
     session.until_idle()
     keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._keys._shortcuts}
-    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D", "R"}
+    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D", "R", "Tab"}
     assert all(shortcut.enabled for shortcut in keys.values())
     keys["N"].activated.emit()
     session.settle()

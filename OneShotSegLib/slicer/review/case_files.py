@@ -121,7 +121,12 @@ def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Vector]]:
 
 
 def write_correction(
-    snapshot: Snapshot, grid: Volume, study: StudyPaths, path: Path, pseudo_mask: Path | None = None
+    snapshot: Snapshot,
+    grid: Volume,
+    study: StudyPaths,
+    path: Path,
+    pseudo_mask: Path | None = None,
+    older: bool = False,
 ) -> tuple[str, ...]:
     """Write a reviewer's correction on its CT's grid.
 
@@ -132,6 +137,7 @@ def write_correction(
         path: The file to write.
         pseudo_mask: The mask that was corrected: if nothing is left that differs from it, no correction stays. None
             for a correction that was there before.
+        older: Whether what is there is another correction, to be kept under another name.
 
     Returns:
         Sentences on what exports will not use.
@@ -146,6 +152,8 @@ def write_correction(
     if pseudo_mask is not None and _is_equal(label_map, pseudo_mask):
         path.unlink(missing_ok=True)
         return notes
+    if older and path.is_file():
+        path.rename(CasePaths(path.parent).discarded_mask())
     write_label_map(label_map, path)
     return notes
 

@@ -97,6 +97,7 @@ class CaseNodes:
         self._centres: dict[str, Mapping[str, Point]] = {}
         self._versions: dict[str, Version] = {}
         self._loaded: dict[str, Path] = {}
+        self._older: set[str] = set()
         self._ahead: dict[str, tuple[Version, CaseContent | None]] = {}
         self._awaited: tuple[str, Path, Callable[[Any, Any], None], Callable[[], None]] | None = None
         self._watched: dict[str, tuple[Any, list[int]]] = {}
@@ -299,6 +300,9 @@ class CaseNodes:
             fill_segmentation(node, mask.labels)
         stored_in(node, path)
         self._loaded[case] = path
+        # A correction that does not count, for the pseudo mask was accepted: another one must not take its place.
+        edited = self.study.case(case).edited_mask
+        (self._older.add if path != edited and edited.is_file() else self._older.discard)(case)
         self._centres[case] = {name: to_ras_point(centre) for name, centre in mask.centres.items()}
         self._versions[case] = version
         self._say(case, mask.notes)
@@ -402,7 +406,8 @@ class CaseNodes:
         files = self.study.case(case)
         path = files.edited_mask
         # A correction, or strokes, that were there before are not taken back by making the mask what it was.
-        begun_here = self._loaded.get(case) == files.pseudo_mask and not files.strokes.is_file()
+        older = case in self._older
+        begun_here = not older and self._loaded.get(case) == files.pseudo_mask and not files.strokes.is_file()
 
         def not_saved(error: Exception) -> None:
             self._saving.discard(case)
@@ -411,6 +416,7 @@ class CaseNodes:
 
         def saved(notes: tuple[str, ...]) -> None:
             self._saving.discard(case)
+            self._older.discard(case)
             counting = self._counting(case)
             self._versions[case] = version_of(counting)
             still = self.mask_node(case)
@@ -424,7 +430,7 @@ class CaseNodes:
 
         self._background.run(
             functools.partial(
-                write_correction, snapshot, grid, self.study, path, files.pseudo_mask if begun_here else None
+                write_correction, snapshot, grid, self.study, path, files.pseudo_mask if begun_here else None, older
             ),
             saved,
             not_saved,

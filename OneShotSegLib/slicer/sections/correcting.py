@@ -48,13 +48,14 @@ class Correcting:
         edited = self.context.editor.segmentation
         return edited is not None and self._case_nodes.editing == case != "" and not self.is_stroking
 
-    def edit(self, case: str) -> None:
-        """Open the editor on the mask of a case that is shown."""
+    def edit(self, case: str, structure: str) -> None:
+        """Open the editor on the mask of a case that is shown, with the structure that is looked at."""
         mask, ct = self._case_nodes.mask_node(case), self._case_nodes.ct_node(case)
         self.stop()
         self._case_nodes.editing = case
-        worst = mask.GetSegmentation().GetSegmentIdBySegmentName(self._session.row(case).worst)
-        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, worst, self._brush_of(case))
+        name = structure or self._session.row(case).worst
+        segment_id = mask.GetSegmentation().GetSegmentIdBySegmentName(name)
+        self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, segment_id, self._brush_of(case))
 
     def stroke(self, case: str, structure: str) -> None:
         """Open the editor for strokes in a case that is shown.

@@ -18,7 +18,7 @@ class ReviewCorrections(LookedAt):
         """Open the editor on the case."""
         _session, _case_nodes, correcting, case = self._chosen()
         self._require_shown(case)
-        correcting.edit(case)
+        correcting.edit(case, self._structure)
 
     @guarded
     def on_regrow(self) -> None:

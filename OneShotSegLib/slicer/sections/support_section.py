@@ -10,6 +10,7 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.messages import STYLES
 from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
@@ -165,4 +166,5 @@ class SupportSection:
         ready = _("The scribbles are ready.") if findings else ""
         label.text = "\n".join(f"• {text}" for text in texts) or ready
         bad = any(finding.forbids for finding in findings)
-        label.setStyleSheet("color: #b3261e;" if bad else "color: #8a6100;" if texts else "color: #1b7a34;")
+        # Dark text on a light ground, in a dark theme too.
+        label.setStyleSheet(STYLES["error" if bad else "warning" if texts else "success"])
