@@ -170,11 +170,12 @@ def examine(command: Sequence[str]) -> dict[str, Any]:
             timeout=SECONDS,
         )
         answer = json.loads(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        can_run, all_findings = bool(answer["can_run"]), answer["findings"]
+    except (OSError, subprocess.SubprocessError, ValueError, TypeError, KeyError) as error:
         text = f"expected a Python 3.11 or newer, found one that does not answer ({type(error).__name__})"
         return {"can_run": False, "findings": [{"name": command[-1], "state": "error", "text": text}]}
-    findings = [each for each in answer["findings"] if each["state"] != "ok" or each["name"].startswith(SHOWN)]
-    return {"can_run": answer["can_run"], "findings": findings}
+    findings = [each for each in all_findings if each["state"] != "ok" or each["name"].startswith(SHOWN)]
+    return {"can_run": can_run, "findings": findings}
 
 
 def lines(shown: Mapping[str, Any]) -> list[str]:

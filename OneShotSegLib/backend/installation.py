@@ -8,7 +8,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from OneShotSegLib import __version__
@@ -84,6 +84,7 @@ def prepare(plan: Plan, layout: Layout, source: Source, emit: Emit = ignore_even
         OSError: If it cannot be written.
     """
     _step(emit, "python", 0.0)
+    plan = _fitting(plan, source)
     if not _runs(layout, plan):
         make_environment(plan, layout, source, said)
     _step(emit, "resolve", 0.01)
@@ -113,6 +114,18 @@ def prepare(plan: Plan, layout: Layout, source: Source, emit: Emit = ignore_even
         unknown=len(missing) - len(sizes),
         notes=notes,
     )
+
+
+def _fitting(plan: Plan, source: Source) -> Plan:
+    """A plan with those of its Pythons that a folder of wheels is for."""
+    there = source.pythons()
+    if not there:
+        return plan
+    fitting = tuple(version for version in plan.pythons if version in there)
+    if not fitting:
+        wanted, found = ", ".join(plan.pythons), ", ".join(sorted(there))
+        raise InputError(f"{source.folder}: expected PyTorch for Python {wanted}, found it for {found}.")
+    return replace(plan, pythons=fitting)
 
 
 def _there(wheels: Sequence[Wheel], layout: Layout) -> Iterator[Path]:

@@ -19,6 +19,7 @@ TORCH_INDEX = "https://download.pytorch.org/whl"
 TORCH_INDEX_VARIABLE = "ONESHOTSEG_TORCH_INDEX"
 """Names another index of PyTorch's builds: a mirror."""
 TORCH = "torch"
+FOR_PYTHON = re.compile(r"-cp3(\d+)-cp3")
 RESOLVES_ALONE = (26, 0)
 """The pip from which on a dry run reads what packages say of themselves; older ones fetch the packages whole for it."""
 UNWANTED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PYTHONPATH", "PYTHONHOME")
@@ -48,6 +49,11 @@ class Source:
     """
 
     folder: Path | None = None
+
+    def pythons(self) -> set[str]:
+        """The versions of Python that the folder's PyTorch is for ("3.12"); empty if it does not say, or is none."""
+        files = [] if self.folder is None else self.folder.glob(f"{TORCH}-*.whl")
+        return {f"3.{found[1]}" for file in files if (found := FOR_PYTHON.search(file.name))}
 
     def options(self) -> list[str]:
         """The options that say so to pip."""

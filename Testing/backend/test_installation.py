@@ -256,6 +256,16 @@ def test_a_folder_that_lacks_a_wheel_is_said_to(wish: Wish, index: PackageIndex,
         commands.install(Wish(root=wish.root, base=wish.base, wheels=tmp_path / "none"), Events())
 
 
+def test_the_python_is_one_that_the_folder_s_pytorch_is_for(tmp_path: Path) -> None:
+    plan = replace(tiny_plan(), pythons=("3.12", "3.13", "3.11"))
+    assert installation._fitting(plan, Source()) == plan
+    assert installation._fitting(plan, Source(folder=tmp_path)) == plan
+    (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
+    assert installation._fitting(plan, Source(folder=tmp_path)).pythons == ("3.11",)
+    with pytest.raises(InputError, match=r"expected PyTorch for Python 3\.12, found it for 3\.11"):
+        installation._fitting(replace(plan, pythons=("3.12",)), Source(folder=tmp_path))
+
+
 def test_a_wheel_of_another_content_than_announced_is_not_installed(
     wish: Wish, index: PackageIndex, tmp_path: Path
 ) -> None:

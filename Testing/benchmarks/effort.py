@@ -54,7 +54,8 @@ def main() -> None:
     rows: list[Figures] = []
     for count in sorted(options.counts):
         corrected = _corrected(count, corrected, qualities, evaluated, options, names)
-        sources = [LoadedMask(_masked(cohort, case, names), case) for case in corrected]
+        own = [options.support] if options.own else []
+        sources = [LoadedMask(_masked(cohort, case, names), case) for case in (*own, *corrected)]
         engine = Engine([support], weights, method, masks=sources, cache=cache, network=options.network)
         for case in evaluated:
             started = time.process_time()
@@ -80,6 +81,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--choice", default="random", choices=("random", "suggest"), help="which ones (--within)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--cache", type=Path, help="folder that keeps placements between runs")
+    parser.add_argument("--own", action="store_true", help="the support's own mask was corrected too")
     parser.add_argument("--network", type=Path, help="a trained network, as one more candidate")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for all figures")

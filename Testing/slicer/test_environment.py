@@ -69,13 +69,14 @@ def open_panel(
     opened: list[Session] = []
     monkeypatch.setattr(Dependencies, "lacking", lambda self: LACKING)
 
-    def open_it(template: str = "empty", mode: str = "normal") -> Session:
+    def open_it(template: str = "empty", mode: str = "normal", python: Path | None = None) -> Session:
         fake_child(mode)
         root = tmp_path / "environment"
         shutil.copytree(environments(tmp_path_factory) / template, root, symlinks=True)
         monkeypatch.setattr(dependencies_file, "environment_folder", lambda settings: root)
         # What is installed here are no real packages: the runs are done by the stand-in for Slicer's Python.
-        monkeypatch.setattr(Dependencies, "command", lambda self: [python_executable()])
+        command = [str(python or python_executable())]
+        monkeypatch.setattr(Dependencies, "command", lambda self: command)
         opened.append(Session(application, tmp_path / "settings"))
         return opened[-1]
 
@@ -356,14 +357,11 @@ def test_a_named_python_runs_without_what_slicer_s_launcher_set(
     assert (Path(environment["PYTHONPATH"]) / "OneShotSegLib").is_dir()
 
 
-def test_every_job_of_the_panel_runs_in_the_chosen_python(
-    open_panel: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    session = open_panel("ready")
+def test_every_job_of_the_panel_runs_in_the_chosen_python(open_panel: Open, tmp_path: Path) -> None:
     chosen = tmp_path / "bin" / "chosen"
     shutil.copy(python_executable(), chosen)
     chosen.write_text(chosen.read_text().replace("exec", f"echo >> {tmp_path}/calls; exec"), encoding="utf-8")
-    monkeypatch.setattr(Dependencies, "command", lambda self: [str(chosen)])
+    session = open_panel("ready", python=chosen)
 
     def calls() -> int:
         file = tmp_path / "calls"
