@@ -19,8 +19,10 @@ Levels = NDArray[np.float64]
 
 FEWEST_TO_COMPARE = 5
 """Of fewer CTs nobody can say which one is unusual."""
-CANDIDATES = 5
+CANDIDATES = 3
 ROUNDS = 4
+STEP = 4
+"""Levels from one place to the next that is tried first; then all are around the best of them."""
 CORE = 0.75
 """Share of the batch, the nearest to its middle, that the middle is made of: other regions of the body do not count."""
 COMMON = 0.5
@@ -152,12 +154,18 @@ class _Middle:
         """
         count, length = len(levels), len(self.levels)
         least = max(1, math.ceil(LEAST_OVERLAP * min(count, length)))
-        costs = {}
-        for first in range(least - count, length - least + 1):
-            low, high = max(0, first), min(length, first + count)
-            more = (levels[low - first : high - first] - self.levels[low:high]) / self.spread[low:high]
-            costs[first] = _far(more - more.mean(axis=0)) + MISSING * (count - (high - low))
-        return min(costs, key=lambda first: (costs[first], abs(first), first))
+        lowest, highest = least - count, length - least
+
+        def order(first: int) -> tuple[float, int, int]:
+            return self._cost_at(first, levels), abs(first), first
+
+        near = min(range(lowest, highest + 1, STEP), key=order)
+        return min(range(max(lowest, near - STEP + 1), min(highest, near + STEP - 1) + 1), key=order)
+
+    def _cost_at(self, first: int, levels: Levels) -> float:
+        low, high = max(0, first), min(len(self.levels), first + len(levels))
+        more = (levels[low - first : high - first] - self.levels[low:high]) / self.spread[low:high]
+        return _far(more - more.mean(axis=0)) + MISSING * (len(levels) - (high - low))
 
     def compare(self, levels: Levels) -> _Compared:
         """What tells a CT from the middle."""
