@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of, propagated_scribbles
 from OneShotSegLib.fusion.fused_quality import score_fused
 from OneShotSegLib.fusion.mask_fusion import PredictedMasks, PropagatedMasks, fuse_masks, grow_consensus
-from OneShotSegLib.imaging.boxes import box_between, cropped
+from OneShotSegLib.imaging.boxes import part_around
 from OneShotSegLib.imaging.ct import read_ct
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
@@ -52,7 +52,7 @@ def combine(
         timer: Takes the time of the fusion.
         predicted: A trained network's masks; None without one.
     """
-    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    best = best_of(candidates)
     with timer("fuse"):
         sources = [*(_of_strokes(one, method, len(masks)) for one in candidates), *(_of_mask(one) for one in masks)]
         grid = _grid(query.ct, [places for _, places in sources], method)
@@ -104,7 +104,4 @@ def _grid(ct: Volume, places: Sequence[Vector], method: Method) -> Volume:
     """The part of the expansion's grid that the candidates cover, with a margin."""
     grid = working_grid(ct, method.expansion.spacing or ct.spacing)
     index = grid.to_index(np.concatenate(list(places)))
-    margin, most = MARGIN_MM / grid.spacing, np.asarray(grid.shape)
-    low = np.clip(np.floor(index.min(axis=0) - margin), 0, most - 1)
-    high = np.clip(np.ceil(index.max(axis=0) + margin) + 1, low + 1, most)
-    return cropped(grid, box_between(low, high))
+    return part_around(grid, index.min(axis=0), index.max(axis=0), MARGIN_MM / grid.spacing)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from OneShotSegLib.imaging.volume import Vector
+from OneShotSegLib.method import descriptor_kernels as kernels
 from OneShotSegLib.method.filters import box_mean
 
 MIN_JACOBIAN = 0.1
@@ -90,9 +91,20 @@ class Displacement:
     def within_support(self, positions: Vector) -> Vector:
         """Support positions (..., 3), displaced in the support; the affine map then takes them to their place."""
         moved = np.asarray(positions, dtype=np.float64)
-        for field in reversed(self.fields):
-            moved = moved + self._read(field, moved)
-        return moved
+        if not self.fields or self.fields[0].device.type != "cpu":
+            for field in reversed(self.fields):
+                moved = moved + self._read(field, moved)
+            return moved
+        found = moved.reshape(-1, 3).copy()
+        kernels.displace(found, self.grid.low, self.grid.step * self.grid.spacing, self.acting)
+        return found.reshape(moved.shape)
+
+    @property
+    def acting(self) -> NDArray[np.float32]:
+        """The fields in the order in which they act, as the compiled loops take them, (n, d, h, w, 3); on a CPU."""
+        size = (len(self.fields), *(self.grid.cells + 1).tolist(), 3)
+        fields = [np.moveaxis(field.numpy(), 0, -1) for field in reversed(self.fields)]
+        return np.ascontiguousarray(fields, np.float32).reshape(size)
 
     def _read(self, field: Tensor, positions: Vector) -> Vector:
         normalised = 2 * (positions.reshape(-1, 3) - self.grid.low) / self.grid.size_mm - 1

@@ -19,7 +19,7 @@ from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.replacement import discard, place_result
 from OneShotSegLib.study.results import is_decided
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import state_on_disk
 from OneShotSegLib.study.revisions import FIRST
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep
@@ -129,7 +129,7 @@ class CaseDone:
 
 
 def _is_decided(paths: StudyPaths, files: CasePaths) -> bool:
-    return is_decided(files, ReviewLedger.load(paths.review).state_of(files.name))
+    return is_decided(files, state_on_disk(paths.review, files.name))
 
 
 def _write_anew(paths: StudyPaths, files: CasePaths, result: Segmentation) -> None:

@@ -57,3 +57,17 @@ def test_a_volume_of_any_direction_is_read_at_its_positions() -> None:
     positions = np.moveaxis(volume.to_world(index), -1, 0).astype(np.float32)
     assert np.allclose(read_at(volume, positions), array, atol=1e-3)
     assert not read_at(volume, positions + 1000).any()
+
+
+def test_compiled_displacements_are_those_that_pytorch_reads() -> None:
+    """Between the control points, on the faces and beyond them."""
+    found = placement().displacement
+    assert found is not None
+    positions = np.random.default_rng(3).uniform(-75, 75, (5, 80, 3))
+    expected = positions
+    for field in reversed(found.fields):
+        expected = expected + found._read(field, expected)
+    moved = found.within_support(positions)
+    assert np.abs(moved - expected).max() < 1e-4
+    assert np.abs(moved - positions).max() > 2
+    assert np.array_equal(found.within_support(positions[0, 0]), moved[0, 0])

@@ -8,7 +8,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study import review
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger, state_on_disk
 
 HEADER = "case,state,score,comment,time\n"
 
@@ -226,3 +226,23 @@ def test_a_failed_write_leaves_the_old_file_whole(path: Path, monkeypatch: pytes
         made.save()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["review.csv"]
+
+
+def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch asks before each case what was decided: reading all rows each time would be quadratic."""
+    path = tmp_path / "review.csv"
+    assert state_on_disk(path, "pt_0") == "pending"
+    ledger = ReviewLedger(path, [ReviewEntry(case=f"pt_{number}") for number in range(50)])
+    ledger.save()
+    reads: list[Path] = []
+    real = ReviewLedger.load
+    monkeypatch.setattr(ReviewLedger, "load", lambda path: reads.append(path) or real(path))
+    assert {state_on_disk(path, f"pt_{number}") for number in range(50)} == {"pending"}
+    assert len(reads) == 1
+    ledger.decide("pt_7", "rejected")
+    ledger.save()
+    assert state_on_disk(path, "pt_7") == "rejected"
+    assert state_on_disk(path, "pt_8") == "pending"
+    assert len(reads) == 2
+    path.unlink()
+    assert state_on_disk(path, "pt_7") == "pending"
