@@ -126,13 +126,13 @@ class EncodedScribbles:
         points: All scribble points.
         chosen: Indices of those that go through the networks, shape (n,).
         coarse: Their latent positions by the coarse network, shape (n, 3).
-        fine: Their latent positions by the fine network, shape (n, 3).
+        fine: Their latent positions by the fine network, shape (n, 3); None where no pass of it is made.
     """
 
     points: ScribblePoints
     chosen: np.ndarray
     coarse: Tensor
-    fine: Tensor
+    fine: Tensor | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -170,7 +170,7 @@ def encode_scribbles(
         points=points,
         chosen=chosen,
         coarse=locate(weights.coarse, support.coarse, positions),
-        fine=locate(weights.fine, support.fine, positions),
+        fine=locate(weights.fine, support.fine, positions) if settings.fine_passes else None,
     )
 
 
@@ -193,6 +193,7 @@ def propagate(
         moved = propagate_from(encoded.coarse, query.coarse, weights.coarse, state.chosen_positions)
         state.update(f"coarse {number + 1}", moved)
     for number in range(settings.fine_passes):
+        assert encoded.fine is not None  # it was encoded with the same settings
         moved = propagate_from(encoded.fine, query.fine, weights.fine, state.chosen_positions)
         state.update("fine" if number == 0 else f"fine {number + 1}", moved)
     return state.result()
