@@ -46,6 +46,11 @@ FLOORS: tuple[dict[str, str], ...] = (
         "worker": "the live worker: a process that holds one case or support, its requests, and its client",
     },
     {
+        "interface": "what the Slicer panel and the page share: the review without a window, child processes, "
+        "checks of strokes",
+    },
+    {"browser": "the page in a browser: its server on this machine alone, and its files"},
+    {
         "cli": "`oneshotseg`: thin; each command imports what it needs",
         "slicer": "the Slicer module's rooms: mrml (nodes, volumes), jobs (child processes), review, sections, panel",
     },

@@ -13,8 +13,7 @@ import pytest
 PACKAGE = "OneShotSegLib.slicer"
 ORDER = (
     {"i18n"},
-    {"messages", "parameters", "segment_editor", "dicom_database", "snapshots"},
-    {"scribble_checks", "live_parts"},
+    {"messages", "parameters", "segment_editor", "dicom_database"},
     {"mrml", "jobs"},
     {"sample_data"},
     {"review"},

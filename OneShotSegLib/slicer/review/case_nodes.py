@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.case_files import CaseContent, CaseMask, read_case, write_correction
+from OneShotSegLib.interface.live_parts import with_part
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.live_parts import with_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only, take_window
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
 from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, place_beside
@@ -29,7 +30,6 @@ from OneShotSegLib.slicer.mrml.segmentations import (
 )
 from OneShotSegLib.slicer.mrml.storage import stored_in
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
-from OneShotSegLib.slicer.review.case_files import CaseContent, CaseMask, read_case, write_correction
 from OneShotSegLib.study.layout import StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"

@@ -9,36 +9,19 @@ from typing import Any
 import qt
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.case_files import read_case_volumes
+from OneShotSegLib.interface.review_keys import REVIEW_KEYS
+from OneShotSegLib.interface.review_session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, is_on_screen, show_only, show_volume
-from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.slicer.review.regrowing import Regrowing
-from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.study.layout import StudyPaths
 
-KEYS = {
-    "N": "on_next",
-    "Shift+N": "on_previous",
-    "A": "on_accept",
-    "Shift+A": "on_accept",
-    "X": "on_reject",
-    "Shift+X": "on_reject",
-    "C": "on_edit",
-    "Shift+C": "on_edit",
-    "R": "on_regrow",
-    "Shift+R": "on_regrow",
-    "U": "on_undo",
-    "D": "on_next_structure",
-    "Shift+D": "on_previous_structure",
-    "Shift+U": "on_undo",
-}
-"""None of Slicer's own or of the Segment Editor's; two keys for what is done most, for where another extension has one
-of them (SlicerNNInteractive has R): then Qt gives the key to neither."""
+KEYS = {key: f"on_{action}" for key, action in REVIEW_KEYS.items()}
 COLUMNS = 4
-DOUBTFUL, FAIR = 0.5, 0.75
 SCORE_COLORS = {"bad": "#f8d0cf", "fair": "#fdebc3", "good": "#d3efd9"}
 
 
@@ -210,7 +193,7 @@ class ReviewSection:
                 item.setText(text)
                 item.setToolTip(_tooltip(row))
                 if column == 1:
-                    item.setBackground(qt.QBrush(qt.QColor(_score_color(row))))
+                    item.setBackground(qt.QBrush(qt.QColor(SCORE_COLORS[row.level])))
                     item.setForeground(qt.QBrush(qt.QColor("#202020")))
         selected = self.session.position(self.current) if self.session else -1
         if selected >= 0:
@@ -251,7 +234,7 @@ class ReviewSection:
         ui.goOnButton.enabled = bool(self.session and self.session.rows) and not self.context.controller.busy
         ui.undoButton.enabled = self._can_undo_stroke() or (self.session is not None and self.session.can_undo)
         ui.previousButton.enabled = ui.nextButton.enabled = bool(self.session and self.session.rows)
-        ui.caseLabel.text = _details(row) if row else ""
+        ui.caseLabel.text = row.details if row else ""
         ui.caseLabel.setVisible(row is not None)
         if row is None or not ui.commentEdit.hasFocus():
             ui.commentEdit.text = row.comment if row else ""
@@ -354,7 +337,7 @@ class ReviewSection:
         row = self._row()
         if row is None or not row.structures or not self._is_shown():
             return
-        names = sorted(row.structures, key=lambda name: (name != row.worst, row.structures[name]))
+        names = row.doubtful_first
         at = names.index(self._structure) + step if self._structure in names else 0
         self._look_at(names[at % len(names)])
 
@@ -499,23 +482,5 @@ class ReviewSection:
             self.update()
 
 
-def _score_color(row: ReviewRow) -> str:
-    if row.score is None or row.score < DOUBTFUL:
-        return SCORE_COLORS["bad"]
-    return SCORE_COLORS["fair"] if row.score < FAIR else SCORE_COLORS["good"]
-
-
-def _details(row: ReviewRow) -> str:
-    scores = sorted(row.structures.items(), key=lambda entry: entry[1])
-    lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *row.notes]
-    if row.has_edit and row.state == "accepted":
-        lines.append(_("There is a correction that does not count: the pseudo mask was accepted. Accept takes it."))
-    elif row.has_edit and row.state != "edited":
-        lines.append(_("There is a correction; Accept takes it."))
-    if row.suggested:
-        lines.append(_("Correcting it would teach most: it is doubtful, and unlike what was reviewed."))
-    return "\n".join(line for line in lines if line)
-
-
 def _tooltip(row: ReviewRow) -> str:
-    return "\n".join([row.case, _details(row), row.comment]).strip()
+    return "\n".join([row.case, row.details, row.comment]).strip()

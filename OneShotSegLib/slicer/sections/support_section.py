@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
@@ -19,7 +20,6 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
     split_names,
 )
 from OneShotSegLib.slicer.mrml.support import support_content
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.preview import SupportPreview
 

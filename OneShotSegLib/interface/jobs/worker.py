@@ -10,9 +10,9 @@ from typing import Protocol
 
 from OneShotSegLib.events import Event, parse_event, readable_text
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
-from OneShotSegLib.slicer.jobs.process import GRACE_SECONDS, ChildProcess
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.interface.jobs.process import GRACE_SECONDS, ChildProcess
 
 MAX_ERROR_LINES = 20
 FRAMES = " \t│╭╮╰╯─|+-"
@@ -79,6 +79,11 @@ class AlreadyRunningError(Exception):
 class Worker:
     """One run at a time; `poll` is to be called regularly from the thread of the user interface.
 
+    Args:
+        launch: Starts a process.
+        clock: Seconds.
+        python: The Python that runs the commands.
+
     Attributes:
         error_lines: The latest lines of the child's standard error.
     """
@@ -87,8 +92,10 @@ class Worker:
         self,
         launch: Callable[[Sequence[str], Mapping[str, str]], Child] = ChildProcess,
         clock: Callable[[], float] = time.monotonic,
+        python: Callable[[], str] = python_executable,
     ) -> None:
         self._launch = launch
+        self._python = python
         self._clock = clock
         self._child: Child | None = None
         self._observer: JobObserver | None = None
@@ -117,7 +124,7 @@ class Worker:
         self.error_lines.clear()
         self._finished = False
         self._cancelled_at = None
-        self._child = self._launch([python_executable(), "-m", "OneShotSegLib", *arguments], child_environment())
+        self._child = self._launch([self._python(), "-m", "OneShotSegLib", *arguments], child_environment())
         self._observer = observer
 
     def poll(self) -> None:

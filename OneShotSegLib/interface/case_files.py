@@ -13,7 +13,7 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_matching import match_labels, with_values_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Snapshot
+from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
 from OneShotSegLib.worker.client import WorkerClient, WorkerError
 
 Answer = dict[str, Any]
