@@ -18,7 +18,18 @@ from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
 MANY_VOXELS = 1_000_000
+Version = tuple[str, int, int]
+"""Path, time of writing, size of a mask file."""
 PSEUDO_MASK = CasePaths(Path()).pseudo_mask.name
+
+
+def version_of(path: Path) -> Version:
+    """Which version of a file is there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), status.st_mtime_ns, status.st_size
 
 
 def read_case_volumes(study: StudyPaths) -> dict[str, Path]:
@@ -138,6 +149,13 @@ def write_correction(snapshot: Snapshot, grid: Volume, study: StudyPaths, path: 
     """
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: the folder is no longer there.")
-    label_map, notes = with_study_values(snapshot.merged(grid), study, path)
+    return write_corrected(snapshot.merged(grid), study, path)
+
+
+def write_corrected(labels: LabelMap, study: StudyPaths, path: Path) -> tuple[str, ...]:
+    """Write a corrected mask of a case; see `write_correction`."""
+    if not study.cases_folder.is_dir():
+        raise InputError(f"{study.root}: the folder is no longer there.")
+    label_map, notes = with_study_values(labels, study, path)
     write_label_map(label_map, path)
     return notes

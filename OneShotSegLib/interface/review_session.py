@@ -130,7 +130,7 @@ class ReviewSession:
         """
         self._require_folder()
         folders = sorted(self.study.cases_folder.iterdir()) if self.study.cases_folder.is_dir() else []
-        cases = [CasePaths(folder) for folder in folders if folder.is_dir()]
+        cases = [self.study.case(folder.name) for folder in folders if folder.is_dir()]
         self._qualities = {case.name: self._quality(case) for case in cases if case.is_done}
         self._ledger.refresh()
         self._ledger.ensure_cases(self._qualities.values())

@@ -28,6 +28,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=WAIT_SECONDS)
     held = False
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
         held = not isinstance(lock, SoftFileLock)
         if not held:

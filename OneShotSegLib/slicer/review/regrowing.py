@@ -12,6 +12,7 @@ import slicer
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment, background_segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.case_files import version_of
 from OneShotSegLib.interface.jobs.live_worker import Answer, LiveWorker
 from OneShotSegLib.interface.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.interface.regrowth_sentence import regrowth_sentence
@@ -20,7 +21,7 @@ from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
 from OneShotSegLib.slicer.mrml.segmentations import BINARY_LABELMAP, take_snapshot
-from OneShotSegLib.slicer.review.case_nodes import CaseNodes, version_of
+from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.worker.client import WorkerError
