@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from OneShotSegLib.browser.support import Support
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.inputs import FoundCT
-from OneShotSegLib.interface.case_files import version_of
+from OneShotSegLib.interface.case_files import Version, version_of
 from OneShotSegLib.interface.known_inputs import known_queries, known_supports
 from OneShotSegLib.interface.review_keys import REVIEW_KEYS
 from OneShotSegLib.interface.review_session import ReviewRow, ReviewSession
@@ -29,6 +30,7 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.readers import reader_paths, readers_of
 
 WATCH_SECONDS = 2.0
+STROKES_KNOWN = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,7 @@ class Desk:
     study: StudyPaths = field(init=False)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="OneShotSeg-browse-")))
     exports: dict[str, Path] = field(default_factory=dict)
+    _sent: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _session: ReviewSession | None = None
     _corrections: Corrections | None = None
     _cts: list[FoundCT] | None = None
@@ -119,6 +122,14 @@ class Desk:
         if self._session is None and self.study.root.is_dir():
             self._session = ReviewSession(self.study)
 
+    def is_new(self, number: str) -> bool:
+        """Whether a stroke of this number was not sent before: pages send again what they got no answer to."""
+        is_new = not number or number not in self._sent
+        self._sent[number] = None
+        while len(self._sent) > STROKES_KNOWN:
+            self._sent.popitem(last=False)
+        return is_new
+
     def require_writable(self) -> None:
         """Refuse to change anything where the page is for reading alone.
 
@@ -144,7 +155,12 @@ class Desk:
         if self._session is None:
             return []
         self._session.refresh()
-        return [row_json(row) for row in self._session.rows]
+        return [self._row_json(self._session, row) for row in self._session.rows]
+
+    @staticmethod
+    def _row_json(session: ReviewSession, row: ReviewRow) -> dict[str, Any]:
+        version = "" if row.failed else version_text(version_of(session.mask(row.case)))
+        return {**row_json(row), "version": version}
 
     def state(self) -> dict[str, Any]:
         """What a page needs to begin."""
@@ -275,3 +291,8 @@ def row_json(row: ReviewRow) -> dict[str, Any]:
         "has_edit": row.has_edit,
         "suggested": row.suggested,
     }
+
+
+def version_text(version: Version) -> str:
+    """A mask's version, for the page: without its path."""
+    return f"{Path(version[0]).name}:{version[1]}:{version[2]}"

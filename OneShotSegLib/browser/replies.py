@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -79,11 +78,12 @@ def text_of(content: dict[str, Any], name: str, longest: int = 2000) -> str:
     return value
 
 
-async def stroke_of(request: Request) -> Stroke:
-    """The stroke that was sent."""
-    return Stroke.parse((await body_of(request)).get("stroke"))
+async def stroke_of(request: Request) -> Stroke | None:
+    """The stroke that was sent; None if it was sent before.
 
-
-def version_text(version: tuple[str, int, int]) -> str:
-    """A mask's version, for the page: without its path."""
-    return f"{Path(version[0]).name}:{version[1]}:{version[2]}"
+    Raises:
+        InputError: If there is none.
+    """
+    content = await body_of(request)
+    stroke, number = Stroke.parse(content.get("stroke")), content.get("id", "")
+    return stroke if desk_of(request).is_new(number if isinstance(number, str) else "") else None

@@ -11,10 +11,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from OneShotSegLib.browser.corrections import Change
-from OneShotSegLib.browser.desk import Desk
+from OneShotSegLib.browser.desk import Desk, version_text
 from OneShotSegLib.browser.masks import box_json, mask_of
 from OneShotSegLib.browser.packing import packed
-from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of, text_of, version_text
+from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of, text_of
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.interface.case_files import version_of
 
@@ -116,6 +116,8 @@ async def _corrected(request: Request, how: str) -> Response:
     desk.require_writable()
     painted = await stroke_of(request)
     grid = (await desk.image_of(case)).grid
+    if painted is None:
+        return _changed(desk, case, Change(""))
     correct = partial(desk.corrections.regrow if how == "regrow" else desk.corrections.paint, case, painted, grid)
     change = await correct()
     desk.tell_rows()

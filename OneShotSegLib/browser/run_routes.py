@@ -174,7 +174,7 @@ async def events(socket: WebSocket) -> None:
         sending = asyncio.create_task(_send_all(socket, queue))
         with contextlib.suppress(WebSocketDisconnect):
             while True:  # nothing is expected but the end
-                await socket.receive()
+                await socket.receive_text()
         sending.cancel()
 
 

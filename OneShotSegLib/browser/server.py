@@ -86,6 +86,7 @@ def browse(request: BrowseRequest, port: int | None = None, show: bool = True) -
         access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,
+        proxy_headers=False,
         ws="websockets-sansio",
     )
     server = Server(config)

@@ -67,7 +67,7 @@ async def stroke(request: Request) -> Response:
     desk.require_author()
     painted = await stroke_of(request)
     draft, _image = desk.support.require()
-    box = draft.add(painted)
+    box = draft.add(painted) if painted is not None else None
     _tell(desk)
     return _part(desk, box)
 
