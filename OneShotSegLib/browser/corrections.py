@@ -21,6 +21,7 @@ from OneShotSegLib.interface.case_files import Version, version_of, write_correc
 from OneShotSegLib.interface.live_parts import read_part
 from OneShotSegLib.interface.regrowth_sentence import regrowth_sentence
 from OneShotSegLib.interface.review_session import ReviewSession
+from OneShotSegLib.study.description import StudyDescription
 
 Labels = NDArray[np.uint8]
 STEPS_KEPT = 50
@@ -101,6 +102,7 @@ class Corrections:
             InputError: If the stroke lies outside.
             WorkerError: If it cannot be done.
         """
+        self._require_known(stroke, with_background=True)
         found = stroke.voxels(grid.shape, grid.spacing)
         if found is None:
             raise InputError("Expected a stroke within the CT, found one outside.")
@@ -122,6 +124,7 @@ class Corrections:
             InputError: If the stroke lies outside, or the mask cannot be read.
             OSError: If it cannot be written.
         """
+        self._require_known(stroke, with_background=False)
         async with self.live.lock:
             mask = await asyncio.to_thread(self._mask, case, grid)
             labels = np.zeros(grid.shape, np.uint8)
@@ -151,6 +154,14 @@ class Corrections:
             for earlier in self._steps[case][-1:]:
                 earlier.version = self._version(case)
             return change
+
+    def _require_known(self, stroke: Stroke, with_background: bool) -> None:
+        """Refuse a label that is none of the study's; the background's is that of a stroke, and 0 that of no voxel."""
+        description = StudyDescription.read(self.session.study)
+        known = {segment.value for segment in description.structures}
+        known.add(description.background_label if with_background else 0)
+        if stroke.value not in known:
+            raise InputError("Expected a stroke of one of the study's structures, found another.")
 
     def _mask(self, case: str, grid: Volume) -> SentMask:
         return mask_of(self.session.mask(case), self.session.study, grid)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import re
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +27,11 @@ from OneShotSegLib.runner.request import PropagationRequest
 
 EXPORTS_SUFFIX = "-exports"
 REPORT_POLICY = (
-    "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; script-src 'unsafe-inline'; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox allow-scripts"
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {scripts}; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'; sandbox allow-scripts"
 )
-"""The report is one file with its script inside; a sandbox keeps it from everything else here."""
+"""The report is one file with its script inside, which is named by its hash; a sandbox keeps it from all else here."""
+SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 async def propagate(request: Request) -> Response:
@@ -55,7 +59,7 @@ async def propagate(request: Request) -> Response:
         scribbles=[scribbles for _ct, scribbles in supports],
         queries=queries,
         output=desk.request.study,
-        weights=_weights(desk),
+        weights=desk.request.weights,
         device=desk.request.device,
         series=series,
     )
@@ -63,10 +67,6 @@ async def propagate(request: Request) -> Response:
         RunPlan(title="Propagating", arguments=commands.propagate(wanted), folder=desk.request.study, makes_cases=True)
     )
     return JSONResponse(desk.runs.as_json())
-
-
-def _weights(desk: Desk) -> str:
-    return desk.request.weights
 
 
 async def cancel(request: Request) -> Response:
@@ -134,7 +134,11 @@ async def report(request: Request) -> Response:
     path = desk_of(request).whole_study.report
     if not path.is_file():
         raise InputError("Expected a report, found none: write it first.")
-    return FileResponse(path, media_type="text/html", headers={"content-security-policy": REPORT_POLICY})
+    content = await asyncio.to_thread(path.read_bytes)
+    hashes = [b64encode(hashlib.sha256(script).digest()).decode() for script in SCRIPT.findall(content)]
+    scripts = " ".join(f"'sha256-{one}'" for one in hashes) or "'none'"
+    policy = {"content-security-policy": REPORT_POLICY.format(scripts=scripts)}
+    return Response(content, media_type="text/html", headers=policy)
 
 
 async def readers(request: Request) -> Response:

@@ -15,6 +15,7 @@ from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of,
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box
 from OneShotSegLib.imaging.inputs import FoundCT
+from OneShotSegLib.worker.client import WorkerError
 
 
 async def cts(request: Request) -> Response:
@@ -87,7 +88,10 @@ async def grow(request: Request) -> Response:
     desk = desk_of(request)
     desk.require_writable()
     await body_of(request)
-    grown = await desk.support.grow()
+    try:
+        grown = await desk.support.grow()
+    except (InputError, WorkerError) as error:
+        return packed({"waiting": str(error)})  # the first strokes grow into nothing yet: no error of anybody's
     if grown is None:
         return packed({"superseded": True})
     described: dict[str, Any] = {

@@ -4,7 +4,7 @@ import { button, byId, make } from "./dom.js";
 const TYPED_INTO = ["INPUT", "TEXTAREA", "SELECT"];
 const FURTHER = {
   "Arrow keys": "move the cursor, while the images have the focus", "Page Up, Page Down": "the next slice", "1, 2, 3": "axial, coronal, sagittal",
-  Space: "paint at the cursor", "Shift+arrow keys": "paint a line", "Ctrl+wheel": "brush size", Esc: "stop painting",
+  Space: "paint at the cursor", "Shift+arrow keys": "paint a line", "Shift+click": "move the cursor while painting", "Ctrl+wheel": "brush size", Esc: "stop painting",
 };
 const WORDS = {
   next: "next case", previous: "case before", accept: "accept", reject: "reject", edit: "edit voxel by voxel", regrow: "regrow around strokes",

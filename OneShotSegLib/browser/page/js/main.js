@@ -41,7 +41,11 @@ class Page {
     setLines(this.state.log);
     showRun(this.state.run, this.mayCancel);
     listen((event) => this.take(event), (sentence) => this.lost(sentence));
-    addEventListener("pagehide", () => this.parts.review.saveComment());
+    // What is being painted or written when the page is closed or loaded anew is kept.
+    addEventListener("pagehide", () => {
+      this.painter.finish();
+      this.parts.review.saveComment();
+    });
     const wanted = location.hash.slice(1);
     await this.open(wanted in TABS ? wanted : this.state.rows.length ? "review" : "support");
     await this.sendWaiting();

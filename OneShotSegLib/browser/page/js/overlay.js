@@ -2,7 +2,9 @@
 import { cssColor } from "./dom.js";
 
 const CONTOUR_PIXELS = 2;
-const FAINT = 0.4;
+const FAINT = 0.55;
+const CURSOR = "rgb(110 190 255 / 0.75)";
+const GAP_PIXELS = 14;
 
 export function drawOverlay(viewer) {
   const context = viewer.overlay.getContext("2d");
@@ -42,6 +44,7 @@ function drawTile(context, viewer, tile, ratio) {
     context.fillStyle = cssColor(strokes.colors.get(value) ?? [1, 1, 1], 0.75);
     context.fill(onScreen(path));
   }
+  drawCursor(context, viewer, tile, ratio);
   if (viewer.line && viewer.line.axis === tile.axis && Math.round(viewer.line.points[0][tile.axis]) === tile.index) {
     drawLine(context, viewer, tile);
   }
@@ -56,6 +59,23 @@ function place(tile, voxel) {
 
 function pixelsOf(viewer, tile, mm) {
   return (mm / viewer.image.spacing[tile.column]) * Math.abs(tile.scaleX);
+}
+
+// The cursor's lines, open around it: what lies under it is to be seen.
+function drawCursor(context, viewer, tile, ratio) {
+  const [x, y] = place(tile, viewer.cursor());
+  const gap = GAP_PIXELS * ratio;
+  context.lineWidth = ratio;
+  context.strokeStyle = CURSOR;
+  context.beginPath();
+  for (const [x0, y0, x1, y1] of [
+    [tile.left, y, x - gap, y], [x + gap, y, tile.left + tile.width, y],
+    [x, tile.top, x, y - gap], [x, y + gap, x, tile.top + tile.height],
+  ]) {
+    context.moveTo(x0, y0);
+    context.lineTo(x1, y1);
+  }
+  context.stroke();
 }
 
 function drawLine(context, viewer, tile) {

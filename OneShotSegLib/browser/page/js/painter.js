@@ -107,6 +107,10 @@ export class Painter {
     if (!found) return;
     event.preventDefault();
     this.viewer.canvas.focus({ preventScroll: true });
+    if (event.shiftKey) {
+      this.viewer.moveTo(found.voxel);
+      return;
+    }
     this.viewer.overlay.setPointerCapture(event.pointerId);
     this.plane = found.tile.axis;
     this.pointer = [event.clientX, event.clientY];

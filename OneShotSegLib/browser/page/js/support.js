@@ -13,6 +13,7 @@ export class Support {
     this.volumes = {};
     this.findings = [];
     this.growing = false;
+    this.waiting = "";
     this.asked = 0;
   }
 
@@ -71,7 +72,7 @@ export class Support {
       {
         name: "scribble",
         title: "Strokes",
-        hint: "A few on each structure, and some on the background around them.",
+        hint: "A few on each structure, and some on the background around them. Shift+click moves the cursor.",
         segments: [...structures, ...background, erase],
         onStroke: (stroke) => this.stroke(stroke),
         suggest: (value) => this.suggest(value),
@@ -116,6 +117,8 @@ export class Support {
     try {
       const grown = await postPacked("/api/support/grow");
       if (asked !== this.asked || grown.superseded || this.page.tab !== "support") return;
+      this.waiting = grown.waiting ?? "";
+      if (this.waiting) return;
       this.volumes = grown.volumes_ml;
       const { viewer } = this.page;
       viewer.mask.clear();
@@ -124,8 +127,7 @@ export class Support {
       viewer.labelsChanged();
       document.body.dataset.grown = String(asked);
     } catch (error) {
-      if (error.offline || error.status === 401) show(error.message, "error");
-      else if (asked === this.asked) this.waiting = error.message;
+      show(error.message, "error");
     } finally {
       if (asked === this.asked) {
         this.growing = false;
@@ -193,7 +195,7 @@ export class Support {
       make("h3", {}, "Structures"), make("ul", { className: "structures" }, ...items), this.locked ? null : add,
       this.locked ? null : make("div", { className: "buttons" },
         button("Take the last stroke back (U)", () => this.undo(), { disabled: !this.draft.strokes, "data-key": "undo" })),
-      make("p", { className: "details", id: "growth" }, this.growing ? "Growing…" : this.draft.box ? "" : "No strokes yet."),
+      make("p", { className: "details", id: "growth" }, this.growing ? "Growing…" : this.draft.box ? this.waiting : "No strokes yet."),
     ];
   }
 

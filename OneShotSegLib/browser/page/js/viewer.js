@@ -51,9 +51,7 @@ export class Viewer {
   async begin() {
     this.nv = new Niivue({
       backColor: [0, 0, 0, 1],
-      crosshairColor: [0.35, 0.75, 1, 0.6],
-      crosshairWidth: 1,
-      crosshairWidthUnit: "percent",
+      crosshairWidth: 0,
       fontColor: [0.75, 0.8, 0.85, 1],
       isRadiologicalConvention: true,
       isCornerOrientationText: false,
@@ -72,11 +70,11 @@ export class Viewer {
         centerButton: DRAG_MODE.pan,
       },
     });
-    this.nv.opts.crosshairWidth = 0.15;
     await this.nv.attachToCanvas(this.canvas);
     const draw = this.nv.drawScene.bind(this.nv);
     this.nv.drawScene = (...given) => {
       this.snap();
+      this.clearPlanes();
       const drawn = draw(...given);
       this.redraw();
       return drawn;
@@ -189,6 +187,15 @@ export class Viewer {
     this.nv.drawScene();
   }
 
+  // The label volume is for 3D: in the planes there are contours.
+  clearPlanes() {
+    for (const shader of [this.nv.sliceMMShader, this.nv.slice2DShader]) {
+      if (!shader?.uniforms.overlays) continue;
+      shader.use(this.nv.gl);
+      this.nv.gl.uniform1f(shader.uniforms.overlays, 0);
+    }
+  }
+
   // The cursor lies in the middle of a voxel, so that CT and contours are of one slice.
   snap() {
     if (!this.image || !this.nv.volumes[0]) return;
@@ -210,16 +217,17 @@ export class Viewer {
       if (tile.axCorSag > SAGITTAL) return;
       const [left, top, width, height] = tile.leftTopWidthHeight;
       const axis = tile.axCorSag;
-      const first = this.toVoxel(this.nv.screenXY2TextureFrac(left, top, number, false));
-      const last = this.toVoxel(this.nv.screenXY2TextureFrac(left + width, top + height, number, false));
+      // Not at the corners: NiiVue takes those for outside when a fraction is rounded.
+      const at = (share) => this.nv.screenXY2TextureFrac(left + share * width, top + share * height, number, false);
+      const [first, last] = [this.toVoxel(at(0.25)), this.toVoxel(at(0.75))];
       const [row, column] = acrossOf(axis);
-      const scaleX = width / (last[column] - first[column]);
-      const scaleY = height / (last[row] - first[row]);
+      const scaleX = (0.5 * width) / (last[column] - first[column]);
+      const scaleY = (0.5 * height) / (last[row] - first[row]);
       if (!Number.isFinite(scaleX) || !Number.isFinite(scaleY)) return;
       found.push({
         axis, left, top, width, height, row, column, scaleX, scaleY,
-        offsetX: left - first[column] * scaleX,
-        offsetY: top - first[row] * scaleY,
+        offsetX: left + 0.25 * width - first[column] * scaleX,
+        offsetY: top + 0.25 * height - first[row] * scaleY,
         index: Math.round(this.cursor()[axis]),
       });
     });
