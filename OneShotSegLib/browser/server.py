@@ -136,6 +136,7 @@ def listen(port: int | None) -> socket.socket:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((HOST, number))
+            found.listen()  # the address is printed before the server is at work: who is early waits a moment
         except OSError:
             found.close()
             continue

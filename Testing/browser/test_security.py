@@ -14,6 +14,7 @@ from Testing.browser.client import EVENTS, HOST, ORIGIN, Page, stroke
 from Testing.browser.conftest import Open
 
 PATHS = ("/", "/api/state", "/api/cts", "/page/index.html", "/page/js/main.js", "/report.html", "/api/readers")
+FOREIGN = ("http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8731", None)
 ACTIONS = ("/api/propagate", "/api/cancel", "/api/undo", "/api/export", "/api/support/grow", "/api/report")
 
 
@@ -63,9 +64,7 @@ def test_a_name_that_was_bent_to_this_machine_is_refused(page: Page, host: str) 
     assert page.client.get(f"/?token={page.door.token}", headers={"host": host}).status_code == 421
 
 
-@pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "https://127.0.0.1:8731", None]
-)
+@pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("path", ACTIONS)
 def test_another_site_s_page_can_do_nothing(page: Page, path: str, origin: str | None) -> None:
     headers = {} if origin is None else {"origin": origin}

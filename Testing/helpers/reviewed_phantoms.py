@@ -1,4 +1,4 @@
-"""A study of phantoms as a propagation leaves it, made in a moment: the reference masks, shifted, are the pseudo masks."""
+"""A study of phantoms as a propagation leaves it, made in a moment: its pseudo masks are the references, shifted."""
 
 from __future__ import annotations
 
