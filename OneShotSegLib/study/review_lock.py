@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 WAIT_SECONDS = 10.0
@@ -20,12 +20,13 @@ def briefly_locked(path: Path) -> Iterator[None]:
     millisecond could be missed.
 
     Args:
-        path: The file; its lock is a hidden file next to it, empty, which stays.
+        path: The file; its lock is a hidden file next to it, which goes with the lock.
     """
     # Only now: Slicer's own process imports this file, and must not import filelock at start-up.
     from filelock import FileLock, SoftFileLock, Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=WAIT_SECONDS)
+    name = path.with_name(f".{path.name}.lock")
+    lock = FileLock(name, timeout=WAIT_SECONDS)
     held = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,4 +40,7 @@ def briefly_locked(path: Path) -> Iterator[None]:
         yield
     finally:
         if held:
+            # While it is held: whoever waits for it then sees that the name is gone, and makes a new one.
+            with suppress(OSError):  # Windows cannot remove what is open
+                name.unlink(missing_ok=True)
             lock.release()
