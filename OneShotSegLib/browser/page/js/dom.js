@@ -32,7 +32,7 @@ export function cssColor(color, opacity = 1) {
 export function replaceKeepingFocus(parent, ...children) {
   const key = parent.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
   const scrolled = parent.querySelector(".scroll")?.scrollTop ?? 0;
-  parent.replaceChildren(...children);
+  parent.replaceChildren(...children.filter(Boolean));
   const again = parent.querySelector(".scroll");
   if (again) again.scrollTop = scrolled;
   if (key) parent.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });

@@ -29,7 +29,7 @@ export class Readers {
       make("p", { className: "details" }, "Each reader's decisions are kept apart: oneshotseg browse STUDY --reader NAME. Those without a name are the study's."),
       this.decisions(), ...this.found.pairs.map((pair) => this.pair(pair)),
       this.found.pairs.length ? null : make("p", {}, "No two readers decided the same case yet."),
-      button("Compare again", this.open, { "data-key": "again" }),
+      make("div", { className: "buttons" }, button("Compare again", this.open, { "data-key": "again" })),
     );
   }
 
