@@ -90,10 +90,9 @@ class OneShotSegmenter:
         background_label: int | None = None,
     ) -> None:
         pairs = [_support(ct, scribbles, background_label) for ct, scribbles in _pairs(supports)]
-        where = choose_device(device)
-        self._engine = Engine(
-            pairs, choose_weights(os.fspath(weights), pairs[0].ct, where), method_named(method), where
-        )
+        where, settings = choose_device(device), method_named(method)
+        folder = choose_weights(os.fspath(weights), pairs[0].ct, where, settings.registration.enabled)
+        self._engine = Engine(pairs, folder, settings, where)
 
     @property
     def structures(self) -> tuple[str, ...]:
@@ -192,7 +191,7 @@ def propagate_batch(
             for all of them, "none", or names of cases.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
-            scheduler, series.
+            scheduler, series, support_cases, network.
 
     Raises:
         InputError: If anything of this cannot be used; then nothing was written.

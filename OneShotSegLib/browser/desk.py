@@ -285,9 +285,10 @@ def row_json(row: ReviewRow) -> dict[str, Any]:
         "open": row.is_open,
         "structures": row.structures,
         "order": row.doubtful_first,
+        "decisions": {one.name: one.decision for one in row.details},
         "worst": row.worst,
         "comment": row.comment,
-        "details": row.details,
+        "details": row.described,
         "has_edit": row.has_edit,
         "suggested": row.suggested,
     }

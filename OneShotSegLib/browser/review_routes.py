@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import Any, cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -17,6 +17,7 @@ from OneShotSegLib.browser.packing import packed
 from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of, text_of
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.interface.case_files import version_of
+from OneShotSegLib.study.review import StructureDecision
 
 
 async def state(request: Request) -> Response:
@@ -64,6 +65,24 @@ async def decide(request: Request) -> Response:
         notes = decisions[what](case)
     desk.tell_rows()
     return JSONResponse({"notes": list(notes), "next": desk.session.next_open(case)})
+
+
+async def structure(request: Request) -> Response:
+    """Decide on one structure of a case; the same once more takes it back."""
+    desk, case = desk_of(request), _case(request)
+    desk.require_writable()
+    content = await body_of(request)
+    name, wanted = text_of(content, "structure"), text_of(content, "decision")
+    desk.session.refresh()
+    _require_seen(desk, case, text_of(content, "seen"))
+    known = {one.name: one.decision for one in desk.session.row(case).details}
+    if name not in known or wanted not in get_args(StructureDecision):
+        raise InputError("Expected a structure of the case and a decision on it, found another.")
+    decision = cast(StructureDecision, wanted)
+    notes = desk.session.decide_structure(case, name, None if known[name] == decision else decision)
+    undecided = desk.session.row(case).undecided
+    desk.tell_rows()
+    return JSONResponse({"notes": list(notes), "next": undecided[0] if undecided else ""})
 
 
 async def comment(request: Request) -> Response:
@@ -149,6 +168,7 @@ ROUTES = [
     Route("/api/cases/{case}/image", answered(image)),
     Route("/api/cases/{case}/mask", answered(mask)),
     Route("/api/cases/{case}/decision", answered(decide), methods=["POST"]),
+    Route("/api/cases/{case}/structure", answered(structure), methods=["POST"]),
     Route("/api/cases/{case}/comment", answered(comment), methods=["POST"]),
     Route("/api/cases/{case}/prepare", answered(prepare), methods=["POST"]),
     Route("/api/cases/{case}/stroke", answered(stroke), methods=["POST"]),

@@ -27,7 +27,7 @@ class Runs:
 
     def __init__(self, events: Events, on_case: Callable[[str], None]) -> None:
         self._events, self._on_case = events, on_case
-        self._controller = RunController(self, Worker(python=lambda: sys.executable))
+        self._controller = RunController(self, Worker(command=lambda: [sys.executable]))
         self._polling: asyncio.Task[None] | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._done: Callable[[], None] = lambda: None

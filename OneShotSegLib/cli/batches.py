@@ -92,6 +92,20 @@ def propagate(
             "(all of them), none, or names with commas.",
         ),
     ] = PropagationRequest.reviewed,
+    support_cases: Annotated[
+        bool,
+        typer.Option(
+            "--support-cases",
+            help="Make each support a case of the study too, with the mask that its strokes grew into: to be reviewed "
+            "and corrected as any other.",
+        ),
+    ] = PropagationRequest.support_cases,
+    network: Annotated[
+        Path | None,
+        typer.Option(
+            help="A trained network (the folder that train-seg wrote, or its file) whose masks are one more candidate."
+        ),
+    ] = PropagationRequest.network,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -117,6 +131,8 @@ def propagate(
         scheduler=scheduler,
         series=tuple(series or ()),
         reviewed=reviewed,
+        support_cases=support_cases,
+        network=network,
     )
     if dry_run:
         _plan(request, events)

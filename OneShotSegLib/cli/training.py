@@ -106,6 +106,10 @@ def train_seg(
     precision: Annotated[
         str, typer.Option(help="float32, bfloat16, or 'auto' for what is fast here.")
     ] = SegmentationTrainingRequest.precision,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="A trained network to go on from; architecture and structures are then its own."),
+    ] = SegmentationTrainingRequest.start_from,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = SegmentationTrainingRequest.seed,
     device: Device = SegmentationTrainingRequest.device,
     events: EventsOption = Events.text,
@@ -132,6 +136,7 @@ def train_seg(
         seed=seed,
         device=device,
         precision=precision,
+        start_from=start_from,
     )
     train_segmentation(request, JsonEvents() if events is Events.json else SegmentationTrainingProgress())
 

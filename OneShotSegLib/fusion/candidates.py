@@ -15,6 +15,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.pipeline import Candidate
 from OneShotSegLib.method.structures import Structures
 from OneShotSegLib.scoring.overlap import dice
+from OneShotSegLib.scoring.paired_organs import UnlikeSides
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, mean_score
 from OneShotSegLib.study.segmentation import Segmentation
 
@@ -26,10 +27,12 @@ class ScoredCandidate:
     Attributes:
         candidate: The result of the method.
         quality: Its measures and scores without a reference.
+        sides: Paired organs whose tissues differ.
     """
 
     candidate: Candidate
     quality: CaseQuality
+    sides: tuple[UnlikeSides, ...] = ()
 
     @property
     def mask(self) -> Volume:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
 from OneShotSegLib.fusion.fused_quality import score_fused
-from OneShotSegLib.fusion.mask_fusion import PropagatedMasks, fuse_masks, grow_consensus
+from OneShotSegLib.fusion.mask_fusion import PredictedMasks, PropagatedMasks, fuse_masks, grow_consensus
 from OneShotSegLib.imaging.boxes import box_between, cropped
 from OneShotSegLib.imaging.ct import read_ct
 from OneShotSegLib.imaging.label_resampling import resample_labels
@@ -20,6 +20,7 @@ from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
 from OneShotSegLib.method.structures import Structures
+from OneShotSegLib.method.support import Support
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.study.quality import CaseQuality, mean_score
 from OneShotSegLib.study.segmentation import Segmentation
@@ -37,6 +38,8 @@ def combine(
     weights: Weights,
     method: Method,
     timer: StepTimer,
+    predicted: PredictedMasks | None = None,
+    reviewed: Collection[Support] = (),
 ) -> Segmentation:
     """Fuse the candidates of all supports for a query.
 
@@ -49,13 +52,16 @@ def combine(
         weights: Both networks; the fine one's HU window is that of the growth.
         method: Settings of the steps.
         timer: Takes the time of the fusion.
+        predicted: A trained network's masks; None without one.
+        reviewed: The scribbled supports whose own mask is among the whole masks, reviewed: their grown mask gives way.
     """
     best = max(candidates, key=lambda candidate: candidate.quality.score)
     with timer("fuse"):
-        sources = [*(_of_strokes(one, method) for one in candidates), *(_of_mask(one) for one in masks)]
+        strokes = [_of_strokes(one, method, len(masks), reviewed) for one in candidates]
+        sources = [*strokes, *(_of_mask(one) for one in masks)]
         grid = _grid(query.ct, [places for _, places in sources], method)
         propagated = [source for source, _ in sources]
-        fused = fuse_masks(propagated, read_ct(query.ct, grid, SOFT_TISSUE), method.fusion)
+        fused = fuse_masks(propagated, read_ct(query.ct, grid, SOFT_TISSUE), method.fusion, predicted)
         image = read_ct(query.ct, grid, weights.fine.info.window)
         expansion = grow_consensus(fused, image, structures.background.value, method.fusion, method.expansion)
     scored = score_fused(fused, expansion, candidates, masks, structures)
@@ -73,20 +79,22 @@ def combine(
     return Segmentation(mask, quality, propagated_scribbles(best, structures), soft)
 
 
-def _of_strokes(scored: ScoredCandidate, method: Method) -> tuple[PropagatedMasks, Vector]:
+def _of_strokes(
+    scored: ScoredCandidate, method: Method, masks: int, reviewed: Collection[Support]
+) -> tuple[PropagatedMasks, Vector]:
     """A scribbled support: its own grown masks, and what its strokes grew into; with places that it covers."""
     candidate, support = scored.candidate, scored.candidate.support
     placement = candidate.placement
-    absent = scored.absent
+    absent, beside = scored.absent, method.fusion.beside(masks)
     own, grown = support.expansion.soft.without(absent), candidate.soft.without(absent)
     source = PropagatedMasks(
         image=support.image,
         labels=own,
         values=frozenset(support.structures.values) - frozenset(absent),
         placement=placement,
-        weight=method.fusion.own_mask_weight,
+        weight=0.0 if support in reviewed else beside * method.fusion.own_mask_weight,
         grown=grown,
-        grown_weight=method.fusion.strokes_weight,
+        grown_weight=beside * method.fusion.strokes_weight,
     )
     return source, np.concatenate([placement.to_query(some_voxels(own.labels)), some_voxels(grown.labels)])
 

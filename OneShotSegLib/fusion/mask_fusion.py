@@ -55,6 +55,19 @@ class PropagatedMasks:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class PredictedMasks:
+    """What a trained network predicts in the query.
+
+    Attributes:
+        labels: Its masks, on any axis-aligned grid in the query.
+        values: Labels of the structures that it knows of.
+    """
+
+    labels: SoftLabels
+    values: frozenset[int]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class FusedShares:
     """What share of the voxels of a grid in the query each structure has, by all candidates together.
 
@@ -63,15 +76,23 @@ class FusedShares:
         boxes: Where each structure can be, by label.
         shares: Its weighted mean share there, 0-1, float32, by label.
         supports: How many supports have it, by label.
+        similarity: Local correlation of the query with the CT that is most like it there, 0-1, of all supports' CTs,
+            warped; shape (D, H, W), float32.
     """
 
     grid: Volume
     boxes: Mapping[int, Box]
     shares: Mapping[int, NDArray[np.float32]]
     supports: Mapping[int, int]
+    similarity: NDArray[np.float32]
 
 
-def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: FusionSettings) -> FusedShares:
+def fuse_masks(
+    candidates: Sequence[PropagatedMasks],
+    image: Volume,
+    settings: FusionSettings,
+    predicted: PredictedMasks | None = None,
+) -> FusedShares:
     """The weighted mean of all candidates' shares.
 
     A structure's share is the mean over the candidates that have it: one without it has no weight for it.
@@ -80,23 +101,37 @@ def fuse_masks(candidates: Sequence[PropagatedMasks], image: Volume, settings: F
         candidates: At least one.
         image: The query in 0-1 by the candidates' window, on the axis-aligned grid of the fusion, shape (D, H, W).
         settings: Of the fusion.
+        predicted: A trained network's masks, which weigh the same everywhere; None without one.
     """
     similarity = LocalSimilarity(image.array, image.spacing, settings.similarity_mm)
     sums = ShareSums()
     having: Counter[int] = Counter()
+    most_similar = np.zeros(image.shape, dtype=np.float32)
     for candidate in candidates:
         having.update(candidate.values)
         positions = candidate.placement.support_positions(image)
         correlation = similarity.to(read_at(candidate.image, positions))
+        in_view = _in_view(candidate.image, positions)
+        np.maximum(most_similar, correlation * in_view, out=most_similar)
         alike = np.maximum(correlation, LEAST_CORRELATION) ** np.float32(settings.similarity_power)
-        alike *= _in_view(candidate.image, positions)
+        alike *= in_view
         weight = alike * np.float32(candidate.weight) + LEAST_WEIGHT
         sums.add(weight, candidate.values, _warped(candidate.labels, positions))
         if candidate.grown is not None and candidate.grown_weight > 0:
             weight = alike * np.float32(candidate.grown_weight) + LEAST_WEIGHT
             sums.add(weight, candidate.values, _grown(candidate.grown, image))
+    if predicted is not None:
+        having.update(predicted.values)
+        everywhere = np.full(image.shape, settings.network_weight, dtype=np.float32)
+        sums.add(everywhere, predicted.values, _grown(predicted.labels, image))
     boxes, shares = sums.means()
-    return FusedShares(grid=image, boxes=boxes, shares=shares, supports={value: having[value] for value in shares})
+    return FusedShares(
+        grid=image,
+        boxes=boxes,
+        shares=shares,
+        supports={value: having[value] for value in shares},
+        similarity=most_similar,
+    )
 
 
 def grow_consensus(
@@ -154,7 +189,7 @@ def _warped(
 
 
 def _grown(labels: SoftLabels, grid: Volume) -> Iterator[tuple[int, Box, NDArray[np.float32]]]:
-    """The same of labels that lie in the query already."""
+    """The same of labels that lie in the query already, on an axis-aligned grid."""
     volume = labels.labels
     for value, box in label_boxes(volume.array).items():
         near = grown(box, 1, volume.shape)

@@ -19,16 +19,21 @@ from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
+from OneShotSegLib.inference.network_candidate import NetworkCandidate
+from OneShotSegLib.inference.own_case import own_segmentation
 from OneShotSegLib.inference.placement_cache import PlacementCache
+from OneShotSegLib.method.mask_support import PlacedMask
 from OneShotSegLib.method.pipeline import STEPS, prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.structures import Structures, common_structures, with_common_values
 from OneShotSegLib.method.support import ScribbledCT, Support, prepare_support
 from OneShotSegLib.networks.batches import release_gpu_memory
+from OneShotSegLib.networks.inference import Segmenter
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.scoring.region import shows_region_of_support
+from OneShotSegLib.study.case_ct import fingerprint_of_ct
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 
@@ -47,6 +52,7 @@ class LoadedModels:
         supports: The prepared supports.
         masks: The supports with whole masks.
         structures: What the labels of all of them mean.
+        network: A trained network whose masks are one more candidate, if there is one.
     """
 
     device: torch.device
@@ -54,6 +60,7 @@ class LoadedModels:
     supports: tuple[Support, ...]
     masks: MaskSupports
     structures: Structures
+    network: NetworkCandidate | None = None
 
 
 class Engine:
@@ -69,6 +76,7 @@ class Engine:
         device: Where networks and alignment run.
         masks: Reviewed cases with their whole masks; each is read when it is needed, so there may be many.
         cache: Keeps for later runs where they lie in the queries; None to keep nothing.
+        network: A trained segmentation network, its file or folder, whose masks are one more candidate.
 
     Raises:
         InputError: If supports or weights cannot be used, or the supports' labels cannot be matched.
@@ -82,14 +90,16 @@ class Engine:
         device: torch.device = CPU,
         masks: Sequence[MaskSource] = (),
         cache: PlacementCache | None = None,
+        network: Path | None = None,
     ) -> None:
         scribbles = with_common_values([one.scribbles for one in supports])
         self.supports = tuple(ScribbledCT(one.ct, own) for one, own in zip(supports, scribbles, strict=True))
         self.folder, self.method, self.masks, self.cache = weights, method, tuple(masks), cache
+        self.network = network
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for the support: everything runs on the CPU.")
             self.models = self._load(CPU)
 
@@ -101,7 +111,9 @@ class Engine:
     def steps_per_query(self, case: str) -> int:
         """How many steps ``segment`` announces for a query of this name."""
         candidates = len(STEPS) * min(len(self.supports), MOST_CANDIDATES)
-        return candidates + self.models.masks.count_for(case) + 1 if self.method.fusion.enabled else candidates
+        if not self.method.fusion.enabled:
+            return candidates
+        return candidates + self.models.masks.count_for(case) + (self.network is not None) + 1
 
     @property
     def weights(self) -> Weights:
@@ -121,7 +133,7 @@ class Engine:
         """
         try:
             return self._segment(self.models, case, ct, on_step)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
         # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
         release_gpu_memory()
@@ -134,14 +146,47 @@ class Engine:
         candidates = []
         for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
-            candidates.append(ScoredCandidate(candidate, score_candidate(case, candidate, models.weights)))
+            score = score_candidate(case, candidate, models.weights)
+            candidates.append(ScoredCandidate(candidate, score.quality, score.sides))
         kept = self._of_this_region(candidates)
         if not self.method.fusion.enabled:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
         best = max(kept, key=lambda one: one.quality.score).candidate
         masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
-        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer)
+        predicted = None if models.network is None else models.network.masks_in(case, ct, timer)
+        return combine(
+            case,
+            query,
+            kept,
+            masks,
+            models.structures,
+            models.weights,
+            self.method,
+            timer,
+            predicted,
+            self._reviewed_supports(models, masks),
+        )
+
+    def own_segmentation(self, case: str, ct: Volume) -> Segmentation | None:
+        """What a support's own strokes grew into, as the result of a case; None if this is the CT of no support.
+
+        Args:
+            case: The case's name.
+            ct: The CT.
+        """
+        fingerprint = fingerprint_of_ct(ct)
+        for scribbled, support in zip(self.supports, self.models.supports, strict=True):
+            if fingerprint_of_ct(scribbled.ct) == fingerprint:
+                return own_segmentation(case, scribbled, support, self.structures, self.method.smooth_mm)
+        return None
+
+    def _reviewed_supports(self, models: LoadedModels, masks: Sequence[PlacedMask]) -> set[Support]:
+        """The scribbled supports whose own mask a reviewer has accepted or corrected, with all their structures."""
+        cts = {source.name: source.ct_fingerprint for source in self.masks}
+        known = {cts[one.support.name]: one.support.values for one in masks}
+        pairs = zip(self.supports, models.supports, strict=True)
+        return {own for read, own in pairs if _values(own) <= known.get(fingerprint_of_ct(read.ct), frozenset())}
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.
@@ -176,10 +221,20 @@ class Engine:
     def _load(self, device: torch.device) -> LoadedModels:
         weights = load_weights(self.folder, device)
         supports = tuple(prepare_support(one.ct, one.scribbles, weights, self.method, device) for one in self.supports)
+        structures = common_structures([support.structures for support in supports])
+        network = None
+        if self.network is not None:
+            network = NetworkCandidate(Segmenter.load(self.network, device), structures.foreground)
         return LoadedModels(
             device=device,
             weights=weights,
             supports=supports,
             masks=MaskSupports(self.masks, weights, self.method, device, self.cache),
-            structures=common_structures([support.structures for support in supports]),
+            structures=structures,
+            network=network,
         )
+
+
+def _values(support: Support) -> frozenset[int]:
+    """The values of a support's structures."""
+    return frozenset(segment.value for segment in support.structures.foreground)

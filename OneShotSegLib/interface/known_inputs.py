@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.study.description import StudyDescription, located
+from OneShotSegLib.study.description import StudyDescription, located, support_cases
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -19,9 +19,14 @@ def known_supports(study: StudyPaths) -> list[tuple[Path, Path]]:
 
 
 def known_queries(study: StudyPaths) -> tuple[list[Path], tuple[str, ...]]:
-    """The CTs of a study's cases, and the series of those in folders with several; none of what is no study yet."""
+    """The CTs of a study's cases but the supports, and the series of those in folders with several.
+
+    None of a folder that is no study yet.
+    """
     try:
-        cases = StudyDescription.read(study).cases
+        description = StudyDescription.read(study)
     except InputError:
         return [], ()
+    supports = set(support_cases(study, description))
+    cases = [case for case in description.cases if case.case not in supports]
     return [Path(case.source) for case in cases], tuple(dict.fromkeys(case.series for case in cases if case.series))

@@ -24,6 +24,9 @@ class FusionSettings:
         similarity_power: Power of the local correlation with which a candidate is weighted.
         own_mask_weight: Weight of a scribbled support's own grown mask as a candidate, against a reviewed mask's.
         strokes_weight: Weight of what its propagated strokes grow into in the query, likewise.
+        few_masks: Beside more reviewed masks than these, both weigh less, so that together they weigh as much as
+            beside these.
+        network_weight: Weight of a trained network's masks, against a reviewed mask whose image correlates fully.
         seeds_over: Voxels of which a structure has more than this share are its seeds, where many supports have it.
         seeds_over_few: What is added to that, over the number of supports that have it: few agree by chance more often
             than many.
@@ -37,10 +40,12 @@ class FusionSettings:
     most_masks: int = 8
     similarity_mm: float = 6.0
     similarity_power: float = 4.0
-    own_mask_weight: float = 0.25
-    strokes_weight: float = 0.25
+    own_mask_weight: float = 0.5
+    strokes_weight: float = 0.5
+    few_masks: int = 3
+    network_weight: float = 0.5
     seeds_over: float = 0.65
-    seeds_over_few: float = 0.3
+    seeds_over_few: float = 0.4
     seeds_over_most: float = 0.8
     background_under: float = 0.1
     spatial_weight: float = 0.0
@@ -48,6 +53,10 @@ class FusionSettings:
     def least_share(self, supports: int) -> float:
         """The share over which voxels are seeds of a structure that so many supports have, one or more."""
         return min(self.seeds_over + self.seeds_over_few / supports, self.seeds_over_most)
+
+    def beside(self, masks: int) -> float:
+        """What the weights of a scribbled support are multiplied by beside so many reviewed masks, 0-1."""
+        return self.few_masks / max(masks, self.few_masks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.method.structures import common_structures, structures_of, with_common_values
 from OneShotSegLib.method.support import ScribbledCT
 from OneShotSegLib.networks.device import describe_device
+from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
@@ -126,8 +127,23 @@ def describe(
             "fingerprint": fingerprint_of_weights(weights),
             "steps": {info.stage: info.step for info in (weights.coarse.info, weights.fine.info)},
             "device": describe_device(device),
+            **({} if request.network is None else {"network": _network_entry(request.network)}),
         },
     )
+
+
+def _network_entry(model: Path) -> dict[str, str]:
+    """What the study says of a trained network that it uses.
+
+    Raises:
+        InputError: If it is not there.
+    """
+    file = (model / MODEL_FILE if model.is_dir() else model).resolve()
+    try:
+        fingerprint = fingerprint_of(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{model}: expected a trained network, found none that can be read.") from error
+    return {"name": file.parent.name, "file": str(file), "fingerprint": fingerprint}
 
 
 def _scribbles_entry(

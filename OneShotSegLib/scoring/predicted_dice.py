@@ -1,8 +1,9 @@
 """The Dice to expect of a fused mask, with an interval, from measures that need no reference.
 
-A ridge regression on cases whose masks are known, and quantiles of its errors in cases that it was not fitted to:
-``Testing/benchmarks/score.py`` fits both and prints the numbers below. Reverse classification accuracy (Valindria et
-al., IEEE TMI 2017) is in it: ``agreement`` and ``consensus`` compare the mask with the supports' own, propagated.
+A regression with a logistic curve on cases of two regions whose masks are known, and quantiles of its errors in cases
+that it was not fitted to: ``Testing/benchmarks/score.py`` fits both and prints the numbers below. Reverse
+classification accuracy (Valindria et al., IEEE TMI 2017) is in it: ``agreement`` compares the mask with the support's
+own, propagated.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import expit
 
 from OneShotSegLib.study.quality import StructureQuality
 
-FEATURES = ("constant", "consensus", "core_dice", "agreement", "certainty")
-COEFFICIENTS = (0.224, 0.085, 0.242, 0.212, 0.211)
+FEATURES = ("constant", "core_dice", "agreement", "certainty", "local_correlation", "cycle")
+COEFFICIENTS = (-4.85, 2.36, 0.47, 2.90, 3.61, 0.60)
+ENOUGH_CORRELATION = 0.55
+"""Images that correlate by more show the same place; by how much more says what contrast a structure has."""
+HALF_TRUSTED_CYCLE_MM = 40.0
 LEVELS = (0.6, 0.8)
 """Predicted Dice at which the errors below were measured; between them they are interpolated."""
 ERRORS_LOW = (-0.213, -0.188)
@@ -31,12 +36,20 @@ class PredictedDice(NamedTuple):
 
 def features_of(quality: StructureQuality) -> tuple[float, ...]:
     """What the Dice is predicted from, in the order of ``FEATURES``."""
-    return 1.0, quality.consensus or 0.0, quality.core_dice, quality.agreement, quality.certainty
+    return (
+        1.0,
+        quality.core_dice,
+        quality.agreement,
+        quality.certainty,
+        min(quality.local_correlation or 0.0, ENOUGH_CORRELATION),
+        # A structure without strokes has no way back that speaks against it.
+        1 / (1 + ((quality.cycle_mm or 0.0) / HALF_TRUSTED_CYCLE_MM) ** 2),
+    )
 
 
 def predict_dice(quality: StructureQuality) -> PredictedDice:
     """The Dice to expect of a structure that is present, from its measures."""
-    expected = float(np.clip(np.dot(COEFFICIENTS, features_of(quality)), 0.01, 0.99))
+    expected = float(np.clip(expit(np.dot(COEFFICIENTS, features_of(quality))), 0.01, 0.99))
     low = expected + float(np.interp(expected, LEVELS, ERRORS_LOW))
     high = expected + float(np.interp(expected, LEVELS, ERRORS_HIGH))
     return PredictedDice(round(expected, 4), round(max(low, 0.0), 4), round(min(high, 1.0), 4))

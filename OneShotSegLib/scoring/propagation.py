@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +28,20 @@ LEAST_SIMILARITY = 0.05
 SCORE_EXPONENTS = {"agreement": 0.75, "core_dice": 0.75, "cycle": 0.5, "volume": 0.25, "similarity": 0.05}
 
 
-def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQuality:
+@dataclass(frozen=True)
+class CandidateScore:
+    """What a candidate measures.
+
+    Attributes:
+        quality: Its measures and scores.
+        sides: Paired organs whose tissues differ.
+    """
+
+    quality: CaseQuality
+    sides: tuple[UnlikeSides, ...]
+
+
+def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CandidateScore:
     """Score a candidate without a reference.
 
     Args:
@@ -41,13 +54,14 @@ def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CaseQu
     sides = _unlike_sides(scored, candidate)
     missing = {pair.suspect.value for pair in sides if pair.is_missing}
     structures = tuple(held_absent(structure) if structure.value in missing else structure for structure in scored)
-    return CaseQuality(
+    quality = CaseQuality(
         case=case,
         score=mean_score(structures),
         structures=structures,
         seconds=candidate.seconds,
         warnings=tuple(warnings_of(structures, sides)),
     )
+    return CandidateScore(quality, tuple(sides))
 
 
 def _unlike_sides(scored: Sequence[StructureQuality], candidate: Candidate) -> list[UnlikeSides]:

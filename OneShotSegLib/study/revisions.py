@@ -33,7 +33,7 @@ class Revision:
         labels: The structures that it segments: value, name, colour.
         background_label: Value of the background stroke.
         settings: The method and all its settings.
-        weights: Name and description of the networks.
+        weights: Name and description of the networks; under ``network`` those of a trained one that is a candidate.
     """
 
     number: int = FIRST
@@ -82,6 +82,7 @@ class Revision:
                 *_changed_masks(self.masks, other.masks),
                 _changed_settings(self.settings, other.settings),
                 _changed_weights(self.weights, other.weights),
+                _changed_network(self.weights.get("network") or {}, other.weights.get("network") or {}),
             )
             if phrase
         )
@@ -155,6 +156,14 @@ def _changed_weights(new: Mapping[str, Any], old: Mapping[str, Any]) -> str:
     if new.get("fingerprint") == old.get("fingerprint"):
         return ""
     return f"other weights ({new.get('name', '?')})"
+
+
+def _changed_network(new: Mapping[str, Any], old: Mapping[str, Any]) -> str:
+    if new.get("fingerprint") == old.get("fingerprint"):
+        return ""
+    if not new:
+        return "without the trained network"
+    return f"{'another' if old else 'a'} trained network ({new.get('name', '?')})"
 
 
 def _listed(names: Sequence[str]) -> str:

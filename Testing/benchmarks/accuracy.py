@@ -89,7 +89,7 @@ def _measure(
         started = time.perf_counter()
         result = segment_query(support, query, weights, method)
         seconds = time.perf_counter() - started
-        scored = ScoredCandidate(result, score_candidate(case, result, weights))
+        scored = ScoredCandidate(result, score_candidate(case, result, weights).quality)
         candidates[case].append(scored)
         grown = resample_labels(result.expansion.soft, query, result.smooth_mm).array
         mask = result.pseudo_mask().array

@@ -1,4 +1,4 @@
-"""How fast the page is: a CT of 512 x 512 x 300 on the screen, and from A to the next case. Prints what docs/browser.md has.
+"""How fast the page is: a CT of 512 x 512 x 300 on the screen, and from A to the next case; for docs/browser.md.
 
 Usage: python Testing/benchmarks/page.py FOLDER [SHAPE]    (SHAPE: z,y,x; 300,512,512 if left out)
 """

@@ -66,7 +66,7 @@ def _row(support: Support, volumes: Iterator[Volume], weights: Weights) -> str:
     failed, scores, correlations = 0, [], []
     for ct in volumes:
         candidate = segment_query(support, ct, weights, DEFAULT)
-        quality = score_candidate("query", candidate, weights)
+        quality = score_candidate("query", candidate, weights).quality
         failed += not shows_region_of_support(candidate, quality)
         scores.append(quality.score)
         correlations.append(correlation_with_support(candidate))

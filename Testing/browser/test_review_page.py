@@ -75,6 +75,18 @@ def test_what_is_not_on_the_screen_is_not_decided(page: Page, study: StudyPaths)
     assert state_of(study, "phantom_01") == "edited"
 
 
+def test_single_structures_are_decided(page: Page, study: StudyPaths) -> None:
+    seen = page.row("phantom_01")["version"]
+    body = {"structure": "Brainstem", "decision": "rejected", "seen": seen}
+    assert page.post("/api/cases/phantom_01/structure", **body).json()["next"] == page.row("phantom_01")["order"][1]
+    assert ReviewLedger.load(study.review).structures_of("phantom_01") == {"Brainstem": "rejected"}
+    assert page.row("phantom_01")["decisions"]["Brainstem"] == "rejected"
+    page.post("/api/cases/phantom_01/structure", **body)
+    assert ReviewLedger.load(study.review).structures_of("phantom_01") == {}
+    for wrong in ({"structure": "Nose"}, {"decision": "fine"}, {"seen": "another"}):
+        assert page.post("/api/cases/phantom_01/structure", **(body | wrong)).status_code == 409
+
+
 def test_a_case_that_cannot_be_read_can_be_rejected(page: Page, study: StudyPaths) -> None:
     study.case("phantom_02").pseudo_mask.write_bytes(b"no mask")
     assert page.get("/api/cases/phantom_02/mask").status_code == 409
@@ -169,6 +181,7 @@ def test_read_only_changes_nothing(open_page: Open, study: StudyPaths) -> None:
     for path, body in (
         ("/api/cases/phantom_01/decision", {"do": "accept", "seen": version}),
         ("/api/cases/phantom_01/comment", {"text": "a"}),
+        ("/api/cases/phantom_01/structure", {"structure": "Brainstem", "decision": "rejected", "seen": version}),
         ("/api/cases/phantom_01/stroke", {"stroke": painted}),
         ("/api/cases/phantom_01/paint", {"stroke": painted}),
         ("/api/cases/phantom_01/prepare", {}),

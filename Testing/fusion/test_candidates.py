@@ -64,7 +64,7 @@ def test_a_warning_of_two_candidates_comes_once_and_their_seconds_are_added(
     engine = Engine([support], tiny.weights, QUICK)
     prepared = engine.models.supports[0]
     candidate = segment_query(prepared, read_volume(tiny.files.queries[0]), engine.weights, QUICK)
-    quality = replace(score_candidate(CASE, candidate, engine.weights), warnings=("One.", "Two."))
+    quality = replace(score_candidate(CASE, candidate, engine.weights).quality, warnings=("One.", "Two."))
     fused = fuse([ScoredCandidate(candidate, quality)] * 2, engine.structures, QUICK.smooth_mm)
     assert fused.quality.warnings == ("One.", "Two.")
     assert fused.quality.seconds == {step: 2 * seconds for step, seconds in candidate.seconds.items()}

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from OneShotSegLib.fusion.local_similarity import LocalSimilarity
-from OneShotSegLib.fusion.mask_fusion import PropagatedMasks, fuse_masks, grow_consensus
+from OneShotSegLib.fusion.mask_fusion import PredictedMasks, PropagatedMasks, fuse_masks, grow_consensus
 from OneShotSegLib.fusion.share_sums import ShareSums
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Volume
@@ -118,6 +118,32 @@ def test_strokes_grown_in_the_query_count_by_their_own_weight() -> None:
     share = np.zeros(SHAPE, dtype=np.float32)
     share[fused.boxes[1]] = fused.shares[1]
     assert np.array_equal(share > 0.5, found)
+
+
+def test_a_networks_masks_count_by_their_weight_for_what_it_knows() -> None:
+    own, found = ball((12, 14, 16), 5), ball((12, 14, 16), 7)
+    image = patient(own)
+    both = PropagatedMasks(
+        image=volume(image),
+        labels=volume(np.where(own, 1, np.where(ball((4, 4, 4), 3), 2, 0)).astype(np.uint8)),
+        values=frozenset({1, 2}),
+        placement=shifted(),
+    )
+    predicted = PredictedMasks(labels=SoftLabels.hard(volume(found.astype(np.uint8))), values=frozenset({1}))
+    only_predicted = found & ~own
+    for weight in (1.0, 3.0):
+        fused = fuse_masks([both], volume(image), replace(SETTINGS, network_weight=weight), predicted)
+        share = np.zeros(SHAPE, dtype=np.float32)
+        share[fused.boxes[1]] = fused.shares[1]
+        # Next to the border the CTs correlate fully: the support's weight is 1 there.
+        assert share[only_predicted].mean() == pytest.approx(weight / (weight + 1), abs=0.05)
+        assert fused.shares[2].max() > 0.99
+        assert fused.supports == {1: 2, 2: 1}
+
+
+def test_few_reviewed_masks_leave_a_scribbled_support_its_weight_and_many_share_it() -> None:
+    few = SETTINGS.few_masks
+    assert [SETTINGS.beside(count) for count in (0, 1, few, 2 * few)] == [1, 1, 1, 0.5]
 
 
 def test_seeds_ask_for_more_agreement_where_few_supports_agree() -> None:

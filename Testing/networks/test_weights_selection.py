@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks import weights_selection
 from OneShotSegLib.networks.checkpoint import load_prnet, save_prnet
 from OneShotSegLib.networks.weights import COARSE_FILE, FINE_FILE, resolve_weights
-from OneShotSegLib.networks.weights_selection import MAX_LOCATION_ERROR_MM, choose_weights, location_error
+from OneShotSegLib.networks.weights_selection import ANY_REGION, MAX_LOCATION_ERROR_MM, choose_weights, location_error
 from Testing.helpers.tiny_batch import TinyBatch
 
 CPU = torch.device("cpu")
@@ -48,12 +49,26 @@ def test_weights_that_know_the_scan_are_taken(ct: Volume, untrained: Path, monke
     assert location_error(resolve_weights("phantom"), ct, CPU) < MAX_LOCATION_ERROR_MM
 
 
-def test_weights_that_do_not_know_the_scan_are_refused(
+def test_weights_that_do_not_know_the_scan_are_refused_where_the_images_do_not_help(
     ct: Volume, untrained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship(monkeypatch, untrained)
     with pytest.raises(InputError, match=r"None of the shipped weights \(untrained0\) knows the anatomy"):
-        choose_weights("auto", ct, CPU)
+        choose_weights("auto", ct, CPU, images_place=False)
+
+
+def test_of_weights_that_do_not_know_the_scan_those_of_real_cts_are_taken_and_it_is_said(
+    ct: Volume, untrained: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = untrained.parent / ANY_REGION
+    shutil.copytree(untrained, real, dirs_exist_ok=True)
+    ship(monkeypatch, untrained, real)
+    with caplog.at_level(logging.WARNING):
+        assert choose_weights("auto", ct, CPU) == real
+    assert "knows the anatomy of the support" in caplog.text
+    assert "placed by the images alone" in caplog.text
+    ship(monkeypatch, untrained)
+    assert choose_weights("auto", ct, CPU) == untrained
 
 
 def test_named_weights_are_taken_whatever_the_scan_is(ct: Volume, untrained: Path) -> None:

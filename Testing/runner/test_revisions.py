@@ -16,10 +16,11 @@ import pytest
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import cropped
-from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.method.support import MaskedCT
+from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, SegmentationInfo, save_segmentation
 from OneShotSegLib.report.content import read_content
 from OneShotSegLib.runner import case as case_module
 from OneShotSegLib.runner.known_cases import known_cases
@@ -33,7 +34,7 @@ from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.replacement import place_result
-from OneShotSegLib.study.review import ReviewLedger, ReviewState
+from OneShotSegLib.study.review import ReviewLedger, ReviewState, StructureDecision
 from Testing.helpers.strokes import fewer_strokes, renamed, with_other_values, without
 from Testing.helpers.tiny_batch import QUICK, TinyBatch
 
@@ -209,6 +210,42 @@ def test_other_settings_make_a_new_revision_and_are_named(tiny: TinyBatch, paths
     assert events.computed == set(CASES)
     (revision,) = events.only("revision")
     assert "other settings (denoising.threshold, smooth_mm)" in revision["text"]
+
+
+def test_a_trained_network_makes_a_new_revision_and_its_masks_count(
+    tiny: TinyBatch, paths: StudyPaths, tmp_path: Path
+) -> None:
+    structure = Segment(value=1, name=STRUCTURE, color=(1, 0, 0))
+    model = tmp_path / "model"
+    model.mkdir()
+    info = SegmentationInfo(
+        network="unet", base_channels=2, patch_size=(16, 16, 16), spacing=(8.0, 8.0, 8.0), structures=(structure,)
+    )
+    save_segmentation(model / MODEL_FILE, info.build(), info)
+    before, events = all_contents(paths), Events()
+    request = tiny.request(paths.root, network=model)
+    propagate_batch(request, events)
+    assert events.computed == set(CASES)
+    (revision,) = events.only("revision")
+    assert "a trained network (model)" in revision["text"]
+    assert all_contents(paths) != before
+    assert "predict" in read_quality(paths.case(FIRST).quality).seconds
+    again = Events()
+    propagate_batch(request, again)
+    assert not again.computed
+    without_it = Events()
+    propagate_batch(tiny.request(paths.root), without_it)
+    assert "without the trained network" in without_it.only("revision")[0]["text"]
+
+
+def test_a_network_that_is_not_there_ends_the_run_before_anything_is_written(
+    tiny: TinyBatch, paths: StudyPaths, tmp_path: Path
+) -> None:
+    before = paths.description.read_bytes()
+    for run in (propagate_batch, plan_batch):
+        with pytest.raises(InputError, match="nowhere"):
+            run(tiny.request(paths.root, network=tmp_path / "nowhere"))
+    assert paths.description.read_bytes() == before
 
 
 def test_a_recomputation_that_fails_keeps_the_result_and_says_so(
@@ -736,3 +773,32 @@ def test_a_study_of_a_network_is_not_continued_by_a_propagation(tiny: TinyBatch,
     replace(description, settings={"name": "network"}).write(paths)
     with pytest.raises(InputError, match="expected a study of a propagation"):
         propagate_batch(tiny.request(paths.root))
+
+
+@pytest.mark.parametrize("decision", ["rejected", "doubtful"])
+def test_a_structure_that_was_not_accepted_is_no_support(
+    tiny: TinyBatch, paths: StudyPaths, decision: StructureDecision
+) -> None:
+    decide(paths, phantom_01="accepted")
+    structures = StudyDescription.read(paths).structures
+    known = known_cases(paths, ())
+    before = choose_reviewed(paths, "reviewed", structures, known)[0]
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide_structure(FIRST, STRUCTURE, decision)
+    ledger.save()
+    (support,) = choose_reviewed(paths, "reviewed", structures, known)
+    assert before.structures - support.structures == {STRUCTURE.casefold()}
+    assert support.fingerprint != before.fingerprint
+    (source,) = reviewed_masks(paths, [support], structures)
+    assert STRUCTURE not in names(source.read().mask.segments)
+
+
+def test_a_case_of_which_a_structure_was_decided_is_not_recomputed(
+    paths: StudyPaths, changed: PropagationRequest
+) -> None:
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide_structure(SECOND, STRUCTURE, "accepted")
+    ledger.save()
+    events = Events()
+    propagate_batch(changed, events)
+    assert events.computed == {FIRST, THIRD}

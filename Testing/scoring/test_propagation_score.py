@@ -12,18 +12,22 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib import phantom
+from OneShotSegLib.fusion.candidates import ScoredCandidate
+from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.pipeline import segment_query
 from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.settings import DEFAULT
+from OneShotSegLib.method.structures import common_structures
 from OneShotSegLib.method.support import Support
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.scoring.overlap import core_dice, dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides
 from OneShotSegLib.scoring.propagation import agreement, score_candidate, state_of, structure_score, warnings_of
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
+from OneShotSegLib.timer import StepTimer, ignore_steps
 from Testing.helpers.phantom_support import COARSENESS
 
 GOOD = StructureQuality(
@@ -153,8 +157,14 @@ def test_core_dice_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> 
 def test_a_resected_parotid_is_absent_and_nothing_else(phantom_weights: Weights, phantom_support: Support) -> None:
     patient = phantom.make_patient(5, coarseness=COARSENESS)
     candidate = segment_query(phantom_support, patient.ct, phantom_weights, DEFAULT)
-    quality = score_candidate("without", candidate, phantom_weights)
-    absent = [structure.name for structure in quality.structures if structure.state == "absent"]
-    assert absent == [structure.name for structure in patient.absent] == ["RightParotid"]
-    assert len(quality.warnings) == 1
-    assert "fatty tissue lies in its place" in quality.warnings[0]
+    score = score_candidate("without", candidate, phantom_weights)
+    scored = ScoredCandidate(candidate, score.quality, score.sides)
+    structures = common_structures([phantom_support.structures])
+    fused = combine(
+        "without", candidate.prepared, [scored], [], structures, phantom_weights, DEFAULT, StepTimer(ignore_steps)
+    )
+    for quality in (score.quality, fused.quality):
+        absent = [structure.name for structure in quality.structures if structure.state == "absent"]
+        assert absent == [structure.name for structure in patient.absent] == ["RightParotid"]
+        assert len(quality.warnings) == 1
+        assert "fatty tissue lies in its place" in quality.warnings[0]

@@ -257,3 +257,34 @@ def test_decisions_that_several_programs_save_at_once_are_all_kept(tmp_path: Pat
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(ReviewLedger.save, ledgers))
     assert ReviewLedger.load(path).counts()["accepted"] == len(names)
+
+
+def test_decisions_on_structures_are_kept_merged_and_taken_back(path: Path) -> None:
+    made = ledger(path, "pt_1", "pt_2")
+    made.decide_structure("pt_1", 'Parotid, left; the "big" one', "rejected")
+    made.decide_structure("pt_1", "Mandible", "doubtful")
+    made.save()
+    again = ReviewLedger.load(path)
+    assert again.structures_of("pt_1") == {'Parotid, left; the "big" one': "rejected", "Mandible": "doubtful"}
+    assert again["pt_1"].state == "pending"
+    # Another writer decides on the case meanwhile; what one side alone changed stays.
+    other = ReviewLedger.load(path)
+    other.decide("pt_2", "accepted")
+    other.save()
+    again.decide_structure("pt_1", "Mandible", None)
+    again.save()
+    assert ReviewLedger.load(path)["pt_2"].state == "accepted"
+    assert list(ReviewLedger.load(path).structures_of("pt_1")) == ['Parotid, left; the "big" one']
+    again.undo()
+    again.save()
+    assert ReviewLedger.load(path).structures_of("pt_1")["Mandible"] == "doubtful"
+    with pytest.raises(InputError, match="expected a decision"):
+        again.decide_structure("pt_1", "Mandible", "fine")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", ["[1]", "{", '{"Mandible": "good"}', '{"Mandible": ["rejected"]}'])
+def test_broken_decisions_on_structures_are_refused_with_their_line(path: Path, cell: str) -> None:
+    quoted = cell.replace('"', '""')
+    path.write_text(f'{HEADER[:-1]},structures\np,pending,,,,"{quoted}"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"review\.csv, line 2: expected structures"):
+        ReviewLedger.load(path)

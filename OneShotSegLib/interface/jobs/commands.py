@@ -19,8 +19,10 @@ def propagate(request: PropagationRequest) -> list[str]:
     for support, scribbles in zip(request.supports, request.scribbles, strict=True):
         arguments += ["--support", str(support), "--scribbles", str(scribbles)]
     arguments += _options(request, "weights", "background_label", "method", "workers", "scheduler")
+    arguments += _options(request, "network")
     arguments += ["--supports", request.reviewed] if request.reviewed != PropagationRequest.reviewed else []
     arguments += ["--retry-failed"] if request.retry_failed else []
+    arguments += ["--support-cases"] if request.support_cases else []
     arguments += [word for series in request.series for word in ("--series", series)]
     # What follows is a path, even if its name begins with a dash.
     return [*arguments, "--", *map(str, request.queries)]
@@ -38,7 +40,9 @@ def train_segmentation(request: SegmentationTrainingRequest) -> list[str]:
     """Train the segmentation network on a study, without its rejected cases."""
     arguments = ["train-seg", *EVENTS, "--output", str(request.output), "--device", request.device]
     arguments += _options(request, "correction", "network", "base_channels", "steps", "batch_size", "rounds")
-    arguments += _options(request, "hold_out", "learning_rate", "precision", "seed", "spacing", "structures")
+    arguments += _options(
+        request, "hold_out", "learning_rate", "precision", "seed", "spacing", "structures", "start_from"
+    )
     if request.patch_size != SegmentationTrainingRequest.patch_size:
         arguments += ["--patch", _text(request.patch_size)]
     return [*arguments, "--", str(request.study)]

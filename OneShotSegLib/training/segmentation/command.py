@@ -14,8 +14,10 @@ import torch
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit, ignore_events
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.fingerprint import fingerprint_of
+from OneShotSegLib.imaging.labelmaps import Segment, name_key
 from OneShotSegLib.networks.device import describe_device, is_fast_in_bfloat16
+from OneShotSegLib.networks.inference import Segmenter
 from OneShotSegLib.networks.segmentation_checkpoint import MODEL_FILE, NETWORKS, SegmentationInfo, load_segmentation
 from OneShotSegLib.study.layout import write_json
 from OneShotSegLib.study.structure_choice import chosen_structures
@@ -90,7 +92,8 @@ def _trainer(
 ) -> SegmentationTrainer:
     sources, structures = study_sources(request.study)
     chosen = chosen_structures(structures, request.structures) if request.structures else structures
-    info = _info(request, sources, chosen)
+    first = None if request.start_from is None else Segmenter.load(request.start_from, device)
+    info = _info(request, sources, chosen) if first is None else info_like(first, request, sources, structures)
     emit("step", case=STAGE, step=f"reading {len(sources)} cases", fraction=0.0)
     cases = load_cases(sources, info, device)
     names = [case.name for case in cases]
@@ -108,7 +111,8 @@ def _trainer(
         seed=request.seed,
         bfloat16=_is_bfloat16(request.precision, device),
     )
-    trainer = SegmentationTrainer(info, settings, learnt, held_out, file, device, ranks)
+    start = None if first is None else first.network
+    trainer = SegmentationTrainer(info, settings, learnt, held_out, file, device, ranks, start)
     seconds = estimate_seconds(trainer)
     text = f"About {in_words(seconds)} for {settings.steps} steps on {describe_device(device)}."
     emit("planned", text=text, seconds=round(seconds))
@@ -133,6 +137,32 @@ def _info(
         )
     except ValueError as error:
         raise InputError(f"The network cannot be built: {error}.") from error
+
+
+def info_like(
+    first: Segmenter, request: SegmentationTrainingRequest, sources: Sequence[CaseSource], structures: Sequence[Segment]
+) -> SegmentationInfo:
+    """The description of a network that goes on from another: what it learns is what that one knows.
+
+    Raises:
+        InputError: If the study has not all of its structures.
+    """
+    of_study = {name_key(segment.name): segment for segment in structures}
+    own = first.info.structures
+    missing = [segment.name for segment in own if name_key(segment.name) not in of_study]
+    if missing:
+        raise InputError(
+            f"{first.file}: expected a network of the study's structures "
+            f"({', '.join(segment.name for segment in structures)}) to go on from, found one of "
+            f"{', '.join(missing)} too."
+        )
+    training = {
+        "study": request.study.resolve().name,
+        "trained_on": [source.name for source in sources],
+        "started_from": fingerprint_of(first.file.read_bytes()),
+    }
+    same = tuple(of_study[name_key(segment.name)] for segment in own)
+    return replace(first.info, structures=same, training=training, offsets=(), metrics={}, step=0, anatomy=None)
 
 
 def split(sources: Sequence[CaseSource], share: float, seed: int) -> tuple[list[CaseSource], list[CaseSource]]:

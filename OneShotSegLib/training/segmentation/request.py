@@ -37,6 +37,8 @@ class SegmentationTrainingRequest:
         seed: Seed of everything random.
         device: Where to train.
         precision: "auto", "float32" or "bfloat16"; auto takes bfloat16 where the device has it in hardware.
+        start_from: A trained network (its file or folder) to go on from, as more cases were reviewed; architecture,
+            voxel size and structures are then its own. None for fresh weights.
     """
 
     study: Path
@@ -55,3 +57,4 @@ class SegmentationTrainingRequest:
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
+    start_from: Path | None = None

@@ -124,6 +124,7 @@ class SegmentationTrainer:
         output: Checkpoint to write; the resumable state lies next to it.
         device: Where to train.
         ranks: The processes that train together; alone if left out.
+        start: A network of the same architecture whose weights are taken first; None for fresh ones.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class SegmentationTrainer:
         output: Path,
         device: torch.device | str = "cpu",
         ranks: Ranks | None = None,
+        start: nn.Module | None = None,
     ) -> None:
         if not training:
             raise ValueError("Expected cases to train on; got none.")
@@ -144,6 +146,8 @@ class SegmentationTrainer:
         self.ranks = ranks or Ranks()
         torch.manual_seed(settings.seed)
         self.network = info.build().to(self.device)
+        if start is not None:
+            self.network.load_state_dict(start.state_dict())
         if self.device.type == "cuda":
             self.network = self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.teacher = copy.deepcopy(self.network).requires_grad_(False).eval()

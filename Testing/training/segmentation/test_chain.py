@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from OneShotSegLib import phantom
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
-from OneShotSegLib.networks.segmentation_checkpoint import load_segmentation
+from OneShotSegLib.networks.segmentation_checkpoint import load_segmentation, save_segmentation
 from OneShotSegLib.runner.request import SegmentationRequest
 from OneShotSegLib.runner.segmentation import chosen_values, segment_batch
 from OneShotSegLib.study.description import StudyDescription
@@ -103,6 +104,29 @@ def test_a_killed_training_goes_on_from_its_last_epoch_and_ends_as_an_unbroken_o
     for mine, other in zip(resumed.state_dict().values(), whole.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-3)
     assert sorted(path.name for path in broken.iterdir()) == ["model.safetensors", "training.json", "training.png"]
+
+
+def test_a_network_goes_on_from_another_as_more_cases_were_reviewed(study: NoisyStudy, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_segmentation(request_for(study, first, steps=25, rounds=0))
+    request = request_for(study, second, steps=1, learning_rate=1e-6, rounds=0, start_from=first, base_channels=4)
+    train_segmentation(request)
+    (before, _), (after, info) = (load_segmentation(folder / "model.safetensors") for folder in (first, second))
+    for mine, other in zip(after.state_dict().values(), before.state_dict().values(), strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-3, rtol=1e-2)
+    assert info.base_channels == 6  # its own, not what was asked for
+    assert info.step == 1
+    assert "started_from" in info.training
+
+
+def test_a_network_of_other_structures_is_nothing_to_go_on_from(study: NoisyStudy, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    train_segmentation(request_for(study, first, steps=1, rounds=0))
+    network, info = load_segmentation(first / "model.safetensors")
+    renamed = (replace(info.structures[0], name="Tail"), *info.structures[1:])
+    save_segmentation(first / "model.safetensors", network, replace(info, structures=renamed))
+    with pytest.raises(InputError, match=r"to go on from, found one of Tail too"):
+        train_segmentation(request_for(study, tmp_path / "second", start_from=first))
 
 
 def test_a_study_of_rejected_cases_teaches_nothing(study: NoisyStudy, tmp_path: Path) -> None:

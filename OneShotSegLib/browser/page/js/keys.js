@@ -9,18 +9,19 @@ const FURTHER = {
 const WORDS = {
   next: "next case", previous: "case before", accept: "accept", reject: "reject", edit: "edit voxel by voxel", regrow: "regrow around strokes",
   undo: "take back", next_structure: "next structure", previous_structure: "structure before",
+  accept_structure: "this structure is right", doubt_structure: "this structure is in doubt", reject_structure: "this structure is wrong",
 };
 
 export function listenForKeys(page) {
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey) return;
     if (event.key === "Escape") {
       page.painter.tool?.onEnd?.();
       return;
     }
     if (TYPED_INTO.includes(event.target.tagName) && event.target.type !== "radio" && event.target.type !== "checkbox") return;
     if (byId("keys").open) return;
-    const action = page.state.keys[`${event.shiftKey ? "Shift+" : ""}${event.key.toUpperCase()}`];
+    const action = page.state.keys[nameOf(event)];
     if (!action) return;
     // A key that is held down would decide a row of cases that nobody has seen.
     if (event.repeat) return;
@@ -28,6 +29,12 @@ export function listenForKeys(page) {
     page.act(action);
   });
   byId("help").addEventListener("click", () => showKeys(page));
+}
+
+// Alt makes other letters of the keys of some systems: then the key itself says which it is.
+function nameOf(event) {
+  const letter = event.altKey && event.code.startsWith("Key") ? event.code.slice(3) : event.key.toUpperCase();
+  return `${event.altKey ? "Alt+" : ""}${event.shiftKey ? "Shift+" : ""}${letter}`;
 }
 
 function showKeys(page) {

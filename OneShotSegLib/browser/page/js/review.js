@@ -72,6 +72,8 @@ export class Review {
     const editing = this.page.painter.tool?.name === "edit";
     const decide = (action, disabled, extra = {}) => button(`${NAMES[action]} (${keyOf(action)})`, () => this.do(action), { disabled, "data-key": action, ...extra });
     const parts = [make("h3", {}, row.case), make("p", { className: "details" }, row.details)];
+    const said = Object.entries(row.decisions).filter(([, decision]) => decision);
+    if (said.length) parts.push(make("p", {}, said.map(([name, decision]) => `${name}: ${decision}`).join(", ")));
     const steps = [decide("previous", false), decide("next", false)];
     if (this.readOnly) return make("div", {}, ...parts, make("div", { className: "buttons" }, ...steps), row.comment ? make("p", {}, row.comment) : null);
     const field = make("textarea", {
@@ -222,6 +224,9 @@ export class Review {
       undo: () => this.undo(),
       next_structure: () => this.stepStructure(1),
       previous_structure: () => this.stepStructure(-1),
+      accept_structure: () => this.decideStructure("accepted"),
+      doubt_structure: () => this.decideStructure("doubtful"),
+      reject_structure: () => this.decideStructure("rejected"),
     };
     await actions[action]?.();
   });
@@ -232,6 +237,18 @@ export class Review {
     const at = row.order.indexOf(this.structure);
     const next = at < 0 ? 0 : (at + step + row.order.length) % row.order.length;
     this.lookAt(row.order[next]);
+  }
+
+  // The same once more takes it back.
+  async decideStructure(decision) {
+    const name = this.current;
+    if (this.readOnly) throw new Error("This page is read-only.");
+    if (!this.isShown) throw new Error("Its CT and mask are not on the screen yet: look before you decide.");
+    const body = { structure: this.structure, decision, seen: this.shown.version };
+    const { notes, next } = await post(casePath(name, "structure"), body);
+    if (next) this.lookAt(next);
+    else show(`${name}: all structures are decided; Accept (A) takes those that are not rejected.`);
+    if (notes.length) show(notes.join("\n"), "warning");
   }
 
   async decide(what) {
