@@ -50,11 +50,13 @@ class _Step:
         version: The correction's file after it.
         box: For voxels that were painted: where.
         before: For voxels that were painted: what was there.
+        is_first: Whether there was no correction before it: without it, none stays.
     """
 
     version: Version
     box: Box | None = None
     before: Labels | None = None
+    is_first: bool = False
 
 
 @dataclass(eq=False)
@@ -133,8 +135,9 @@ class Corrections:
             box = paint(labels, stroke, grid.spacing)
             if box is None:
                 raise InputError("Expected a stroke within the CT, found one outside.")
+            is_first = not self.session.study.case(case).edited_mask.is_file()
             await self._write(case, LabelMap(grid.with_array(labels), mask.segments))
-            self._remember(case, _Step(self._version(case), box, before[box].copy()))
+            self._remember(case, _Step(self._version(case), box, before[box].copy(), is_first))
             return Change(f"{case}: painted; saved as its correction.", box, labels[box])
 
     async def undo(self, case: str, grid: Volume) -> Change:
@@ -149,7 +152,7 @@ class Corrections:
                 labels = np.zeros(grid.shape, np.uint8)
                 labels[mask.box] = mask.voxels
                 labels[step.box] = step.before
-                await self._write(case, LabelMap(grid.with_array(labels), mask.segments))
+                await self._write(case, LabelMap(grid.with_array(labels), mask.segments), step.is_first)
                 change = Change(f"{case}: the latest stroke is taken back.", step.box, step.before)
             for earlier in self._steps[case][-1:]:
                 earlier.version = self._version(case)
@@ -166,10 +169,10 @@ class Corrections:
     def _mask(self, case: str, grid: Volume) -> SentMask:
         return mask_of(self.session.mask(case), self.session.study, grid)
 
-    async def _write(self, case: str, labels: LabelMap) -> None:
-        study = self.session.study
-        path = study.case(case).edited_mask
-        await asyncio.to_thread(partial(write_corrected, labels, study, path))
+    async def _write(self, case: str, labels: LabelMap, may_be_none: bool = False) -> None:
+        study, files = self.session.study, self.session.study.case(case)
+        pseudo_mask = files.pseudo_mask if may_be_none else None
+        await asyncio.to_thread(partial(write_corrected, labels, study, files.edited_mask, pseudo_mask))
         self.session.reopen(case)
         self.session.refresh()
 

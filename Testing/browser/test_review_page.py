@@ -149,7 +149,8 @@ def test_a_stroke_regrows_the_mask_and_is_the_correction(page: Page, study: Stud
     assert "box" not in again  # a page that got no answer sends it once more
     undone, _ = unpacked(page.post("/api/undo", case="phantom_01"))
     assert "taken back" in undone["text"]
-    assert np.array_equal(counting(study, "phantom_01"), before)
+    assert np.array_equal(page.mask("phantom_01"), before)
+    assert not study.case("phantom_01").edited_mask.exists()  # nothing is left of it
 
 
 def test_painted_voxels_are_the_mask_and_can_be_taken_back(page: Page, study: StudyPaths) -> None:
@@ -163,7 +164,8 @@ def test_painted_voxels_are_the_mask_and_can_be_taken_back(page: Page, study: St
     assert not counting(study, "phantom_01")[3, 5, 5:10].any()
     for expected in (mask, before):
         unpacked(page.post("/api/undo", case="phantom_01"))
-        assert np.array_equal(counting(study, "phantom_01"), expected)
+        assert np.array_equal(page.mask("phantom_01"), expected)
+    assert not study.case("phantom_01").edited_mask.exists()
 
 
 def test_strokes_outside_the_ct_and_of_no_structure_are_refused(page: Page) -> None:
