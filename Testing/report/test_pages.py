@@ -12,6 +12,7 @@ from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report import html
+from OneShotSegLib.report.case_figures import CasePictures
 from OneShotSegLib.report.html import CASE_BYTES, MOST_BYTES, STRUCTURE_BYTES, write_report
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths
@@ -91,7 +92,7 @@ def test_pages_that_are_no_more_needed_go(tmp_path: Path) -> None:
 
 def test_pictures_of_one_page_are_held_at_a_time(large: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(html, "draw_case", lambda case, labels: order.append("draw") or html.CasePictures())
+    monkeypatch.setattr(html, "draw_case", lambda case, labels: (order.append("draw"), CasePictures())[1])
     monkeypatch.setattr(html, "write_text", lambda path, text: order.append(path.name))
     write_report(large.root)
     assert "".join("d" if one == "draw" else "w" for one in order) == "d" * 57 + "w" + "d" * 57 + "w" + "d" * 16 + "w"
