@@ -178,7 +178,7 @@ def test_a_query_on_a_gpu_would_be_aligned_as_on_a_cpu(monkeypatch: pytest.Monke
     image = texture()
     support, query = prepared(image), prepared(warped(image, AFFINE))
     compiled = aligned(support, query, AFFINE)
-    by_torch = {
+    by_torch: dict[Any, dict[str, Any]] = {
         alignment: {"_sample_compiled": alignment.sample_by_torch},
         descriptors: {"_describe_compiled": descriptors.describe_by_torch},
         offset_search: {
