@@ -4,6 +4,18 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/__init__.py
   OneShotSegLib/__main__.py
   OneShotSegLib/api.py
+  OneShotSegLib/backend/__init__.py
+  OneShotSegLib/backend/__main__.py
+  OneShotSegLib/backend/commands.py
+  OneShotSegLib/backend/download.py
+  OneShotSegLib/backend/host.py
+  OneShotSegLib/backend/installation.py
+  OneShotSegLib/backend/installed.py
+  OneShotSegLib/backend/pip.py
+  OneShotSegLib/backend/plan.py
+  OneShotSegLib/backend/progress.py
+  OneShotSegLib/backend/pythons.py
+  OneShotSegLib/backend/record.py
   OneShotSegLib/build_info.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
@@ -12,6 +24,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/cancelling.py
   OneShotSegLib/cli/console.py
   OneShotSegLib/cli/demo.py
+  OneShotSegLib/cli/environment.py
   OneShotSegLib/cli/export.py
   OneShotSegLib/cli/installation.py
   OneShotSegLib/cli/options.py
@@ -26,7 +39,6 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/training.py
   OneShotSegLib/doctor/__init__.py
   OneShotSegLib/doctor/__main__.py
-  OneShotSegLib/doctor/backend_plan.py
   OneShotSegLib/doctor/examination.py
   OneShotSegLib/doctor/finding.py
   OneShotSegLib/doctor/libraries.py
@@ -34,6 +46,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/doctor/packages.py
   OneShotSegLib/doctor/probe.py
   OneShotSegLib/doctor/processor.py
+  OneShotSegLib/doctor/requirements.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
   OneShotSegLib/evaluation/evaluate.py
@@ -125,16 +138,19 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/inference/engine.py
   OneShotSegLib/inference/mask_supports.py
   OneShotSegLib/inference/network_candidate.py
+  OneShotSegLib/inference/own_case.py
   OneShotSegLib/inference/placement_cache.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
+  OneShotSegLib/method/descriptor_kernels.py
   OneShotSegLib/method/descriptors.py
   OneShotSegLib/method/displacement.py
   OneShotSegLib/method/expansion.py
   OneShotSegLib/method/filters.py
   OneShotSegLib/method/fitting.py
   OneShotSegLib/method/mask_support.py
+  OneShotSegLib/method/offset_search.py
   OneShotSegLib/method/own_mask.py
   OneShotSegLib/method/pipeline.py
   OneShotSegLib/method/placement.py
@@ -251,6 +267,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/review/__init__.py
   OneShotSegLib/slicer/review/case_files.py
   OneShotSegLib/slicer/review/case_nodes.py
+  OneShotSegLib/slicer/review/case_view.py
   OneShotSegLib/slicer/review/regrowing.py
   OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
@@ -258,12 +275,20 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
   OneShotSegLib/slicer/sections/context.py
+  OneShotSegLib/slicer/sections/correcting.py
   OneShotSegLib/slicer/sections/deliver_section.py
+  OneShotSegLib/slicer/sections/environment_section.py
+  OneShotSegLib/slicer/sections/looked_at.py
   OneShotSegLib/slicer/sections/path_field.py
   OneShotSegLib/slicer/sections/preview.py
   OneShotSegLib/slicer/sections/propagate_section.py
+  OneShotSegLib/slicer/sections/review_corrections.py
+  OneShotSegLib/slicer/sections/review_decisions.py
+  OneShotSegLib/slicer/sections/review_keys.py
   OneShotSegLib/slicer/sections/review_section.py
+  OneShotSegLib/slicer/sections/review_table.py
   OneShotSegLib/slicer/sections/scene_inputs.py
+  OneShotSegLib/slicer/sections/structure_list.py
   OneShotSegLib/slicer/sections/support_section.py
   OneShotSegLib/slicer/sections/train_section.py
   OneShotSegLib/slicer/sections/weights.py

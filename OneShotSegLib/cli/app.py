@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from OneShotSegLib.cli import batches, installation, studies, training
+from OneShotSegLib.cli.environment import app as environment_app
 from OneShotSegLib.cli.export import app as export_app
 
 app = typer.Typer(
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(batches.demo)
+app.command("suggest-support")(batches.suggest_support)
 app.command("propagate")(batches.propagate)
 app.command("train-prnet")(training.train_prnet)
 app.command("train-seg")(training.train_seg)
@@ -29,6 +31,7 @@ app.command("report")(studies.report)
 app.command("worker")(studies.worker)
 app.command("doctor")(installation.doctor)
 app.add_typer(export_app, name="export")
+app.add_typer(environment_app, name="environment")
 
 
 @app.callback(invoke_without_command=True)

@@ -39,10 +39,18 @@ def review(
             help="Set a case's saved correction aside, kept under another name; may be repeated.",
         ),
     ] = None,
+    structure: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CASE/STRUCTURE=DECISION",
+            help="Decide on one structure of a case: accepted, doubtful (no support), rejected (not used anywhere), or "
+            "open for what is decided of the case; may be repeated.",
+        ),
+    ] = None,
     comment: Annotated[str | None, typer.Option(help="A comment on the cases named.")] = None,
 ) -> None:
     """Note decisions in the study's ledger, and show where the review stands, the doubtful cases first."""
-    from OneShotSegLib.cli.review import parse_edited, show_review
+    from OneShotSegLib.cli.review import parse_edited, parse_structures, show_review
     from OneShotSegLib.study.decisions import Decisions
 
     decisions = Decisions(
@@ -50,6 +58,7 @@ def review(
         reject=reject or (),
         edited=parse_edited(edited or ()),
         discard=discard_correction or (),
+        structures=parse_structures(structure or ()),
         comment=comment,
     )
     show_review(study, decisions)

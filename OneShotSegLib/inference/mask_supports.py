@@ -52,6 +52,10 @@ class MaskSource(Protocol):
     def fingerprint(self) -> str:
         """Of its CT and mask: equal for equal content; '' if that is not known."""
 
+    @property
+    def ct_fingerprint(self) -> str:
+        """Of its CT alone; '' if that is not known."""
+
     def read(self) -> MaskedCT:
         """Read CT and mask.
 
@@ -71,6 +75,11 @@ class LoadedMask:
     def name(self) -> str:
         """The case's name."""
         return self.masked.name
+
+    @property
+    def ct_fingerprint(self) -> str:
+        """Of its CT alone."""
+        return fingerprint_of_ct(self.masked.ct)
 
     def read(self) -> MaskedCT:
         """The case as it is."""

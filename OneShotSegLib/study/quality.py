@@ -14,7 +14,15 @@ from OneShotSegLib.study.migration import migrated_measures
 from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("similarity", "cycle_mm", "volume_ratio", "consensus", "score_low", "score_high")
+MAY_BE_UNKNOWN = (
+    "similarity",
+    "cycle_mm",
+    "volume_ratio",
+    "consensus",
+    "score_low",
+    "score_high",
+    "local_correlation",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,9 @@ class StructureQuality:
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
         consensus: Dice of the mask with what all candidates together say, a mean over them of the voxels' shares, 0-1;
             None where nothing was fused.
+        local_correlation: How the query's image and that of the most similar support, warped onto it, correlate in the
+            mask and 6 mm around it, 0-1: low where the structure was looked for in another place. None where nothing
+            was fused.
         score_low: Nine in ten such structures have a Dice from this to ``score_high``; None where that is not known.
         score_high: The other end.
     """
@@ -56,6 +67,7 @@ class StructureQuality:
     core_dice: float = 0.0
     certainty: float = 0.0
     consensus: float | None = None
+    local_correlation: float | None = None
     score_low: float | None = None
     score_high: float | None = None
 

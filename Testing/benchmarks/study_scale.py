@@ -27,7 +27,7 @@ from OneShotSegLib.scoring.suggestion import suggest
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import study_results
-from OneShotSegLib.study.review import ReviewLedger, state_on_disk
+from OneShotSegLib.study.review import ReviewLedger, ledger_on_disk
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from Testing.helpers.small_study import middling_quality, write_cts, write_small_study
@@ -77,7 +77,7 @@ def _operations(paths: StudyPaths, names: list[str]) -> dict[str, Callable[[], o
     def nothing_to_do() -> None:
         standings(paths, StudyDescription.read(paths), set())
         for name in names:
-            state_on_disk(paths.review, name)
+            ledger_on_disk(paths.review).state_of(name)
 
     return {
         "open": lambda: Study(paths.root),

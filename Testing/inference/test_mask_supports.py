@@ -30,6 +30,7 @@ class Source:
 
     masked: MaskedCT
     fingerprint: str = "f"
+    ct_fingerprint: str = ""
     reads: list[str] = field(default_factory=list)
     error: str = ""
 

@@ -314,7 +314,7 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     [
         {},
         {"weights": "/some/weights", "device": "cpu"},
-        {"reviewed": "none", "series": ("1.2.3", "1.2.4")},
+        {"reviewed": "none", "series": ("1.2.3", "1.2.4"), "support_cases": True},
         {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
     ],
 )
@@ -333,7 +333,7 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
         scribbles=params["scribbles"],
         queries=params["query"],
         **{name: params[name] for name in ("output", "weights", "device", "background_label")},
-        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed", "support_cases")},
         method=params["method"].value,
         series=tuple(params["series"]),
     ) == replace(request, supports=list(request.supports))

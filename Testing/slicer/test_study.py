@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -374,7 +373,7 @@ def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -
     segment.SetName(name)
     segment.SetLabelValue(3)
     segment.AddRepresentation(
-        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (5, 5, 5))
+        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (4, 5, 5))
     )
     segmentation.AddSegment(segment)
     case_nodes.save_all()
@@ -388,7 +387,10 @@ def test_a_segment_removed_and_painted_anew_has_the_study_s_value(
     case_nodes.connect(lambda case: None, errors.append)
     saved = paint_anew(case_nodes, background, study, "cord ")
     assert {s.name.strip(): s.value for s in saved.segments} == {"Mandible": 2, "cord": 5}
-    np.testing.assert_array_equal(saved.volume.array, read_label_map(study.case("good").pseudo_mask).volume.array)
+    before = read_label_map(study.case("good").pseudo_mask).volume.array
+    expected = np.where(before == 5, 0, before)
+    expected[4:6, 5:7, 5:7] = 5
+    np.testing.assert_array_equal(saved.volume.array, expected)
     assert errors == []
 
 
@@ -532,70 +534,3 @@ def test_weights_that_were_added_are_remembered_and_those_of_the_study_offered(
     choice.remember(mine)
     choice.remember(tmp_path / "gone")
     assert [value for _label, value in choice.entries(study)] == ["", str(trained_weights(study)), str(mine)]
-
-
-@pytest.fixture
-def dependencies() -> Callable[..., Any]:
-    from OneShotSegLib.slicer.jobs.dependencies import Dependencies
-
-    def make(missing: Sequence[str], agree: bool = True, works: bool = True) -> tuple[Any, list[Any]]:
-        calls: list[Any] = []
-        still = set(missing)
-
-        def install(arguments: Any) -> None:
-            calls.append(arguments)
-            if works:
-                still.clear()
-
-        def ask(question: str) -> bool:
-            calls.append(question)
-            return agree
-
-        made = Dependencies(
-            requirements=("numba>=0.60", "rich>=13"),
-            confirm=ask,
-            pip=install,
-            install_torch=install,
-            satisfied=lambda name: name not in still,
-        )
-        return made, calls
-
-    return make
-
-
-def test_nothing_is_asked_if_nothing_is_missing(dependencies: Any) -> None:
-    made, calls = dependencies([])
-    assert made.ensure()
-    assert calls == []
-
-
-def test_nothing_is_installed_without_consent(dependencies: Any) -> None:
-    made, calls = dependencies(["numba>=0.60"], agree=False)
-    assert not made.ensure()
-    assert len(calls) == 1
-    assert "numba>=0.60" in calls[0]
-
-
-def test_torch_comes_first_and_nothing_that_is_there_may_be_changed(dependencies: Any) -> None:
-    made, calls = dependencies(["torch>=2.5", "numba>=0.60"])
-    assert made.ensure()
-    _question, torch, arguments = calls
-    assert torch == ">=2.5"
-    assert arguments[:2] == ["--only-binary=:all:", "--prefer-binary"]
-    assert arguments[2] == "--constraint"
-    assert arguments[4:] == ["numba>=0.60"]
-
-
-def test_constraints_pin_every_installed_package_but_the_wanted_ones() -> None:
-    from OneShotSegLib.slicer.jobs.dependencies import installed_pins
-
-    pins = installed_pins(["scipy>=1"])
-    assert any(pin.startswith("numpy==") for pin in pins)
-    assert any(pin.startswith("simpleitk==") for pin in pins)
-    assert not any(pin.startswith("scipy==") for pin in pins)
-
-
-def test_an_installation_that_changed_nothing_is_an_error(dependencies: Any) -> None:
-    made, _calls = dependencies(["rich>=13"], works=False)
-    with pytest.raises(InputError, match=r"Still missing after installing: rich>=13\."):
-        made.ensure()

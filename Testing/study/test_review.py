@@ -8,7 +8,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study import review
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.review import ReviewEntry, ReviewLedger, state_on_disk
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger, ledger_on_disk
 
 HEADER = "case,state,score,comment,time\n"
 
@@ -228,10 +228,41 @@ def test_a_failed_write_leaves_the_old_file_whole(path: Path, monkeypatch: pytes
     assert [p.name for p in path.parent.iterdir()] == ["review.csv"]
 
 
+def test_decisions_on_structures_are_kept_merged_and_taken_back(path: Path) -> None:
+    made = ledger(path, "pt_1", "pt_2")
+    made.decide_structure("pt_1", 'Parotid, left; the "big" one', "rejected")
+    made.decide_structure("pt_1", "Mandible", "doubtful")
+    made.save()
+    again = ReviewLedger.load(path)
+    assert again.structures_of("pt_1") == {'Parotid, left; the "big" one': "rejected", "Mandible": "doubtful"}
+    assert again["pt_1"].state == "pending"
+    # Another writer decides on the case meanwhile; what one side alone changed stays.
+    other = ReviewLedger.load(path)
+    other.decide("pt_2", "accepted")
+    other.save()
+    again.decide_structure("pt_1", "Mandible", None)
+    again.save()
+    assert ReviewLedger.load(path)["pt_2"].state == "accepted"
+    assert list(ReviewLedger.load(path).structures_of("pt_1")) == ['Parotid, left; the "big" one']
+    again.undo()
+    again.save()
+    assert ReviewLedger.load(path).structures_of("pt_1")["Mandible"] == "doubtful"
+    with pytest.raises(InputError, match="expected a decision"):
+        again.decide_structure("pt_1", "Mandible", "fine")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", ["[1]", "{", '{"Mandible": "good"}', '{"Mandible": ["rejected"]}'])
+def test_broken_decisions_on_structures_are_refused_with_their_line(path: Path, cell: str) -> None:
+    quoted = cell.replace('"', '""')
+    path.write_text(f'{HEADER[:-1]},structures\np,pending,,,,"{quoted}"\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"review\.csv, line 2: expected structures"):
+        ReviewLedger.load(path)
+
+
 def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch asks before each case what was decided: reading all rows each time would be quadratic."""
     path = tmp_path / "review.csv"
-    assert state_on_disk(path, "pt_0") == "pending"
+    assert ledger_on_disk(path).state_of("pt_0") == "pending"
     ledger = ReviewLedger(path, [ReviewEntry(case=f"pt_{number}") for number in range(50)])
     ledger.save()
     reads: list[Path] = []
@@ -242,12 +273,12 @@ def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
         return real(path)
 
     monkeypatch.setattr(ReviewLedger, "load", load)
-    assert {state_on_disk(path, f"pt_{number}") for number in range(50)} == {"pending"}
+    assert {ledger_on_disk(path).state_of(f"pt_{number}") for number in range(50)} == {"pending"}
     assert len(reads) == 1
     ledger.decide("pt_7", "rejected")
     ledger.save()
-    assert state_on_disk(path, "pt_7") == "rejected"
-    assert state_on_disk(path, "pt_8") == "pending"
+    assert ledger_on_disk(path).state_of("pt_7") == "rejected"
+    assert ledger_on_disk(path).state_of("pt_8") == "pending"
     assert len(reads) == 2
     path.unlink()
-    assert state_on_disk(path, "pt_7") == "pending"
+    assert ledger_on_disk(path).state_of("pt_7") == "pending"

@@ -22,6 +22,7 @@ def propagate(request: PropagationRequest) -> list[str]:
     arguments += _options(request, "network")
     arguments += ["--supports", request.reviewed] if request.reviewed != PropagationRequest.reviewed else []
     arguments += ["--retry-failed"] if request.retry_failed else []
+    arguments += ["--support-cases"] if request.support_cases else []
     arguments += [word for series in request.series for word in ("--series", series)]
     # What follows is a path, even if its name begins with a dash.
     return [*arguments, "--", *map(str, request.queries)]

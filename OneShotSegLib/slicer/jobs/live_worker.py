@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.slicer.jobs.interpreter import child_environment
+from OneShotSegLib.slicer.jobs.worker import slicer_python
 from OneShotSegLib.worker.client import WorkerClient, WorkerError
 
 Answer = dict[str, Any]
@@ -22,9 +23,17 @@ SAVE_SECONDS = 20.0
 """A correction that is being written is not given up."""
 
 
-def launch() -> WorkerClient:
-    """Start a worker in a child process."""
-    return WorkerClient([python_executable(), "-m", "OneShotSegLib", "worker"], child_environment())
+def launch(
+    command: Callable[[], Sequence[str]] = slicer_python,
+    environment: Callable[[], Mapping[str, str]] = child_environment,
+) -> WorkerClient:
+    """Start a worker in a child process.
+
+    Args:
+        command: The command that starts the Python to run in.
+        environment: The variables for it.
+    """
+    return WorkerClient([*command(), "-m", "OneShotSegLib", "worker"], environment())
 
 
 class LiveWorker:

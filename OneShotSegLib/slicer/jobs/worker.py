@@ -76,8 +76,20 @@ class AlreadyRunningError(Exception):
     """A second start while a run is under way."""
 
 
+def slicer_python() -> list[str]:
+    """The command that starts Slicer's own Python."""
+    return [python_executable()]
+
+
 class Worker:
     """One run at a time; `poll` is to be called regularly from the thread of the user interface.
+
+    Args:
+        launch: Starts a process.
+        clock: Seconds.
+        command: The command that starts the Python to run in.
+        environment: The variables for it.
+        module: What is run in it.
 
     Attributes:
         error_lines: The latest lines of the child's standard error.
@@ -87,8 +99,12 @@ class Worker:
         self,
         launch: Callable[[Sequence[str], Mapping[str, str]], Child] = ChildProcess,
         clock: Callable[[], float] = time.monotonic,
+        command: Callable[[], Sequence[str]] = slicer_python,
+        environment: Callable[[], Mapping[str, str]] = child_environment,
+        module: str = "OneShotSegLib",
     ) -> None:
         self._launch = launch
+        self._command, self._environment, self._module = command, environment, module
         self._clock = clock
         self._child: Child | None = None
         self._observer: JobObserver | None = None
@@ -107,7 +123,7 @@ class Worker:
         return self.running and self._cancelled_at is not None
 
     def start(self, arguments: Sequence[str], observer: JobObserver) -> None:
-        """Run ``python -m OneShotSegLib`` with these arguments.
+        """Run the module (``python -m OneShotSegLib``) with these arguments.
 
         Raises:
             AlreadyRunningError: If a run is under way.
@@ -117,7 +133,7 @@ class Worker:
         self.error_lines.clear()
         self._finished = False
         self._cancelled_at = None
-        self._child = self._launch([python_executable(), "-m", "OneShotSegLib", *arguments], child_environment())
+        self._child = self._launch([*self._command(), "-m", self._module, *arguments], self._environment())
         self._observer = observer
 
     def poll(self) -> None:

@@ -120,7 +120,14 @@ def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Vector]]:
             yield segment, cropped.label_map.volume.to_world(nearest + np.array(cropped.start))
 
 
-def write_correction(snapshot: Snapshot, grid: Volume, study: StudyPaths, path: Path) -> tuple[str, ...]:
+def write_correction(
+    snapshot: Snapshot,
+    grid: Volume,
+    study: StudyPaths,
+    path: Path,
+    pseudo_mask: Path | None = None,
+    older: bool = False,
+) -> tuple[str, ...]:
     """Write a reviewer's correction on its CT's grid.
 
     Args:
@@ -128,6 +135,9 @@ def write_correction(snapshot: Snapshot, grid: Volume, study: StudyPaths, path: 
         grid: The CT's grid.
         study: The study, whose values the structures get.
         path: The file to write.
+        pseudo_mask: The mask that was corrected: if nothing is left that differs from it, no correction stays. None
+            for a correction that was there before.
+        older: Whether what is there is another correction, to be kept under another name.
 
     Returns:
         Sentences on what exports will not use.
@@ -139,5 +149,20 @@ def write_correction(snapshot: Snapshot, grid: Volume, study: StudyPaths, path: 
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: the folder is no longer there.")
     label_map, notes = with_study_values(snapshot.merged(grid), study, path)
+    if pseudo_mask is not None and _is_equal(label_map, pseudo_mask):
+        path.unlink(missing_ok=True)
+        return notes
+    if older and path.is_file():
+        path.rename(CasePaths(path.parent).discarded_mask())
     write_label_map(label_map, path)
     return notes
+
+
+def _is_equal(label_map: LabelMap, pseudo_mask: Path) -> bool:
+    """Whether a mask is what a pseudo mask is; a segment that the reviewer added or removed makes it another one."""
+    try:
+        other = read_label_map(pseudo_mask)
+    except (InputError, OSError):
+        return False
+    names = [{segment.key for segment in one.segments} for one in (label_map, other)]
+    return names[0] == names[1] and np.array_equal(label_map.volume.array, other.volume.array)

@@ -51,6 +51,7 @@ class Regrowing:
         self.study, self._case_nodes, self._session = study, case_nodes, session
         self._live, self._background = live, background
         self._grids: dict[str, Volume] = {}
+        self._node: Any = None
         self._key: Key | None = None
         self._steps = 0
         self._count = 0
@@ -67,7 +68,8 @@ class Regrowing:
     @property
     def node(self) -> Any:
         """The segmentation with the strokes that are not sent yet; None if there is none."""
-        return slicer.mrmlScene.GetFirstNodeByName(STROKES)
+        # Not by its name, which a node of the user's may have too.
+        return self._node if self._node is not None and self._node.GetScene() is not None else None
 
     @property
     def busy(self) -> bool:
@@ -84,7 +86,7 @@ class Regrowing:
         Raises:
             InputError: If the study cannot be read.
         """
-        node = self.node or self._made(case)
+        self._node = node = self.node or self._made(case)
         self._after_saving(case, lambda: self._open(case))
         return node
 
@@ -92,6 +94,7 @@ class Regrowing:
         """Another case is looked at: strokes that were not sent are gone."""
         if self.node is not None:
             slicer.mrmlScene.RemoveNode(self.node)
+        self._node = None
 
     def after(self, action: Callable[[], None]) -> None:
         """Do something as soon as nothing regrows any more and its correction is on disk."""

@@ -9,13 +9,35 @@ from pathlib import Path
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.scoring.suggestion import choose
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.study.description import StudyDescription, support_cases
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, read_quality
 from OneShotSegLib.study.results import counting_mask
-from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState, StructureDecision
 
 SUGGESTED = 3
 """As many as are corrected in one session; with each decision they are chosen anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructureRow:
+    """One structure of a case as the list of structures shows it.
+
+    Attributes:
+        name: Its name.
+        score: 0-1.
+        low: Nine of ten such structures have a Dice from this to ``high``; None where that was not measured.
+        high: The other end.
+        absent: Whether it is held to be absent.
+        decision: What was decided of it alone; '' if nothing was.
+    """
+
+    name: str
+    score: float
+    low: float | None = None
+    high: float | None = None
+    absent: bool = False
+    decision: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +54,8 @@ class ReviewRow:
         notes: Warnings, or why the case failed.
         has_edit: Whether there is a corrected mask.
         suggested: Whether it is among the cases whose correction would teach most.
+        details: Its structures, the doubtful first.
+        is_support: Whether it is a support with its own grown mask.
     """
 
     case: str
@@ -43,6 +67,8 @@ class ReviewRow:
     notes: tuple[str, ...]
     has_edit: bool
     suggested: bool = False
+    details: tuple[StructureRow, ...] = ()
+    is_support: bool = False
 
     @property
     def failed(self) -> bool:
@@ -58,6 +84,16 @@ class ReviewRow:
     def is_trusted(self) -> bool:
         """Whether a reviewer accepted or corrected it."""
         return self.state in TRUSTED_STATES
+
+    @property
+    def rejected(self) -> tuple[str, ...]:
+        """The structures that were rejected by themselves."""
+        return tuple(one.name for one in self.details if one.decision == "rejected")
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The structures of which nothing was decided by itself."""
+        return tuple(one.name for one in self.details if not one.decision)
 
 
 class ReviewSession:
@@ -77,11 +113,12 @@ class ReviewSession:
         self._rows: tuple[ReviewRow, ...] = ()
         self._qualities: dict[str, CaseQuality] = {}
         self._read_at: dict[str, int] = {}
+        self._set_aside: list[tuple[tuple[Path, Path], ...]] = []
         self.refresh()
 
     @property
     def rows(self) -> tuple[ReviewRow, ...]:
-        """All cases; those that failed first, then by score, the doubtful first."""
+        """All cases: the supports, those that failed, then by score, the doubtful first."""
         return self._rows
 
     @property
@@ -106,13 +143,19 @@ class ReviewSession:
         cases = [CasePaths(folder) for folder in folders if folder.is_dir()]
         self._qualities = {case.name: self._quality(case) for case in cases if case.is_done}
         self._ledger.ensure_cases(self._qualities.values())
-        suggested = self._suggested()
+        suggested, supports = self._suggested(), self._supports()
         rows = [
-            replace(self._row(case), suggested=case.name in suggested)
+            replace(self._row(case), suggested=case.name in suggested, is_support=case.name in supports)
             for case in cases
             if case.name in self._qualities or case.failure.is_file()
         ]
-        self._rows = tuple(sorted(rows, key=lambda row: (-1.0 if row.score is None else row.score, row.case)))
+        self._rows = tuple(sorted(rows, key=_place))
+
+    def _supports(self) -> set[str]:
+        try:
+            return set(support_cases(self.study, StudyDescription.read(self.study)))
+        except InputError:
+            return set()  # a study that is still being made
 
     def _suggested(self) -> set[str]:
         """The cases to correct first; none while there are too few to choose from."""
@@ -157,6 +200,7 @@ class ReviewSession:
             comment=entry.comment,
             notes=notes,
             has_edit=case.edited_mask.is_file(),
+            details=_details(quality, entry.structures),
         )
 
     def row(self, case: str) -> ReviewRow:
@@ -208,23 +252,61 @@ class ReviewSession:
         """Have a case that was decided wait for a decision again."""
         return () if self.row(case).state == "pending" else self._decide(case, "pending")
 
+    def decide_structure(self, case: str, structure: str, decision: StructureDecision | None) -> tuple[str, ...]:
+        """Decide on one structure of a case; None takes that back."""
+        self._require_folder()
+        self._ledger.decide_structure(case, structure, decision)
+        self._set_aside.append(())
+        return self._save()
+
+    def discard(self, case: str) -> Path:
+        """Set a case's correction aside, with its strokes: it waits for a decision again; the file that keeps it.
+
+        Raises:
+            InputError: If there is none, or it cannot be moved.
+        """
+        # Only now: Slicer starts faster without what reads corrections.
+        from OneShotSegLib.study.correction import discard_correction
+
+        self._require_folder()
+        files = self.study.case(case)
+        strokes = files.discarded_strokes() if files.strokes.is_file() else None
+        try:
+            kept = discard_correction(files)
+        except OSError as error:
+            text = _("{case}: the correction cannot be set aside: {reason}.")
+            raise InputError(text.format(case=case, reason=error.strerror or error)) from error
+        moved = ((kept, files.edited_mask), *(((strokes, files.strokes),) if strokes is not None else ()))
+        self._decide(case, "pending", set_aside=moved)
+        return kept
+
     def comment(self, case: str, text: str) -> tuple[str, ...]:
         """Keep the reviewer's comment; the decision stays."""
         return self._decide(case, self.row(case).state, text)
 
-    def _decide(self, case: str, state: ReviewState, comment: str | None = None) -> tuple[str, ...]:
+    def _decide(
+        self,
+        case: str,
+        state: ReviewState,
+        comment: str | None = None,
+        set_aside: tuple[tuple[Path, Path], ...] = (),
+    ) -> tuple[str, ...]:
         self._require_folder()
         if self.row(case).failed:
             raise InputError(_("{case}: there is no result to decide on; the case failed.").format(case=case))
         self._ledger.decide(case, state, comment)
+        self._set_aside.append(set_aside)
         return self._save()
 
     def undo(self) -> str:
-        """Take back the last decision of this session; its case, '' if there was none."""
+        """Take back the last decision of this session, a correction that it set aside included; its case, or ''."""
         self._require_folder()
         entry = self._ledger.undo()
         if entry is None:
             return ""
+        for kept, original in self._set_aside.pop() if self._set_aside else ():
+            if kept.is_file() and not original.exists():
+                kept.rename(original)
         self._save()
         return entry.case
 
@@ -233,6 +315,8 @@ class ReviewSession:
             notes = self._ledger.save()
         except OSError as error:
             self._ledger.undo()
+            if self._set_aside:
+                self._set_aside.pop()
             text = _("The decision could not be written to {path}: {reason}.")
             raise InputError(text.format(path=self.study.review, reason=error.strerror or error)) from error
         self.refresh()
@@ -242,6 +326,27 @@ class ReviewSession:
         if not self.study.root.is_dir():
             text = _("{path}: the study folder is no longer there.")
             raise InputError(text.format(path=self.study.root))
+
+
+def _place(row: ReviewRow) -> tuple[bool, float, str]:
+    return not row.is_support, -1.0 if row.score is None else row.score, row.case
+
+
+def _details(quality: CaseQuality, decisions: Mapping[str, str]) -> tuple[StructureRow, ...]:
+    """A case's structures, the doubtful first, those that are absent last."""
+    worst = quality.worst.name if quality.worst else ""
+    ordered = sorted(quality.structures, key=lambda one: (one.state == "absent", one.name != worst, one.score))
+    return tuple(
+        StructureRow(
+            name=one.name,
+            score=one.score,
+            low=one.score_low,
+            high=one.score_high,
+            absent=one.state == "absent",
+            decision=decisions.get(one.name, ""),
+        )
+        for one in ordered
+    )
 
 
 def _failure(path: Path) -> str:

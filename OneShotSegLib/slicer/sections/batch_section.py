@@ -24,7 +24,7 @@ from OneShotSegLib.slicer.sections.path_field import PathField
 from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
 from OneShotSegLib.slicer.sections.weights import WeightsChoice
 from OneShotSegLib.slicer.segment_editor import show_module
-from OneShotSegLib.study.description import StudyDescription
+from OneShotSegLib.study.description import StudyDescription, support_cases
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -261,11 +261,13 @@ class BatchSection:
 
 
 def known_batch(study: StudyPaths) -> Batch:
-    """The CTs of a study's cases; none of a folder that is no study yet."""
+    """The CTs of a study's cases but the supports; none of a folder that is no study yet."""
     try:
-        cases = StudyDescription.read(study).cases
+        description = StudyDescription.read(study)
     except InputError:
         return Batch([])
+    supports = set(support_cases(study, description))
+    cases = [case for case in description.cases if case.case not in supports]
     return Batch(
         [Path(case.source) for case in cases], series=tuple(dict.fromkeys(case.series for case in cases if case.series))
     )

@@ -118,13 +118,16 @@ class PropagateSection:
             weights=parameters.weights or "auto",
             device=parameters.device,
             series=batch.series,
+            support_cases=True,
         )
         exports = (*exports, *batch.exports)
         plan = RunPlan(
             title=_("Propagating"), arguments=propagate(request), folder=study.root, exports=exports, makes_cases=True
         )
-        if self.context.start(plan):
-            self._nodes = dict(batch.nodes)
+        # The support is a case too, the first one.
+        own = {exports[0].path: parameters.support_volume} if parameters.scribbles is not None else {}
+        self._nodes = {**own, **batch.nodes}
+        self.context.start(plan)
 
     def _export_support(self, study: StudyPaths) -> tuple[Export, Export]:
         parameters = self.context.parameters

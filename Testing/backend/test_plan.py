@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from OneShotSegLib.doctor.backend_plan import INTEL_MAC, Accelerator, Host, Kind, plan
+from OneShotSegLib.backend.plan import INTEL_MAC, INTEL_MAC_PYTHONS, PYTHONS, Accelerator, Host, Kind, plan
 
 CPU, CUDA, ROCM = Accelerator
 TABLE = [
     # system, processor, accelerator -> python, processor, index, constraints, a part of the reason
-    ("Linux", "x86_64", CPU, "3.12", "x86_64", "cpu", (), "for the CPU"),
-    ("Linux", "x86_64", CUDA, "3.12", "x86_64", "cu126", (), "graphics card"),
-    ("Linux", "x86_64", ROCM, "3.12", "x86_64", "rocm6.4", (), "graphics card"),
-    ("Windows", "x86_64", CPU, "3.12", "x86_64", "cpu", (), "for the CPU"),
-    ("Windows", "x86_64", CUDA, "3.12", "x86_64", "cu126", (), "graphics card"),
-    ("Windows", "x86_64", ROCM, "3.12", "x86_64", "cpu", (), "for the CPU"),
-    ("Windows", "arm64", CPU, "3.12", "arm64", "cpu", (), "for the CPU"),
-    ("Darwin", "arm64", CPU, "3.12", "arm64", None, (), "own processor"),
-    ("Darwin", "x86_64", CPU, "3.11", "x86_64", None, INTEL_MAC, "ends at 2.2.2"),
+    ("Linux", "x86_64", CPU, PYTHONS, "x86_64", "cpu", (), "for the CPU"),
+    ("Linux", "x86_64", CUDA, PYTHONS, "x86_64", "cu126", (), "graphics card"),
+    ("Linux", "x86_64", ROCM, PYTHONS, "x86_64", "rocm6.4", (), "graphics card"),
+    ("Windows", "x86_64", CPU, PYTHONS, "x86_64", "cpu", (), "for the CPU"),
+    ("Windows", "x86_64", CUDA, PYTHONS, "x86_64", "cu126", (), "graphics card"),
+    ("Windows", "x86_64", ROCM, PYTHONS, "x86_64", "cpu", (), "for the CPU"),
+    ("Windows", "arm64", CPU, PYTHONS, "arm64", "cpu", (), "for the CPU"),
+    ("Darwin", "arm64", CPU, PYTHONS, "arm64", None, (), "own processor"),
+    ("Darwin", "x86_64", CPU, INTEL_MAC_PYTHONS, "x86_64", None, INTEL_MAC, "ends at 2.2.2"),
 ]
 
 
@@ -30,7 +30,7 @@ def test_an_environment_of_its_own_fits_the_machine(row: tuple[object, ...], sli
     host = Host(system=str(system), processor=str(processor), accelerator=Accelerator(str(accelerator)), slicer=slicer)
     chosen = plan(host)
     assert chosen.kind is Kind.OWN
-    assert (chosen.python, chosen.processor, chosen.index, chosen.constraints) == (
+    assert (chosen.pythons, chosen.processor, chosen.index, chosen.constraints) == (
         python,
         built_for,
         index,
@@ -48,6 +48,11 @@ def test_slicer_s_own_python_is_taken_where_it_has_everything_and_a_named_one_be
     named = plan(replace(host, named="/opt/python"))
     assert named.kind is Kind.NAMED
     assert "/opt/python" in named.reason
+
+
+def test_outside_slicer_the_reason_does_not_speak_of_slicer() -> None:
+    for system in ("Linux", "Windows", "Darwin"):
+        assert "Slicer" not in plan(Host(system=system, processor="x86_64")).reason
 
 
 def test_the_constraints_of_intel_macs_leave_torch_s_numpy() -> None:
