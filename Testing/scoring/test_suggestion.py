@@ -94,11 +94,11 @@ def test_the_cost_grows_with_the_cases_and_not_with_their_square(monkeypatch: py
     compared: list[int] = []
     real = suggestion._distances
 
-    def counted(cases: Any, case: Any) -> Any:
+    def distances(cases: Any, case: Any) -> Any:
         compared.append(len(cases))
         return real(cases, case)
 
-    monkeypatch.setattr(suggestion, "_distances", counted)
+    monkeypatch.setattr(suggestion, "_distances", distances)
     monkeypatch.setattr(suggestion, "MOST_COMPARED", 50)
 
     def count(cases: int) -> int:
