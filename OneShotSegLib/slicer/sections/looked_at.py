@@ -6,12 +6,12 @@ import functools
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.review_session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.display import is_on_screen
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.slicer.review.case_view import CaseView, show_strokes
 from OneShotSegLib.slicer.review.regrowing import Regrowing
-from OneShotSegLib.slicer.review.session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_table import CaseTable, details_of
