@@ -8,13 +8,17 @@ INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps
 TOOLS := .env-tools
 DOCS := .env-docs
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
-PLATFORMS := x86_64-manylinux_2_28 x86_64-pc-windows-msvc aarch64-apple-darwin
 WITHOUT_TORCH := --override tools/without-torch.txt --no-emit-package torch
 
-.PHONY: demo test test-slow coverage lint lock resolve audit clean phantom-weights docs docs-cli changelog dist
+.PHONY: demo browse test test-slow coverage lint lock resolve audit clean phantom-weights docs docs-cli changelog dist
 
 demo: $(READY)
 	$(BIN)/oneshotseg demo --output demo
+
+# The demo's study in the browser, on this machine alone; Ctrl+C ends it.
+browse: $(READY)
+	@test -f demo/study/study.json || $(MAKE) demo
+	$(BIN)/oneshotseg browse demo/study
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -64,6 +68,8 @@ $(READY): pyproject.toml $(wildcard requirements*.lock) tools/install_torch.py
 	$(BIN)/python -m pip check
 	-$(INSTALL) --requirement requirements-slicer.lock || \
 		echo "Slicer's libraries are not to be had for this Python: the tests of the Slicer module will be skipped."
+	-$(INSTALL) --requirement requirements-browser.lock || \
+		echo "Playwright is not to be had for this Python: the tests of the page in a real browser will be skipped."
 	touch $@
 
 $(TOOLS)/.ready: requirements-tools.lock
@@ -82,19 +88,15 @@ lock: $(TOOLS)/.ready
 	$(COMPILE) pyproject.toml tools/always.in --extra test $(WITHOUT_TORCH) --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra slicer-test $(WITHOUT_TORCH) --constraint requirements.lock \
 		--output-file requirements-slicer.lock
+	$(COMPILE) pyproject.toml --extra browser-test $(WITHOUT_TORCH) --constraint requirements.lock \
+		--output-file requirements-browser.lock
 	$(COMPILE) tools/torch.in --constraint requirements.lock --output-file requirements-torch.lock
 	$(COMPILE) tools/tools.in --output-file requirements-tools.lock
 	$(COMPILE) --group pyproject.toml:docs --constraint requirements.lock --output-file requirements-docs.lock
 
-# Whether there are wheels of all that is needed, for each platform and the oldest and newest Python; the extra dicom
-# (highdicom, by way of pyjpegls) has none for Python 3.14 yet.
+# Whether there are wheels of all that is needed, for each platform and Python, and how many MB they are.
 resolve: $(TOOLS)/.ready
-	mkdir -p build
-	for platform in $(PLATFORMS); do for choice in "3.11 slicer" "3.13 slicer" "3.14 train"; do \
-		set -- $$choice; echo "$$platform, Python $$1, extra $$2"; \
-		$(TOOLS)/bin/uv pip compile --quiet --python-platform $$platform --python-version $$1 --only-binary=:all: \
-			pyproject.toml --extra $$2 --extra cluster --output-file build/resolved-$$platform-$$1.txt || exit 1; \
-	done; done
+	$(TOOLS)/bin/python tools/resolve.py $(TOOLS)/bin/uv
 
 # Known vulnerabilities of what is pinned; needs a registry that tells them.
 audit: $(TOOLS)/.ready

@@ -142,12 +142,12 @@ class OneShotSegLogic(ScriptedLoadableModuleLogic):
         return OneShotSegParameterNode(super().getParameterNode())
 
     def dependencies(self):
-        """The Python packages that the computation needs; the user is asked before any is installed."""
-        from OneShotSegLib.slicer.jobs.dependencies import Dependencies, ask_slicer, read_requirements
+        """Which Python the computation runs in, and what it lacks; nothing is installed into Slicer's own."""
+        import qt
 
-        return Dependencies(
-            requirements=read_requirements(_here / "Resources" / "requirements.txt"), confirm=ask_slicer
-        )
+        from OneShotSegLib.slicer.jobs.dependencies import Dependencies
+
+        return Dependencies(qt.QSettings())
 
     def checkSupport(self, supportVolume, scribbles):
         """Sentences on what is missing in the scribbles; none if they can be propagated."""

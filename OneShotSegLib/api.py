@@ -193,7 +193,7 @@ def propagate_batch(
             for all of them, "none", or names of cases.
         on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
         options: More of `PropagationRequest`: weights, device, method, background_label, retry_failed, workers,
-            scheduler, series, network.
+            scheduler, series, support_cases, network.
 
     Raises:
         InputError: If anything of this cannot be used; then nothing was written.

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from OneShotSegLib.cli import batches, installation, studies, training
+from OneShotSegLib.cli.environment import app as environment_app
 from OneShotSegLib.cli.export import app as export_app
 
 app = typer.Typer(
@@ -27,9 +28,11 @@ app.command("revisions")(studies.revisions)
 app.command("suggest")(studies.suggest)
 app.command("evaluate")(studies.evaluate)
 app.command("report")(studies.report)
+app.command("browse")(studies.browse)
 app.command("worker")(studies.worker)
 app.command("doctor")(installation.doctor)
 app.add_typer(export_app, name="export")
+app.add_typer(environment_app, name="environment")
 
 
 @app.callback(invoke_without_command=True)

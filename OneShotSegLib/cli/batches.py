@@ -113,6 +113,14 @@ def propagate(
             "(all of them), none, or names with commas.",
         ),
     ] = PropagationRequest.reviewed,
+    support_cases: Annotated[
+        bool,
+        typer.Option(
+            "--support-cases",
+            help="Make each support a case of the study too, with the mask that its strokes grew into: to be reviewed "
+            "and corrected as any other.",
+        ),
+    ] = PropagationRequest.support_cases,
     network: Annotated[
         Path | None,
         typer.Option(
@@ -144,6 +152,7 @@ def propagate(
         scheduler=scheduler,
         series=tuple(series or ()),
         reviewed=reviewed,
+        support_cases=support_cases,
         network=network,
     )
     if dry_run:

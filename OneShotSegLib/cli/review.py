@@ -11,7 +11,7 @@ from rich.table import Table
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.decisions import Decisions, corrections_that_do_not_count, decide
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import STRUCTURE_DECISIONS, ReviewLedger, StructureDecision
 
 
 def parse_edited(texts: Iterable[str]) -> dict[str, Path]:
@@ -28,6 +28,26 @@ def parse_edited(texts: Iterable[str]) -> dict[str, Path]:
         if case in found:
             raise InputError(f"--edited: expected one file per case, found two for {case}.")
         found[case] = Path(file)
+    return found
+
+
+def parse_structures(texts: Iterable[str]) -> dict[str, dict[str, StructureDecision | None]]:
+    """Case to structures and decisions, of texts of the form CASE/STRUCTURE=DECISION.
+
+    Raises:
+        InputError: If a text has another form, or a structure is there twice.
+    """
+    found: dict[str, dict[str, StructureDecision | None]] = {}
+    known: dict[str, StructureDecision | None] = {**{name: name for name in STRUCTURE_DECISIONS}, "open": None}
+    for text in texts:
+        # A structure may be named with any sign; a case and a decision may not.
+        place, equals, decision = text.rpartition("=")
+        case, slash, structure = place.partition("/")
+        if not (equals and slash and case and structure and decision in known):
+            raise InputError(f"--structure: expected CASE/STRUCTURE=DECISION ({', '.join(known)}), found {text!r}.")
+        if structure in found.setdefault(case, {}):
+            raise InputError(f"--structure: expected one decision per structure, found two for {place}.")
+        found[case][structure] = known[decision]
     return found
 
 
@@ -49,10 +69,13 @@ def show_review(study: Path, decisions: Decisions) -> None:
 
 
 def _table(ledger: ReviewLedger) -> Table:
-    table = Table("case", "state", "score", "comment")
+    with_structures = any(entry.structures for entry in ledger)
+    table = Table("case", "state", "score", *(["structures"] if with_structures else []), "comment")
     for entry in sorted(ledger, key=lambda entry: entry.score or 0.0):
         score = "" if entry.score is None else f"{entry.score:.2f}"
-        table.add_row(*(_plain(text) for text in (entry.case, entry.state, score, entry.comment)))
+        structures = ", ".join(f"{name} {decision}" for name, decision in entry.structures.items())
+        cells = (entry.case, entry.state, score, *([structures] if with_structures else []), entry.comment)
+        table.add_row(*map(_plain, cells))
     return table
 
 

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from OneShotSegLib.doctor.finding import Finding, error, ok, warning
+from OneShotSegLib.doctor.requirements import NEEDED, OF_SLICER
 
 DISTRIBUTION = "OneShotSegLib"
 PACKAGE = Path(__file__).parents[1]
@@ -54,8 +55,8 @@ def examine_requirement(requirement: str) -> Finding:
 def declared() -> tuple[list[str], dict[str, list[str]]]:
     """What a run needs, and what each extra in `USES` adds.
 
-    Of a checkout it is what its pyproject.toml has, else what the installed package says, else what the Slicer
-    extension's list has.
+    Of a checkout it is what its pyproject.toml has, else what the installed package says, else what
+    `OneShotSegLib.doctor.requirements` has, as in the Slicer extension.
     """
     project = PACKAGE.parent / "pyproject.toml"
     if project.is_file():
@@ -66,7 +67,7 @@ def declared() -> tuple[list[str], dict[str, list[str]]]:
     try:
         return split_extras(metadata.requires(DISTRIBUTION) or [])
     except metadata.PackageNotFoundError:
-        return _of_slicer(), {}
+        return list(NEEDED), {extra: list(texts) for extra, texts in OF_SLICER.items()}
 
 
 def split_extras(requirements: Iterable[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -81,13 +82,6 @@ def split_extras(requirements: Iterable[str]) -> tuple[list[str], dict[str, list
         elif extra[1] in USES:
             extras.setdefault(extra[1], []).append(requirement.strip())
     return needed, extras
-
-
-def _of_slicer() -> list[str]:
-    """What the extension installs into Slicer's Python, and what Slicer or another extension brings."""
-    listed = PACKAGE.parent / "Resources" / "requirements.txt"
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    return ["numpy", "scipy", "SimpleITK", "torch", *(line for line in lines if NAME.match(line))]
 
 
 def _name(requirement: str) -> str:

@@ -17,6 +17,7 @@ def probe_torch() -> dict[str, Any]:
     """PyTorch, and each GPU with its memory in GB."""
     import torch
 
+    torch.zeros(1).numpy()  # an old PyTorch does not share arrays with a new numpy
     gpus = []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         free, total = torch.cuda.mem_get_info(index)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.request import NNUNetRequest, plain
 from OneShotSegLib.export.selection import (
@@ -16,15 +18,17 @@ from OneShotSegLib.export.selection import (
     export_each,
     log_failure,
     read_result,
+    rejected_of,
     results_to_export,
     write_case_table,
 )
 from OneShotSegLib.imaging.atomic import atomic_folder
 from OneShotSegLib.imaging.files import write_volume
+from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.labelmaps import Segment, consecutive
 from OneShotSegLib.study.layout import StudyPaths, write_json
 from OneShotSegLib.study.naming import unique_names
-from OneShotSegLib.study.results import StudyResult, study_structures
+from OneShotSegLib.study.results import StudyResult, read_mask, study_structures
 
 HIGHEST_ID = 999
 ENDING = ".nii.gz"
@@ -62,7 +66,7 @@ def export_nnunet(request: NNUNetRequest, tracked: Tracked = iter, on_failure: O
 
         done = export_each(tracked(results), write_one, on_failure)
         write_case_table(folder / "cases.csv", {identifiers[result.case]: result for result in done}, notes)
-        write_json(folder / "dataset.json", _describe(request.folder.name, structures, len(done)))
+        write_json(folder / "dataset.json", _describe(request.folder.name, structures, done))
     return request.folder
 
 
@@ -84,15 +88,23 @@ def _write_case(
     ct, labels = read_result(result, structures, notes)
     write_volume(ct, folder / "imagesTr" / f"{identifier}_0000{ENDING}")
     # On the CT's own grid to the last digit: nnU-Net compares the headers.
-    numbered = ct.with_array(consecutive(labels.volume, structures).array)
-    write_volume(numbered, folder / "labelsTr" / f"{identifier}{ENDING}")
+    array = consecutive(labels.volume, structures).array
+    rejected = rejected_of(result, structures)
+    if rejected:
+        whole = map_on_ct(read_mask(result.mask, structures).labels, ct, result.mask).volume.array
+        array = np.where(np.isin(whole, [segment.value for segment in rejected]), len(structures) + 1, array)
+    write_volume(ct.with_array(array.astype(np.uint8)), folder / "labelsTr" / f"{identifier}{ENDING}")
 
 
-def _describe(name: str, structures: Sequence[Segment], count: int) -> dict[str, Any]:
+def _describe(name: str, structures: Sequence[Segment], done: Sequence[StudyResult]) -> dict[str, Any]:
     names = unique_names((structure.name for structure in structures), TAKEN_LABELS)
+    # What was rejected is no background: nnU-Net passes over the label of this name.
+    some_rejected = any(rejected_of(result, structures) for result in done)
+    ignored = {"ignore": len(structures) + 1} if some_rejected else {}
+    count = len(done)
     return {
         "channel_names": {"0": "CT"},
-        "labels": {"background": 0, **{name: number for number, name in enumerate(names, 1)}},
+        "labels": {"background": 0, **{name: number for number, name in enumerate(names, 1)}, **ignored},
         "numTraining": count,
         "file_ending": ENDING,
         "name": name,

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
@@ -50,7 +52,7 @@ def results_to_export(study: Path, accepted_only: bool) -> list[StudyResult]:
 
 
 def read_labels(result: StudyResult, structures: Sequence[Segment], notes: Notes) -> LabelMap:
-    """A result's mask with the study's structures and values, matched by name.
+    """A result's mask with the study's structures and values, matched by name, without those that were rejected.
 
     Args:
         result: The case.
@@ -61,11 +63,23 @@ def read_labels(result: StudyResult, structures: Sequence[Segment], notes: Notes
         InputError: If the mask cannot be read or matched.
     """
     found = read_mask(result.mask, structures)
-    if found.notes:
-        notes[result.case] = found.notes
-    for note in found.notes:
+    left_out = rejected_of(result, structures)
+    said = [*found.notes, *(f"{segment.name}: rejected by the reviewer, left out." for segment in left_out)]
+    said += [f"{name}: the reviewer is in doubt." for name, one in result.decisions.items() if one == "doubtful"]
+    if said:
+        notes[result.case] = tuple(said)
+    for note in said:
         log.warning("%s: %s", result.case, note)
-    return found.labels
+    if not left_out:
+        return found.labels
+    volume = found.labels.volume
+    rejected = np.isin(volume.array, [segment.value for segment in left_out])
+    return found.labels.with_volume(volume.with_array(np.where(rejected, 0, volume.array).astype(volume.array.dtype)))
+
+
+def rejected_of(result: StudyResult, structures: Sequence[Segment]) -> tuple[Segment, ...]:
+    """The structures of a case that the reviewer rejected."""
+    return tuple(segment for segment in structures if segment.key in result.keys_of("rejected"))
 
 
 def labels_on_ct(result: StudyResult, ct: Volume, structures: Sequence[Segment], notes: Notes) -> LabelMap:

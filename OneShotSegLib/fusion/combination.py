@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of, propagated_scribbles
 from OneShotSegLib.fusion.fused_quality import score_fused
 from OneShotSegLib.fusion.mask_fusion import PredictedMasks, PropagatedMasks, fuse_masks, grow_consensus
-from OneShotSegLib.imaging.boxes import box_between, cropped
+from OneShotSegLib.imaging.boxes import part_around
 from OneShotSegLib.imaging.ct import read_ct
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
@@ -20,6 +20,7 @@ from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
 from OneShotSegLib.method.soft_tissue import SOFT_TISSUE
 from OneShotSegLib.method.structures import Structures
+from OneShotSegLib.method.support import Support
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.study.quality import CaseQuality, mean_score
 from OneShotSegLib.study.segmentation import Segmentation
@@ -38,6 +39,7 @@ def combine(
     method: Method,
     timer: StepTimer,
     predicted: PredictedMasks | None = None,
+    reviewed: Collection[Support] = (),
 ) -> Segmentation:
     """Fuse the candidates of all supports for a query.
 
@@ -51,10 +53,12 @@ def combine(
         method: Settings of the steps.
         timer: Takes the time of the fusion.
         predicted: A trained network's masks; None without one.
+        reviewed: The scribbled supports whose own mask is among the whole masks, reviewed: their grown mask gives way.
     """
-    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    best = best_of(candidates)
     with timer("fuse"):
-        sources = [*(_of_strokes(one, method, len(masks)) for one in candidates), *(_of_mask(one) for one in masks)]
+        strokes = [_of_strokes(one, method, len(masks), reviewed) for one in candidates]
+        sources = [*strokes, *(_of_mask(one) for one in masks)]
         grid = _grid(query.ct, [places for _, places in sources], method)
         propagated = [source for source, _ in sources]
         fused = fuse_masks(propagated, read_ct(query.ct, grid, SOFT_TISSUE), method.fusion, predicted)
@@ -75,7 +79,9 @@ def combine(
     return Segmentation(mask, quality, propagated_scribbles(best, structures), soft)
 
 
-def _of_strokes(scored: ScoredCandidate, method: Method, masks: int) -> tuple[PropagatedMasks, Vector]:
+def _of_strokes(
+    scored: ScoredCandidate, method: Method, masks: int, reviewed: Collection[Support]
+) -> tuple[PropagatedMasks, Vector]:
     """A scribbled support: its own grown masks, and what its strokes grew into; with places that it covers."""
     candidate, support = scored.candidate, scored.candidate.support
     placement = candidate.placement
@@ -86,7 +92,7 @@ def _of_strokes(scored: ScoredCandidate, method: Method, masks: int) -> tuple[Pr
         labels=own,
         values=frozenset(support.structures.values) - frozenset(absent),
         placement=placement,
-        weight=beside * method.fusion.own_mask_weight,
+        weight=0.0 if support in reviewed else beside * method.fusion.own_mask_weight,
         grown=grown,
         grown_weight=beside * method.fusion.strokes_weight,
     )
@@ -104,7 +110,4 @@ def _grid(ct: Volume, places: Sequence[Vector], method: Method) -> Volume:
     """The part of the expansion's grid that the candidates cover, with a margin."""
     grid = working_grid(ct, method.expansion.spacing or ct.spacing)
     index = grid.to_index(np.concatenate(list(places)))
-    margin, most = MARGIN_MM / grid.spacing, np.asarray(grid.shape)
-    low = np.clip(np.floor(index.min(axis=0) - margin), 0, most - 1)
-    high = np.clip(np.ceil(index.max(axis=0) + margin) + 1, low + 1, most)
-    return cropped(grid, box_between(low, high))
+    return part_around(grid, index.min(axis=0), index.max(axis=0), MARGIN_MM / grid.spacing)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of
 from OneShotSegLib.fusion.mask_fusion import FusedShares
-from OneShotSegLib.imaging.boxes import bounding_box, union
+from OneShotSegLib.imaging.boxes import bounding_box, grown, union
 from OneShotSegLib.imaging.labelmaps import Segment
-from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.method.expansion import Expansion
 from OneShotSegLib.method.mask_support import PlacedMask
 from OneShotSegLib.method.structures import Structures
@@ -20,6 +22,8 @@ from OneShotSegLib.scoring.paired_organs import UnlikeSides, unlike_sides
 from OneShotSegLib.scoring.predicted_dice import predict_dice
 from OneShotSegLib.scoring.propagation import held_absent, state_of, warnings_of
 from OneShotSegLib.study.quality import StructureQuality
+
+AROUND_MM = 6.0
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,19 @@ def _score_structure(
         core_dice=round(core, 4),
         certainty=round(float(expansion.certainty[mask].mean()), 4),
         consensus=round(consensus, 4),
+        local_correlation=round(_mean_around(fused.similarity, mask, expansion.labels.spacing), 4),
     )
     predicted = predict_dice(measured)
     return replace(measured, score=predicted.expected, score_low=predicted.low, score_high=predicted.high)
+
+
+def _mean_around(values: NDArray[np.float32], mask: NDArray[np.bool_], spacing: Vector) -> float:
+    """The mean of values in a mask and ``AROUND_MM`` about it; the mask is not empty."""
+    box = bounding_box(mask)
+    assert box is not None
+    near = grown(box, np.ceil(AROUND_MM / spacing).astype(int), mask.shape)
+    around = distance_transform_edt(~mask[near], sampling=spacing) <= AROUND_MM
+    return float(values[near][around].mean())
 
 
 def _in_view(value: int, masks: Sequence[PlacedMask], ct: Volume) -> list[float]:
@@ -127,7 +141,7 @@ def _unlike_sides(
     structures: Structures,
 ) -> list[UnlikeSides]:
     """Pairs that are wholly in view and whose tissues differ, compared with the best scribbled support's."""
-    best = max(candidates, key=lambda one: one.quality.score).candidate.support
+    best = best_of(candidates).candidate.support
     found = {structure.value for structure in scored if structure.state == "found"} & set(best.structures.values)
     segments = [segment for segment in structures.foreground if segment.value in found]
     return unlike_sides(segments, (expansion.labels, ct), (best.expansion.labels, best.prepared.ct))

@@ -76,12 +76,15 @@ class FusedShares:
         boxes: Where each structure can be, by label.
         shares: Its weighted mean share there, 0-1, float32, by label.
         supports: How many supports have it, by label.
+        similarity: Local correlation of the query with the CT that is most like it there, 0-1, of all supports' CTs,
+            warped; shape (D, H, W), float32.
     """
 
     grid: Volume
     boxes: Mapping[int, Box]
     shares: Mapping[int, NDArray[np.float32]]
     supports: Mapping[int, int]
+    similarity: NDArray[np.float32]
 
 
 def fuse_masks(
@@ -103,12 +106,15 @@ def fuse_masks(
     similarity = LocalSimilarity(image.array, image.spacing, settings.similarity_mm)
     sums = ShareSums()
     having: Counter[int] = Counter()
+    most_similar = np.zeros(image.shape, dtype=np.float32)
     for candidate in candidates:
         having.update(candidate.values)
         positions = candidate.placement.support_positions(image)
         correlation = similarity.to(read_at(candidate.image, positions))
+        in_view = _in_view(candidate.image, positions)
+        np.maximum(most_similar, correlation * in_view, out=most_similar)
         alike = np.maximum(correlation, LEAST_CORRELATION) ** np.float32(settings.similarity_power)
-        alike *= _in_view(candidate.image, positions)
+        alike *= in_view
         weight = alike * np.float32(candidate.weight) + LEAST_WEIGHT
         sums.add(weight, candidate.values, _warped(candidate.labels, positions))
         if candidate.grown is not None and candidate.grown_weight > 0:
@@ -119,7 +125,13 @@ def fuse_masks(
         everywhere = np.full(image.shape, settings.network_weight, dtype=np.float32)
         sums.add(everywhere, predicted.values, _grown(predicted.labels, image))
     boxes, shares = sums.means()
-    return FusedShares(grid=image, boxes=boxes, shares=shares, supports={value: having[value] for value in shares})
+    return FusedShares(
+        grid=image,
+        boxes=boxes,
+        shares=shares,
+        supports={value: having[value] for value in shares},
+        similarity=most_similar,
+    )
 
 
 def grow_consensus(

@@ -14,13 +14,15 @@ from pathlib import Path
 import torch
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of, fuse
 from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.mask_supports import MaskSource, MaskSupports
 from OneShotSegLib.inference.network_candidate import NetworkCandidate
+from OneShotSegLib.inference.own_case import own_segmentation
 from OneShotSegLib.inference.placement_cache import PlacementCache
+from OneShotSegLib.method.mask_support import PlacedMask
 from OneShotSegLib.method.pipeline import STEPS, prepare_query, segment_query
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.method.settings import Method
@@ -31,6 +33,7 @@ from OneShotSegLib.networks.inference import Segmenter
 from OneShotSegLib.networks.weights import Weights, load_weights
 from OneShotSegLib.scoring.propagation import score_candidate
 from OneShotSegLib.scoring.region import shows_region_of_support
+from OneShotSegLib.study.case_ct import fingerprint_of_ct
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 
@@ -96,7 +99,7 @@ class Engine:
         self._on_cpu: LoadedModels | None = None
         try:
             self.models = self._load(device)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for the support: everything runs on the CPU.")
             self.models = self._load(CPU)
 
@@ -130,7 +133,7 @@ class Engine:
         """
         try:
             return self._segment(self.models, case, ct, on_step)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             log.warning("The GPU's memory does not suffice for this case: it runs on the CPU.")
         # Outside the except block: the error's traceback holds the tensors whose memory is to be released.
         release_gpu_memory()
@@ -149,10 +152,41 @@ class Engine:
         if not self.method.fusion.enabled:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
-        best = max(kept, key=lambda one: one.quality.score).candidate
+        best = best_of(kept).candidate
         masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
         predicted = None if models.network is None else models.network.masks_in(case, ct, timer)
-        return combine(case, query, kept, masks, models.structures, models.weights, self.method, timer, predicted)
+        return combine(
+            case,
+            query,
+            kept,
+            masks,
+            models.structures,
+            models.weights,
+            self.method,
+            timer,
+            predicted,
+            self._reviewed_supports(models, masks),
+        )
+
+    def own_segmentation(self, case: str, ct: Volume) -> Segmentation | None:
+        """What a support's own strokes grew into, as the result of a case; None if this is the CT of no support.
+
+        Args:
+            case: The case's name.
+            ct: The CT.
+        """
+        fingerprint = fingerprint_of_ct(ct)
+        for scribbled, support in zip(self.supports, self.models.supports, strict=True):
+            if fingerprint_of_ct(scribbled.ct) == fingerprint:
+                return own_segmentation(case, scribbled, support, self.structures, self.method.smooth_mm)
+        return None
+
+    def _reviewed_supports(self, models: LoadedModels, masks: Sequence[PlacedMask]) -> set[Support]:
+        """The scribbled supports whose own mask a reviewer has accepted or corrected, with all their structures."""
+        cts = {source.name: source.ct_fingerprint for source in self.masks}
+        known = {cts[one.support.name]: one.support.values for one in masks}
+        pairs = zip(self.supports, models.supports, strict=True)
+        return {own for read, own in pairs if _values(own) <= known.get(fingerprint_of_ct(read.ct), frozenset())}
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.
@@ -199,3 +233,8 @@ class Engine:
             structures=structures,
             network=network,
         )
+
+
+def _values(support: Support) -> frozenset[int]:
+    """The values of a support's structures."""
+    return frozenset(segment.value for segment in support.structures.foreground)

@@ -24,14 +24,14 @@ def in_batches(call: Callable[[Tensor], Part], positions: Tensor, size: int = BA
         One result per call, in the positions' order; together they cover all positions.
 
     Raises:
-        torch.OutOfMemoryError: If even one position is too much.
+        torch.cuda.OutOfMemoryError: If even one position is too much.
     """
     start = 0
     while start == 0 or start < len(positions):
         try:
             with torch.inference_mode():
                 part = call(positions[start : start + size])
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             if size == 1:
                 raise
             size //= 2

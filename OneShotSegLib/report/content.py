@@ -85,7 +85,8 @@ class CaseContent:
     def notes(self) -> tuple[str, ...]:
         """Sentences for the reviewer."""
         warnings = self.quality.warnings if self.quality else ()
-        return (*warnings, self.revision_note) if self.revision_note else warnings
+        decided = tuple(f"{name}: {decision} by the reviewer." for name, decision in self.review.structures.items())
+        return (*warnings, *decided, *((self.revision_note,) if self.revision_note else ()))
 
     @property
     def status(self) -> str:

@@ -13,13 +13,13 @@ from OneShotSegLib.events import Emit
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.runner.warning_events import warnings_emitted
-from OneShotSegLib.study.case_ct import fingerprint_of_ct, record_of
+from OneShotSegLib.study.case_ct import record_of
 from OneShotSegLib.study.case_state import begin, check_is_there, check_no_link, end, record_failure, result_of
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.replacement import discard, place_result
 from OneShotSegLib.study.results import is_decided
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ledger_on_disk
 from OneShotSegLib.study.revisions import FIRST
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep
@@ -29,7 +29,13 @@ WRITE = "write"
 
 
 def run_case(
-    engine: Engine, paths: StudyPaths, case: str, read: Callable[[], Volume], emit: Emit, revision: int = FIRST
+    engine: Engine,
+    paths: StudyPaths,
+    case: str,
+    read: Callable[[], Volume],
+    emit: Emit,
+    revision: int = FIRST,
+    support_cases: bool = False,
 ) -> bool:
     """Do one case of a propagation.
 
@@ -40,6 +46,7 @@ def run_case(
         read: Gives the query.
         emit: Takes "case_started", "step", "warning", and "case_done" or "case_failed".
         revision: Number of the study's revision that it is computed from.
+        support_cases: Whether a case whose CT is a support's gets the mask that the support's strokes grew into.
 
     Returns:
         Whether it is done; if not, its failed.json says why.
@@ -47,7 +54,10 @@ def run_case(
     steps = engine.steps_per_query(case)
 
     def segment(ct: Volume, on_step: OnStep) -> Segmentation:
-        if fingerprint_of_ct(ct) in {fingerprint_of_ct(support.ct) for support in engine.supports}:
+        own = engine.own_segmentation(case, ct)
+        if own is not None and support_cases:
+            return own
+        if own is not None:
             raise InputError(f"{case}: expected another CT than the support, found the support under another name.")
         return engine.segment(case, ct, on_step)
 
@@ -129,7 +139,8 @@ class CaseDone:
 
 
 def _is_decided(paths: StudyPaths, files: CasePaths) -> bool:
-    return is_decided(files, ReviewLedger.load(paths.review).state_of(files.name))
+    ledger = ledger_on_disk(paths.review)
+    return is_decided(files, ledger.state_of(files.name), ledger.structures_of(files.name))
 
 
 def _write_anew(paths: StudyPaths, files: CasePaths, result: Segmentation) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
+from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.inference.placement_cache import PlacementCache
 from OneShotSegLib.method.structures import common_structures, structures_of
@@ -126,7 +127,11 @@ def run_on_worker(job: Job, case: StudyCase, topic: str) -> list[Event]:
         return events
     with warnings_emitted(emit, case=case.case):
         engine = engine_for(job)
-    run_case(engine, paths, case.case, lambda: read_case_ct(case.source, case.series), emit, job.shared.revision)
+
+    def read() -> Volume:
+        return read_case_ct(case.source, case.series)
+
+    run_case(engine, paths, case.case, read, emit, job.shared.revision, job.request.support_cases)
     return events
 
 

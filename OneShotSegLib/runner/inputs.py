@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from OneShotSegLib.events import Emit
-from OneShotSegLib.imaging.input_search import search
-from OneShotSegLib.imaging.inputs import Found, FoundCT, Kind, LeftOut
+from OneShotSegLib.imaging.input_search import search, series_in
+from OneShotSegLib.imaging.inputs import Found, FoundCT, Kind, LeftOut, absolute
 from OneShotSegLib.study.inputs import is_study
 from OneShotSegLib.study.layout import StudyPaths
 
@@ -43,6 +43,11 @@ def find_inputs(
         InputError: If a query is not there, or nothing is a CT.
     """
     return search(queries, _Own(paths, tuple(supports), tuple(scribbles)), series)
+
+
+def cts_of_supports(supports: Sequence[Path], series: Sequence[str] = ()) -> tuple[FoundCT, ...]:
+    """The supports as CTs that become cases; see `PropagationRequest.support_cases`."""
+    return tuple(FoundCT(path=absolute(ct), series=series_in(ct, series)) for ct in supports)
 
 
 def emit_left_out(left_out: Iterable[LeftOut], emit: Emit) -> None:

@@ -138,7 +138,7 @@ def _decide(paths: StudyPaths, found: KnownCases, lost: set[str]) -> None:
         files = paths.case(case.case)
         if case.case not in lost or not Path(case.source).exists():
             continue
-        if not is_decided(files, ledger.state_of(case.case)):
+        if not is_decided(files, ledger.state_of(case.case), ledger.structures_of(case.case)):
             found.redo.append(case.case)
             found.notes.append(f"{case.case}: {OTHER_CT}: it is done anew.")
         else:

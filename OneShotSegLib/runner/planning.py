@@ -20,7 +20,7 @@ from OneShotSegLib.method.structures import common_structures, structures_of
 from OneShotSegLib.networks.weights import load_weights
 from OneShotSegLib.networks.weights_selection import choose_weights
 from OneShotSegLib.runner.batch import emit_revision
-from OneShotSegLib.runner.inputs import emit_left_out, find_inputs
+from OneShotSegLib.runner.inputs import cts_of_supports, emit_left_out, find_inputs
 from OneShotSegLib.runner.known_cases import KnownCases
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
@@ -112,7 +112,8 @@ def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
     )
     there = StudyDescription.read(paths) if paths.description.exists() else None
     known = there.cases if there is not None else ()
-    fresh = name_cases(found.cts, known)
+    own = cts_of_supports(request.supports, request.series) if request.support_cases else ()
+    fresh = name_cases((*own, *found.cts), known)
     states: dict[str, CaseStanding] = {case.case: CaseStanding(Standing.NEW) for case in fresh}
     revision = ""
     if there is not None:
@@ -160,7 +161,8 @@ def _continued(
     structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
     masks = choose_reviewed(paths, request.reviewed, structures, KnownCases(cases=list(there.cases)))
     wanted = describe(request, supports, weights, CPU, there, masks)
-    return continued(paths, there, wanted), {fingerprint_of_ct(one.ct) for one in supports}
+    kept = () if request.support_cases else supports
+    return continued(paths, there, wanted), {fingerprint_of_ct(one.ct) for one in kept}
 
 
 def _fields(case: PlannedCase) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ from OneShotSegLib.runner.batch import (
     study_reserved,
 )
 from OneShotSegLib.runner.case import run_case
-from OneShotSegLib.runner.inputs import find_inputs
+from OneShotSegLib.runner.inputs import cts_of_supports, find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
@@ -61,7 +61,9 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         )
         finish_replacements(paths)
         there = StudyDescription.read(paths) if paths.description.exists() else None
-        known = known_cases(paths, found.cts)
+        own = cts_of_supports(request.supports, request.series) if request.support_cases else ()
+        cts = (*own, *found.cts)
+        known = known_cases(paths, cts)
         # Workers have GPUs of their own to fill: here it is only found out whether all fits together.
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
@@ -75,7 +77,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         heights = {path.name: height_of(one.ct) for path, one in zip(request.supports, engine.supports, strict=True)}
         warnings += support_warnings(heights, heights_from_headers(found.cts))
         wanted = describe(request, engine.supports, engine.weights, engine.models.device, there, masks)
-        description = open_study(paths, wanted, found.cts, known.cases)
+        description = open_study(paths, wanted, cts, known.cases)
         discard_results(paths, known.redo)
         remove_left_behind(paths.root)
         write_supports(paths, description, engine.supports)
@@ -93,7 +95,7 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
                 known=known,
                 left_out=found.left_out,
                 begun=there is not None and there.revision != description.revision,
-                support_cts={fingerprint_of_ct(support.ct) for support in engine.supports},
+                support_cts=set() if own else {fingerprint_of_ct(support.ct) for support in engine.supports},
             )
 
 
@@ -105,7 +107,7 @@ def _executor(
     if not request.is_distributed:
 
         def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return run_case(engine, paths, case.case, read, emit, shared.revision)
+            return run_case(engine, paths, case.case, read, emit, shared.revision, request.support_cases)
 
         yield SequentialExecutor(run)
         return

@@ -16,10 +16,10 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box, grown, union
 from OneShotSegLib.imaging.hounsfield import as_hounsfield
 from OneShotSegLib.imaging.label_grids import map_on_ct
-from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.method.regrowth import DEFAULT_REGROWTH, RegrowthSettings, ReviewedCT, regrow
-from OneShotSegLib.study.case_ct import check_ct, read_case_ct
+from OneShotSegLib.study.case_ct import FileState, check_ct, file_state, read_case_ct
 from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.correction import store_correction
 from OneShotSegLib.study.description import StudyDescription
@@ -89,6 +89,10 @@ class CaseUnderReview:
         self.ct = as_hounsfield(volume, entry.source)
         self.mask = self._read_mask(source)
         self.strokes = read_strokes(self.files, self.segments, self.ct)
+        # What is saved before anything was corrected by others goes again when its last stroke is taken back.
+        untouched = source == self.files.pseudo_mask and not self.files.edited_mask.exists() and not self.strokes.any()
+        self._untouched: Labels = self.mask if untouched else np.zeros(0, np.uint8)
+        self._written: FileState | None = None
         self._reviewed = ReviewedCT(ct=self.ct, background=description.background_label, prior=self._shares())
 
     @property
@@ -161,7 +165,10 @@ class CaseUnderReview:
         return np.where(strokes > 0, strokes, self.strokes)
 
     def save(self, reopen: bool = False) -> Path:
-        """Write the mask as the case's correction, and its strokes; the path of the correction.
+        """Write the mask as the case's correction, and its strokes; the path of the mask that counts then.
+
+        A correction that was there before is kept under another name, but for one that was written here. If no stroke
+        is left of a case that had no correction, none stays.
 
         Args:
             reopen: Open a case again that is decided.
@@ -172,15 +179,30 @@ class CaseUnderReview:
         """
         self.check_open(reopen)
         check_is_there(self.files.study)
-        # The mask first: what is missing after a sudden end is then done again by the same strokes.
-        path = store_correction(self.files, self._label_map(self.mask))
-        write_strokes(self.files, self.strokes, self.segments, self.ct)
+        path = self._write()
         if self.state != "pending":
             ledger = ReviewLedger.load(self.files.study.review)
             ledger.decide(self.files.name, "pending")
             ledger.save()
             self.state = "pending"
         return path
+
+    def _write(self) -> Path:
+        edited = self.files.edited_mask
+        own = self._written is not None and file_state(edited) == self._written
+        if own and not self.strokes.any() and np.array_equal(self.mask, self._untouched):
+            edited.unlink()
+            self.files.strokes.unlink(missing_ok=True)
+            self._written = None
+            return self.files.pseudo_mask
+        # The mask first: what is missing after a sudden end is then done again by the same strokes.
+        if own:
+            write_label_map(self._label_map(self.mask), edited)
+        else:
+            store_correction(self.files, self._label_map(self.mask))
+        self._written = file_state(edited)
+        write_strokes(self.files, self.strokes, self.segments, self.ct)
+        return edited
 
     def check_open(self, reopen: bool = False) -> None:
         """Refuse a case that is decided.

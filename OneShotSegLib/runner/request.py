@@ -37,6 +37,8 @@ class PropagationRequest:
         series: Which series to take of a folder that holds several CT series: each a UID, or a part of a description.
         reviewed: Which accepted and corrected cases of the study are supports too, with their whole masks: "reviewed"
             for all of them, "none", or names of cases with commas.
+        support_cases: Make each support a case of the study too, whose mask is what its own strokes grew into: to be
+            reviewed and corrected as any other.
         network: A trained segmentation network (its file, or the folder that ``train-seg`` wrote) whose masks are one
             more candidate in the label fusion; None for none.
     """
@@ -54,6 +56,7 @@ class PropagationRequest:
     scheduler: str | None = None
     series: Sequence[str] = ()
     reviewed: str = REVIEWED
+    support_cases: bool = False
     network: Path | None = None
 
     @property

@@ -121,18 +121,20 @@ def _mask_support(result: StudyResult, structures: Sequence[Segment]) -> MaskSup
         ct_fingerprint=ct,
         mask=result.mask,
         structures=known,
-        fingerprint=fingerprint_of(content, strokes, ct),
+        fingerprint=fingerprint_of(content, strokes, ct, *sorted(result.keys_of("rejected", "doubtful"))),
     )
 
 
 def _reviewed_structures(result: StudyResult, structures: Sequence[Segment]) -> frozenset[str]:
     """What a case was reviewed for: the names of a correction, or the structures that the pseudo mask was made for.
 
-    What a correction has of other structures is logged as a warning.
+    Structures that the reviewer rejected, or is in doubt of, are left out. What a correction has of other structures is
+    logged as a warning.
 
     Raises:
         InputError: If a correction cannot be read, has a structure twice, or does not fit its CT.
     """
+    structures = [one for one in structures if one.key not in result.keys_of("rejected", "doubtful")]
     keys = {segment.key for segment in structures}
     if result.mask == result.files.pseudo_mask and result.quality is not None:
         return frozenset(keys.intersection(name_key(structure.name) for structure in result.quality.structures))
@@ -194,6 +196,11 @@ class ReviewedMask:
         if not self.support.ct_fingerprint:
             return ""
         return fingerprint_of(self.support.fingerprint, *sorted(self.support.structures))
+
+    @property
+    def ct_fingerprint(self) -> str:
+        """Of its CT alone; '' if that is not known."""
+        return self.support.ct_fingerprint
 
     def read(self) -> MaskedCT:
         """Read its CT and its mask as it was when the revision was begun.

@@ -62,7 +62,7 @@ def standings(
         files = paths.case(case.case)
         quality = result_of(files)
         state = ledger.state_of(case.case)
-        decided = is_decided(files, state)
+        decided = is_decided(files, state, ledger.structures_of(case.case))
         if quality is None and not (decided and has_counting_mask(files, state)):
             standing = Standing.WAITING
         elif decided or quality is None:

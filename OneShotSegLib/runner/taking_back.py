@@ -75,7 +75,11 @@ def take_back(paths: StudyPaths) -> TakenBack:
         ledger = ReviewLedger.load(paths.review)
         finish_replacements(paths)
         names = [case.case for case in description.cases]
-        open_cases = [name for name in names if not is_decided(paths.case(name), ledger.state_of(name))]
+        open_cases = [
+            name
+            for name in names
+            if not is_decided(paths.case(name), ledger.state_of(name), ledger.structures_of(name))
+        ]
         restored = tuple(name for name in open_cases if _restore(paths, name, description.revision))
         # After the results: what was not restored when this process ends is restored when it is called again.
         description = description.at(before)

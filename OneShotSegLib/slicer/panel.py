@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,21 +12,21 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.jobs.live_worker import LiveWorker, launch
+from OneShotSegLib.interface.jobs.process import ChildProcess
+from OneShotSegLib.interface.jobs.progress import RunProgress
+from OneShotSegLib.interface.jobs.runs import RunController, RunState
+from OneShotSegLib.interface.jobs.worker import JobOutcome, Worker
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
-from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
-from OneShotSegLib.slicer.jobs.process import ChildProcess
-from OneShotSegLib.slicer.jobs.progress import RunProgress
-from OneShotSegLib.slicer.jobs.runs import RunController, RunState
-from OneShotSegLib.slicer.jobs.worker import JobOutcome
 from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.deliver_section import DeliverSection
+from OneShotSegLib.slicer.sections.environment_section import EnvironmentSection
 from OneShotSegLib.slicer.sections.preview import SupportPreview
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
@@ -73,8 +74,12 @@ class Panel:
             editor=editor or SegmentEditor(window),
             background=background,
             ensure_ready=dependencies.ensure,
-            controller=RunController(self, background=background),
-            live=LiveWorker(),
+            controller=RunController(
+                self,
+                worker=Worker(command=dependencies.command, environment=dependencies.environment),
+                background=background,
+            ),
+            live=LiveWorker(functools.partial(launch, dependencies.command, dependencies.environment)),
         )
         settings = settings or qt.QSettings()
         self.live = self.context.live
@@ -87,6 +92,9 @@ class Panel:
         self.train = TrainSection(self.context, self.batch)
         self.deliver = DeliverSection(self.context, self.batch)
         self.batch.connect_import(self._import_weights)
+        self._dependencies = dependencies
+        self.environment = EnvironmentSection(self.context, dependencies, self._use_other_python)
+        self.context.prepare = self.environment.prepare
         self._timer = qt.QTimer()
         self._timer.setInterval(TICK_MS)
         self._timer.connect("timeout()", self.tick)
@@ -150,6 +158,7 @@ class Panel:
         self._save()
         self.preview.close()
         self.live.close()
+        self.environment.forget()
         self.context.editor.leave_scene()
         if was_busy:
             self.on_state(RunState.IDLE)
@@ -164,6 +173,7 @@ class Panel:
         self._save()
         self.preview.close()
         self.live.close()
+        self.environment.close()
         self.context.background.close()
         if self._devices is not None:
             self._devices.kill()
@@ -179,12 +189,13 @@ class Panel:
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
         started = time.perf_counter()
-        if self.controller.busy or self._devices is not None or self.live.busy:
+        if self.controller.busy or self._devices is not None or self.live.busy or self.environment.busy:
             # Slicer's main thread holds Python's lock while it waits for events: give it to the threads that read what
             # a child process writes.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
         self.live.poll()
+        self.environment.poll()
         self.preview.poll()
         self.review.poll()
         self._poll_devices()
@@ -194,7 +205,18 @@ class Panel:
         self.longest_tick = max(self.longest_tick, time.perf_counter() - started)
 
     def _probe_devices(self) -> None:
-        self._devices = ChildProcess(probe_command(python_executable()), child_environment())
+        if self._dependencies.ensure():
+            command, environment = self._dependencies.command(), self._dependencies.environment()
+            self._devices = ChildProcess(probe_command(command), environment)
+
+    def _use_other_python(self) -> None:
+        """Ask it for its devices; the worker of the present one ends."""
+        self.live.close()
+        if self._devices is not None:
+            self._devices.kill()
+            self._devices = None
+        self._devices_text = []
+        self._probe_devices()
 
     def _poll_devices(self) -> None:
         if self._devices is None:

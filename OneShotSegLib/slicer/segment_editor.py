@@ -129,6 +129,11 @@ class SegmentEditor:
         if self.segmentation is not None and segment_id:
             self._widget.setCurrentSegmentID(segment_id)
 
+    def undo(self) -> None:
+        """Take the latest stroke back; nothing happens without one."""
+        if self.segmentation is not None:
+            self._widget.undo()
+
     def close(self) -> None:
         """Deactivate the effect and hide the editor, so that nothing is painted by accident."""
         if self._widget is not None:

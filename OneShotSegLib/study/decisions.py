@@ -12,7 +12,8 @@ from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.study.correction import correction_of, discard_correction, store_correction
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.review import ReviewLedger, ReviewState
+from OneShotSegLib.study.review import ReviewLedger, ReviewState, StructureDecision
+from OneShotSegLib.study.structure_choice import chosen_structures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class Decisions:
         reject: Cases to reject.
         edited: Case to the file that is its correction.
         discard: Cases whose correction is set aside.
+        structures: Case to structures and what was decided of each alone; None takes that back.
         comment: On all of these; None keeps what is there.
     """
 
@@ -31,6 +33,7 @@ class Decisions:
     reject: Sequence[str] = ()
     edited: Mapping[str, Path] = field(default_factory=dict)
     discard: Sequence[str] = ()
+    structures: Mapping[str, Mapping[str, StructureDecision | None]] = field(default_factory=dict)
     comment: str | None = None
 
     @property
@@ -69,9 +72,10 @@ def decide(paths: StudyPaths, decisions: Decisions) -> tuple[ReviewLedger, list[
     """
     description = StudyDescription.read(paths)
     ledger = ReviewLedger.load(paths.review)
-    if not decisions.cases:
+    if not decisions.cases and not decisions.structures:
         return ledger, []
     decisions.check()
+    structures = {case: _named(description, case, ledger, found) for case, found in decisions.structures.items()}
     for case in decisions.cases:
         _ = ledger[case]  # refuses a case that is not there
     corrections = {case: correction_of(paths, case, file) for case, file in decisions.edited.items()}
@@ -82,7 +86,22 @@ def decide(paths: StudyPaths, decisions: Decisions) -> tuple[ReviewLedger, list[
         ledger.decide(case, state, decisions.comment)
         if state == "edited":
             sentences.append(f"{case}: accepted with its correction (edited.seg.nrrd), its state is 'edited'.")
+    for case, found in structures.items():
+        for name, decision in found.items():
+            ledger.decide_structure(case, name, decision)
     return ledger, [*sentences, *ledger.save()]
+
+
+def _named(
+    description: StudyDescription, case: str, ledger: ReviewLedger, found: Mapping[str, StructureDecision | None]
+) -> dict[str, StructureDecision | None]:
+    """Decisions on structures by the study's own names.
+
+    Raises:
+        InputError: If there is no such case or structure.
+    """
+    _ = ledger[case]
+    return {chosen_structures(description.structures, [name])[0].name: one for name, one in found.items()}
 
 
 def _check_corrections(paths: StudyPaths, description: StudyDescription, decisions: Decisions) -> list[str]:

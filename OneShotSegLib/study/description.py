@@ -210,6 +210,18 @@ def located(root: Path, source: str) -> Path:
     return Path(source) if PureWindowsPath(source).is_absolute() else root / source
 
 
+def support_cases(paths: StudyPaths, description: StudyDescription) -> tuple[str, ...]:
+    """The cases of a study whose CTs are scribbled supports of its present revision: their own masks."""
+    supports = [
+        (os.path.realpath(located(paths.root, one["ct"])), one.get("series", "")) for one in _scribbled(description)
+    ]
+    return tuple(case.case for case in description.cases if case.place in supports)
+
+
+def _scribbled(description: StudyDescription) -> list[Mapping[str, str]]:
+    return [support for support in description.present.scribbled if "ct" in support]
+
+
 def label_table(segments: Iterable[Segment]) -> tuple[dict[str, Any], ...]:
     """The structures as study.json lists them."""
     return tuple({"value": s.value, "name": s.name, "color": list(s.color)} for s in segments)

@@ -14,7 +14,15 @@ from OneShotSegLib.study.migration import migrated_measures
 from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus", "score_low", "score_high")
+MAY_BE_UNKNOWN = (
+    "similarity",
+    "cycle_mm",
+    "volume_ratio",
+    "consensus",
+    "score_low",
+    "score_high",
+    "local_correlation",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +35,7 @@ class StructureQuality:
         state: "found", "partial" (cut by the field of view) or "absent".
         score: 0 (worst) to 1 (best); 0 for an absent structure. Of a fused mask the Dice to expect
             (`OneShotSegLib.scoring.predicted_dice`).
-        similarity: Mean feature similarity of its scribbles to the support's, 0-1.
+        similarity: Mean feature similarity of its scribbles to the support's, 0-1; None if denoising decides nothing.
         kept: Share of its scribbles that denoising kept, 0-1.
         cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
         volume_ml: Volume of the pseudo mask, ml.
@@ -38,6 +46,9 @@ class StructureQuality:
         certainty: Mean margin between the best and the second class at the mask's voxels, 0-1.
         consensus: Dice of the mask with what all candidates together say, a mean over them of the voxels' shares, 0-1;
             None where nothing was fused.
+        local_correlation: How the query's image and that of the most similar support, warped onto it, correlate in the
+            mask and 6 mm around it, 0-1: low where the structure was looked for in another place. None where nothing
+            was fused.
         score_low: Nine in ten such structures have a Dice from this to ``score_high``; None where that is not known.
         score_high: The other end.
     """
@@ -46,7 +57,7 @@ class StructureQuality:
     name: str
     state: State
     score: float
-    similarity: float = 0.0
+    similarity: float | None = None
     kept: float = 0.0
     cycle_mm: float | None = None
     volume_ml: float = 0.0
@@ -56,6 +67,7 @@ class StructureQuality:
     core_dice: float = 0.0
     certainty: float = 0.0
     consensus: float | None = None
+    local_correlation: float | None = None
     score_low: float | None = None
     score_high: float | None = None
 

@@ -60,7 +60,7 @@ def finish_replacements(paths: StudyPaths) -> None:
     ledger = ReviewLedger.load(paths.review)
     for folder in sorted(paths.unfinished_folder.iterdir()):
         fresh, files = paths.unfinished(folder.name), paths.case(folder.name)
-        decided = is_decided(files, ledger.state_of(files.name))
+        decided = is_decided(files, ledger.state_of(files.name), ledger.structures_of(files.name))
         # Where its pseudo mask, which is moved first, is no longer there, the new result is what was decided on.
         if fresh.is_done and files.folder.is_dir() and not (decided and fresh.pseudo_mask.is_file()):
             place_result(paths, files.name)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.label_matching import MatchedLabels, read_matched
-from OneShotSegLib.imaging.labelmaps import Segment
+from OneShotSegLib.imaging.labelmaps import Segment, name_key
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, read_quality
-from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState
+from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState, StructureDecision
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class StudyResult:
         state: What was decided; "pending" if nothing was, or if the correction that was decided on is gone.
         quality: Its measures; None where there are none.
         series: Series instance UID of the CT, where its folder holds several CT series; else ''.
+        decisions: What was decided of single structures, by name; of the others, what was decided of the case.
     """
 
     case: str
@@ -37,6 +38,7 @@ class StudyResult:
     state: ReviewState
     quality: CaseQuality | None
     series: str = ""
+    decisions: Mapping[str, StructureDecision] = field(default_factory=dict)
 
     @property
     def files(self) -> CasePaths:
@@ -47,6 +49,10 @@ class StudyResult:
     def trusted(self) -> bool:
         """Whether a reviewer accepted or corrected it."""
         return self.state in TRUSTED_STATES
+
+    def keys_of(self, *decisions: StructureDecision) -> frozenset[str]:
+        """The structures of which one of these was decided: names as `name_key` has them."""
+        return frozenset(name_key(name) for name, decision in self.decisions.items() if decision in decisions)
 
 
 def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> Iterator[StudyResult]:
@@ -71,7 +77,13 @@ def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> I
         if mask.is_file():
             quality = _quality(files, without_broken_measures)
             yield StudyResult(
-                case=case.case, ct=Path(case.source), mask=mask, state=state, quality=quality, series=case.series
+                case=case.case,
+                ct=Path(case.source),
+                mask=mask,
+                state=state,
+                quality=quality,
+                series=case.series,
+                decisions=ledger.structures_of(case.case),
             )
 
 
@@ -99,9 +111,15 @@ def has_counting_mask(files: CasePaths, state: ReviewState) -> bool:
     return files.edited_mask.is_file() or (state != "edited" and files.pseudo_mask.is_file())
 
 
-def is_decided(files: CasePaths, state: ReviewState) -> bool:
-    """Whether a case's results must stay: a reviewer decided on it, corrected it or painted strokes into it."""
-    return state != "pending" or files.edited_mask.is_file() or files.strokes.is_file()
+def is_decided(files: CasePaths, state: ReviewState, structures: Collection[str] = ()) -> bool:
+    """Whether a case's results must stay: a reviewer decided on it, corrected it or painted strokes into it.
+
+    Args:
+        files: The case's files.
+        state: What was decided of the case.
+        structures: Structures of it of which something was decided.
+    """
+    return state != "pending" or bool(structures) or files.edited_mask.is_file() or files.strokes.is_file()
 
 
 def read_mask(mask: Path, structures: Sequence[Segment]) -> MatchedLabels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,17 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.csv_table import read_table, write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.review_lock import briefly_locked
 
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
 STATES: tuple[ReviewState, ...] = get_args(ReviewState)
 TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
 """A reviewer vouches for the mask: it counts as a reference, and is never changed."""
 COLUMNS = ("case", "state", "score", "comment", "time")
+StructureDecision = Literal["accepted", "doubtful", "rejected"]
+STRUCTURE_DECISIONS: tuple[StructureDecision, ...] = get_args(StructureDecision)
+STRUCTURES = "structures"
+"""The column of decisions on single structures; it is there once there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,7 @@ class ReviewEntry:
         score: The case's quality score, 0-1; None if it is not known.
         comment: The reviewer's comment.
         time: When it was decided, ISO 8601 in UTC; empty while nothing was.
+        structures: Name of a structure to what was decided of it alone; of the others, what was decided of the case.
         extra: Columns that someone else added to the file, kept as they are.
     """
 
@@ -39,6 +46,7 @@ class ReviewEntry:
     score: float | None = None
     comment: str = ""
     time: str = ""
+    structures: Mapping[str, StructureDecision] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -47,8 +55,41 @@ class ReviewEntry:
         return self.state in TRUSTED_STATES
 
     def same_decision(self, other: ReviewEntry) -> bool:
-        """Whether both hold the same decision: state, comment and time."""
-        return (self.state, self.comment, self.time) == (other.state, other.comment, other.time)
+        """Whether both hold the same decision: state, comment, time and structures."""
+        mine = (self.state, self.comment, self.time, dict(self.structures))
+        return mine == (other.state, other.comment, other.time, dict(other.structures))
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """What tells one state of a file from another: every writing puts another file in its place."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+_read_last: dict[Path, tuple[_Stamp, ReviewLedger]] = {}
+
+
+def ledger_on_disk(path: Path) -> ReviewLedger:
+    """A ledger as its file is by now, to be read only; it is read again only if it has changed since the last call.
+
+    So a batch that asks before each case stays linear in the number of its cases.
+
+    Raises:
+        InputError: If it is no ledger.
+    """
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ReviewLedger(path)
+    stamp = _Stamp(state.st_ino, state.st_mtime_ns, state.st_size)
+    before = _read_last.get(path)
+    if before is None or before[0] != stamp:
+        _read_last.clear()  # one study at a time
+        _read_last[path] = stamp, ReviewLedger.load(path)
+    return _read_last[path][1]
 
 
 class ReviewLedger:
@@ -94,6 +135,10 @@ class ReviewLedger:
         """What was decided of a case; "pending" where it has no row."""
         return self._entries[case].state if case in self._entries else "pending"
 
+    def structures_of(self, case: str) -> Mapping[str, StructureDecision]:
+        """What was decided of single structures of a case, by name; nothing where it has no row."""
+        return self._entries[case].structures if case in self._entries else {}
+
     @property
     def can_undo(self) -> bool:
         """Whether there is a decision of this ledger object to take back."""
@@ -133,6 +178,27 @@ class ReviewLedger:
         self._entries[case] = after
         return after
 
+    def decide_structure(self, case: str, structure: str, decision: StructureDecision | None) -> ReviewEntry:
+        """Note a decision on one structure of a case, now; the case's own state stays.
+
+        Args:
+            case: The case's name.
+            structure: The structure's name.
+            decision: None takes it back: what is decided of the case then holds for the structure.
+
+        Raises:
+            InputError: If there is no such case or decision.
+        """
+        before = self[case]
+        if decision is not None and decision not in STRUCTURE_DECISIONS:
+            raise InputError(f"{case}: expected a decision of {', '.join(STRUCTURE_DECISIONS)}, found {decision!r}.")
+        others = {name: one for name, one in before.structures.items() if name != structure}
+        structures = others if decision is None else {**others, structure: decision}
+        after = replace(before, structures=structures, time=_now())
+        self._undo.append(before)
+        self._entries[case] = after
+        return after
+
     def undo(self) -> ReviewEntry | None:
         """Take the last decision back (again for the one before it); the entry as it is now, None if there is none.
 
@@ -145,8 +211,24 @@ class ReviewLedger:
         self._entries[before.case] = restored
         return restored
 
+    def refresh(self) -> tuple[str, ...]:
+        """Take in what others wrote to the file since it was read (see the class); nothing is written.
+
+        Returns:
+            As `save`.
+
+        Raises:
+            InputError: If the file is broken by now; what is in memory stays.
+        """
+        theirs = {entry.case: entry for entry in _read(self.path)}
+        self._entries, notes = self._merged_with(theirs)
+        self._on_disk = {**self._on_disk, **theirs}
+        return notes
+
     def save(self) -> tuple[str, ...]:
         """Merge with what the file holds by now (see the class) and write it, whole or not at all.
+
+        Several programs may save at once: one waits for the other.
 
         Returns:
             A sentence for each decision that gave way to a later one made elsewhere or here.
@@ -154,14 +236,19 @@ class ReviewLedger:
         Raises:
             InputError: If the file is broken by now: it is left as it is, and the decisions stay in memory.
         """
-        theirs = {entry.case: entry for entry in _read(self.path)}
+        with briefly_locked(self.path):
+            theirs = {entry.case: entry for entry in _read(self.path)}
+            merged, notes = self._merged_with(theirs)
+            _write(self.path, merged.values())
+        self._entries, self._on_disk = merged, dict(merged)
+        return notes
+
+    def _merged_with(self, theirs: Mapping[str, ReviewEntry]) -> tuple[dict[str, ReviewEntry], tuple[str, ...]]:
         notes: list[str] = []
         merged: dict[str, ReviewEntry] = {}
         for case in dict.fromkeys((*theirs, *self._entries)):
             merged[case] = self._merge(case, theirs.get(case), notes)
-        _write(self.path, merged.values())
-        self._entries, self._on_disk = merged, dict(merged)
-        return tuple(notes)
+        return merged, tuple(notes)
 
     def _merge(self, case: str, theirs: ReviewEntry | None, notes: list[str]) -> ReviewEntry:
         ours = self._entries.get(case)
@@ -189,7 +276,8 @@ def _merged_decision(base: ReviewEntry, ours: ReviewEntry, theirs: ReviewEntry, 
 
 def _in_words(entry: ReviewEntry) -> str:
     comment = f" ({entry.comment})" if entry.comment else ""
-    return f"'{entry.state}'{comment}"
+    structures = "".join(f", {name} {decision}" for name, decision in entry.structures.items())
+    return f"'{entry.state}'{structures}{comment}"
 
 
 def _now() -> str:
@@ -222,15 +310,32 @@ def _entry(place: str, row: Mapping[str, str]) -> ReviewEntry:
     state: Any = row["state"].strip().lower()
     if state not in STATES:
         raise InputError(f"{place}: expected a state of {', '.join(STATES)}, found {row['state']!r}.")
-    extra = {name: text for name, text in row.items() if name not in COLUMNS}
+    extra = {name: text for name, text in row.items() if name not in (*COLUMNS, STRUCTURES)}
     return ReviewEntry(
         case=row["case"],
         state=state,
         score=_score(place, row["score"]),
         comment=row["comment"],
         time=_time(place, row["time"]),
+        structures=_structures(place, row.get(STRUCTURES, "")),
         extra=extra,
     )
+
+
+def _structures(place: str, text: str) -> Mapping[str, StructureDecision]:
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+        well = isinstance(found, dict) and all(decision in STRUCTURE_DECISIONS for decision in found.values())
+    except (ValueError, TypeError, RecursionError):
+        well = False
+    if not well:
+        raise InputError(
+            f"{place}: expected structures and decisions of {', '.join(STRUCTURE_DECISIONS)} as in "
+            f'{{"Mandible": "rejected"}}, found {text!r}.'
+        )
+    return dict(found)
 
 
 def _score(place: str, text: str) -> float | None:
@@ -262,4 +367,5 @@ def _write(path: Path, entries: Iterable[ReviewEntry]) -> None:
 
 def _row(entry: ReviewEntry) -> dict[str, object]:
     own = {"case": entry.case, "state": entry.state, "score": entry.score}
-    return {**entry.extra, **own, "comment": entry.comment, "time": entry.time}
+    row: dict[str, object] = {**entry.extra, **own, "comment": entry.comment, "time": entry.time}
+    return {**row, STRUCTURES: json.dumps(dict(entry.structures), ensure_ascii=False)} if entry.structures else row

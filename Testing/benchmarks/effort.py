@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 from cohort import cases_of, read_ct, read_reference, read_scribbles, region_of
+from monai.metrics import compute_surface_dice
 
-from OneShotSegLib.evaluation.metrics import compare
+from OneShotSegLib.evaluation.metrics import compare, crop_to_both
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.inference.engine import Engine
 from OneShotSegLib.inference.mask_supports import LoadedMask
@@ -34,6 +35,7 @@ from OneShotSegLib.scoring.suggestion import choose
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.segmentation import Segmentation
 
+TOLERANCE_MM = 3.0
 Figures = dict[str, Any]
 
 
@@ -46,14 +48,17 @@ def main() -> None:
     names = dict(region.organs)
     weights = choose_weights(options.weights, read_ct(cohort, options.support), torch.device("cpu"))
     method = replace(DEFAULT, check_region=False)
-    support = ScribbledCT(read_ct(cohort, options.support), read_scribbles(cohort, options.support))
+    scribbles = read_scribbles(cohort, options.support)
+    named = tuple(replace(segment, name=names.get(segment.value, segment.name)) for segment in scribbles.segments)
+    support = ScribbledCT(read_ct(cohort, options.support), replace(scribbles, segments=named))
     cache = PlacementCache(options.cache) if options.cache else None
     corrected, qualities = [], dict[str, CaseQuality]()
     rows: list[Figures] = []
     for count in sorted(options.counts):
         corrected = _corrected(count, corrected, qualities, evaluated, options, names)
-        sources = [LoadedMask(_masked(cohort, case, names), case) for case in corrected]
-        engine = Engine([support], weights, method, masks=sources, cache=cache)
+        own = [options.support] if options.own else []
+        sources = [LoadedMask(_masked(cohort, case, names), case) for case in (*own, *corrected)]
+        engine = Engine([support], weights, method, masks=sources, cache=cache, network=options.network)
         for case in evaluated:
             started = time.process_time()
             result = engine.segment(case, read_ct(cohort, case))
@@ -78,6 +83,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--choice", default="random", choices=("random", "suggest"), help="which ones (--within)")
     parser.add_argument("--seed", type=int, default=0, help="of the random choice")
     parser.add_argument("--cache", type=Path, help="folder that keeps placements between runs")
+    parser.add_argument("--own", action="store_true", help="the support's own mask was corrected too")
+    parser.add_argument("--network", type=Path, help="a trained network, as one more candidate")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for all figures")
     return parser.parse_args()
@@ -137,13 +144,22 @@ def _figures(
                     "value": value,
                     "dice": found.dice or 0.0,
                     "hd95": found.hd95_mm,
+                    "surface_dice": _surface_dice(mask, result.array == value, reference.spacing),
                     "seconds": seconds,
                     **{key: getattr(scored[value], key) for key in ("score", "state", "consensus", "core_dice")},
                     **{key: getattr(scored[value], key) for key in ("agreement", "cycle_mm", "volume_ratio")},
                     **{key: getattr(scored[value], key) for key in ("certainty", "similarity", "in_view")},
+                    "local_correlation": scored[value].local_correlation,
                 }
             )
     return rows
+
+
+def _surface_dice(reference: np.ndarray, found: np.ndarray, spacing: np.ndarray) -> float:
+    """Surface Dice at 3 mm (MONAI)."""
+    masks = (torch.as_tensor(np.stack([~mask, mask])[None]) for mask in crop_to_both(found, reference))
+    score = compute_surface_dice(*masks, [TOLERANCE_MM], spacing=tuple(map(float, spacing)))
+    return float(np.nan_to_num(score.item()))
 
 
 def _print(count: int, corrected: Sequence[str], rows: Sequence[Figures], names: dict[int, str]) -> None:
@@ -151,9 +167,10 @@ def _print(count: int, corrected: Sequence[str], rows: Sequence[Figures], names:
     of_value = {value: [row for row in mine if row["value"] == value] for value in names}
     dices = [float(np.mean([row["dice"] for row in of])) for of in of_value.values() if of]
     hd95 = [float(np.mean([r["hd95"] for r in of if r["hd95"] is not None])) for of in of_value.values() if of]
+    surface = [float(np.mean([row["surface_dice"] for row in of])) for of in of_value.values() if of]
     seconds = np.mean([row["seconds"] for row in mine])
     print(
-        f"| {count} | {np.mean(dices):.3f} | {np.mean(hd95):.1f} | {seconds:.1f} | "
+        f"| {count} | {np.mean(dices):.3f} | {np.mean(hd95):.1f} | {np.mean(surface):.3f} | {seconds:.1f} | "
         + " | ".join(f"{dice:.2f}" for dice in dices)
         + f" | {' '.join(corrected)} |",
         flush=True,

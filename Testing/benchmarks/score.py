@@ -4,6 +4,8 @@
     python Testing/benchmarks/effort.py --cohort COHORT --split validation --json validation.json ...
     python Testing/benchmarks/score.py --fit train.json [...] --show validation.json [...]
 
+With ``--fit`` of both regions the numbers serve both.
+
 Fits the prediction to the rows of ``--fit`` and prints its numbers; its errors are those in cases that were left out of
 the fit. For the rows of ``--show`` it prints, with the numbers of the library, the rank correlation over structures and
 cases, the coverage of the 90 % interval, and how many structures of a Dice under 0.5 are among the first fifth.
@@ -18,14 +20,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.special import expit
 from scipy.stats import spearmanr
 
 from OneShotSegLib.scoring.predicted_dice import FEATURES, LEVELS, features_of, predict_dice
 from OneShotSegLib.study.quality import StructureQuality
 
-RIDGE = 1.0
 FOLDS = 5
 WIDTH = 0.15
+SHRINKAGE = 0.03
 Rows = list[dict[str, Any]]
 
 
@@ -49,7 +53,7 @@ def _rows(path: Path) -> Rows:
 
 
 def _quality(row: dict[str, Any]) -> StructureQuality:
-    names = ("consensus", "core_dice", "agreement", "certainty")
+    names = ("consensus", "core_dice", "agreement", "certainty", "local_correlation")
     return StructureQuality(
         value=row["value"], name="", state=row["state"], score=0.0, **{name: row[name] for name in names}
     )
@@ -59,20 +63,30 @@ def _table(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([features_of(_quality(row)) for row in rows]), np.array([row["dice"] for row in rows])
 
 
-def _ridge(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    penalty = RIDGE * np.diag([0.0] + [1.0] * (x.shape[1] - 1))
-    found: NDArray[np.float64] = np.linalg.solve(x.T @ x + penalty, x.T @ y)
-    return found
+def _coefficients(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of a logistic curve, drawn towards equal weights of the measures over their standard deviations."""
+    mean, spread = x[:, 1:].mean(axis=0), x[:, 1:].std(axis=0)
+    standardised = (x[:, 1:] - mean) / spread
+
+    def errors(found: NDArray[np.float64]) -> NDArray[np.float64]:
+        shift, common, weights = found[0], found[1], found[2:]
+        return np.concatenate(
+            [expit(shift + standardised @ weights) - y, np.sqrt(SHRINKAGE * len(y)) * (weights - common)]
+        )
+
+    found = least_squares(errors, np.concatenate([[0.0], np.full(len(mean) + 1, 0.3)])).x
+    weights = found[2:] / spread
+    return np.concatenate([[found[0] - float(weights @ mean)], weights])
 
 
 def _fit(rows: Rows) -> None:
     x, y = _table(rows)
-    print("COEFFICIENTS", dict(zip(FEATURES, np.round(_ridge(x, y), 3).tolist(), strict=True)))
+    print("COEFFICIENTS", dict(zip(FEATURES, np.round(_coefficients(x, y), 2).tolist(), strict=True)))
     cases = sorted({row["case"] for row in rows})
     predicted = np.zeros(len(y))
     for fold in range(FOLDS):
         out = np.array([row["case"] in cases[fold::FOLDS] for row in rows])
-        predicted[out] = np.clip(x[out] @ _ridge(x[~out], y[~out]), 0.01, 0.99)
+        predicted[out] = np.clip(expit(x[out] @ _coefficients(x[~out], y[~out])), 0.01, 0.99)
     error = y - predicted
     for level in LEVELS:
         near = np.abs(predicted - level) < WIDTH

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from OneShotSegLib.cli.review import parse_edited, show_review
+from OneShotSegLib.cli.review import parse_edited, parse_structures, show_review
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.files import read_volume, write_volume
@@ -151,3 +151,24 @@ def test_an_option_names_a_case_and_a_file() -> None:
     for texts in (["a"], ["=b"], ["a="], ["a=b", "a=c"]):
         with pytest.raises(InputError, match="--edited: expected"):
             parse_edited(texts)
+
+
+def test_single_structures_are_decided_and_shown(study: StudyPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["pt_1/cord=rejected", "pt_1/Drüse links=doubtful", "pt_2/7=accepted"]
+    show_review(study.root, Decisions(accept=["pt_1"], structures=parse_structures(texts)))
+    ledger = ReviewLedger.load(study.review)
+    assert (ledger["pt_1"].state, ledger.structures_of("pt_1")) == (
+        "accepted",
+        {"Cord": "rejected", "Drüse links": "doubtful"},
+    )
+    assert "Cord rejected" in capsys.readouterr().out
+    show_review(study.root, Decisions(structures=parse_structures(["pt_1/Cord=open"])))
+    assert ReviewLedger.load(study.review).structures_of("pt_1") == {"Drüse links": "doubtful"}
+    with pytest.raises(InputError, match="found 'Liver'"):
+        show_review(study.root, Decisions(structures=parse_structures(["pt_1/Liver=rejected"])))
+
+
+@pytest.mark.parametrize("text", ["pt_1=rejected", "pt_1/=rejected", "pt_1/Cord", "pt_1/Cord=wrong", "/Cord=rejected"])
+def test_decisions_on_structures_of_another_form_are_refused(text: str) -> None:
+    with pytest.raises(InputError, match="CASE/STRUCTURE=DECISION"):
+        parse_structures([text])

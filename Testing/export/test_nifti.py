@@ -10,7 +10,8 @@ from OneShotSegLib.evaluation import evaluate
 from OneShotSegLib.export.nifti import export_nifti
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.study.csv_table import read_table
-from Testing.helpers.small_study import CORD, small_mask, write_cts, write_small_study
+from OneShotSegLib.study.review import ReviewLedger
+from Testing.helpers.small_study import CORD, GLAND, small_mask, write_cts, write_small_study
 
 
 def test_each_accepted_case_is_a_file_with_the_study_s_values(tmp_path: Path) -> None:
@@ -42,3 +43,16 @@ def test_a_folder_with_content_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a new or an empty folder"):
         export_nifti(study.root, tmp_path / "masks")
     assert [p.name for p in (tmp_path / "masks").iterdir()] == ["mine.txt"]
+
+
+def test_a_rejected_structure_is_left_out_and_a_doubtful_one_is_named(tmp_path: Path) -> None:
+    cts = write_cts(tmp_path / "ct", ("pt_1",))
+    study = write_small_study(tmp_path / "study", cts, ("accepted",))
+    ledger = ReviewLedger.load(study.review)
+    ledger.decide_structure("pt_1", "Cord", "rejected")
+    ledger.decide_structure("pt_1", "Drüse links", "doubtful")
+    ledger.save()
+    folder = export_nifti(study.root, tmp_path / "masks")
+    assert set(np.unique(read_volume(folder / "pt_1.nii.gz").array)) == {0, GLAND}
+    (_, row), *_ = read_table(folder / "cases.csv", ("notes",)).rows
+    assert row["notes"] == "Cord: rejected by the reviewer, left out. Drüse links: the reviewer is in doubt."

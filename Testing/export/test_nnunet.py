@@ -17,6 +17,7 @@ from OneShotSegLib.imaging.labelmaps import write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.csv_table import read_table
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.review import ReviewLedger
 from Testing.helpers.small_study import CORD, GLAND, small_mask, write_cts, write_small_study
 
 NAMES = ("Müller_1", "pt 2", "pt_3", "pt_4")
@@ -131,3 +132,19 @@ def test_a_study_without_accepted_cases_is_refused_with_the_way_to_take_all(tmp_
     study = write_small_study(tmp_path / "study", cts, ("pending",))
     with pytest.raises(InputError, match="none among 1 that wait for review; --all"):
         export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw"))
+
+
+def test_a_rejected_structure_is_ignored_and_not_taught_as_background(study: StudyPaths, tmp_path: Path) -> None:
+    ledger = ReviewLedger.load(study.review)
+    ledger.decide_structure("Müller_1", "Drüse links", "rejected")
+    ledger.save()
+    folder = export_nnunet(NNUNetRequest(study=study.root, raw=tmp_path / "raw", dataset_id=5))
+    described = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+    assert described["labels"]["ignore"] == 3 == max(described["labels"].values())
+    labels = read_volume(folder / "labelsTr" / "Muller_1.nii.gz").array
+    whole = small_mask(read_volume(tmp_path / "ct" / "Müller_1.nii.gz")).volume.array
+    assert np.array_equal(labels == 3, whole == GLAND)
+    assert np.array_equal(labels == 1, whole == CORD)
+    rows = {row["case"]: row["notes"] for _, row in read_table(folder / "cases.csv", ("case", "notes")).rows}
+    assert rows["Müller_1"] == "Drüse links: rejected by the reviewer, left out."
+    assert set(np.unique(read_volume(folder / "labelsTr" / "pt_2.nii.gz").array)) == {0, 1, 2}

@@ -9,9 +9,15 @@ import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.alignment import AlignmentSettings, align, prepare_alignment
-from OneShotSegLib.method.descriptors import mind_ssc
-from OneShotSegLib.method.displacement import ControlGrid, least_jacobian
+from OneShotSegLib.method import alignment, descriptors, offset_search
+from OneShotSegLib.method.alignment import (
+    AlignmentSettings,
+    _sample_compiled,
+    align,
+    prepare_alignment,
+    sample_by_torch,
+)
+from OneShotSegLib.method.displacement import ControlGrid, Displacement, least_jacobian
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.networks.patches import PatchSource
@@ -149,6 +155,40 @@ def test_the_box_holds_the_strokes_and_their_margin() -> None:
     assert (box.low + box.size_mm >= strokes().max(axis=0) + SETTINGS.margin_mm).all()
 
 
-def test_descriptors_do_not_change_with_contrast_and_brightness() -> None:
-    image = torch.as_tensor(texture(), dtype=torch.float32)
-    torch.testing.assert_close(mind_ssc(image), mind_ssc(0.4 * image + 0.3), atol=1e-2, rtol=0)
+@pytest.mark.parametrize("fields", [0, 2])
+def test_compiled_sampling_reads_what_pytorch_reads(fields: int) -> None:
+    """Beyond the CT's faces too, and where an own grid that is turned ends."""
+    query = prepared(texture())
+    turned = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    query = replace(query, ct=Volume.create(np.zeros((30, 20, 20)), (4.0, 5.0, 6.0), (20.0, 40.0, 130.0), turned))
+    reference = prepare_alignment(query, strokes(), SETTINGS)
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, *(reference.grid.cells + 1).tolist())
+    random = tuple(8 * torch.rand(shape, generator=generator) - 4 for _ in range(fields))
+    displacement = Displacement(grid=reference.grid, linear=AFFINE.linear, fields=random)
+    compiled, torched = (
+        sample(query, displacement, np.array([4, 3, 5]), AFFINE) for sample in (_sample_compiled, sample_by_torch)
+    )
+    torch.testing.assert_close(compiled[0], torched[0], atol=1e-4, rtol=0)
+    assert (compiled[1] == torched[1]).float().mean() > 0.999
+    assert 0.1 < compiled[1].float().mean() < 0.9
+
+
+def test_a_query_on_a_gpu_would_be_aligned_as_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = texture()
+    support, query = prepared(image), prepared(warped(image, AFFINE))
+    compiled = aligned(support, query, AFFINE)
+    by_torch: dict[Any, dict[str, Any]] = {
+        alignment: {"_sample_compiled": alignment.sample_by_torch},
+        descriptors: {"_describe_compiled": descriptors.describe_by_torch},
+        offset_search: {
+            "_block_costs_compiled": offset_search.block_costs_by_torch,
+            "_choose_compiled": offset_search.choose_by_torch,
+        },
+    }
+    for module, functions in by_torch.items():
+        for name, function in functions.items():
+            monkeypatch.setattr(module, name, function)
+    torched = aligned(support, query, AFFINE)
+    assert np.linalg.norm(compiled(strokes()), axis=1).mean() > 3
+    assert np.abs(compiled(strokes()) - torched(strokes())).max() < 0.05

@@ -34,7 +34,7 @@ from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.replacement import place_result
-from OneShotSegLib.study.review import ReviewLedger, ReviewState
+from OneShotSegLib.study.review import ReviewLedger, ReviewState, StructureDecision
 from Testing.helpers.strokes import fewer_strokes, renamed, with_other_values, without
 from Testing.helpers.tiny_batch import QUICK, TinyBatch
 
@@ -773,3 +773,32 @@ def test_a_study_of_a_network_is_not_continued_by_a_propagation(tiny: TinyBatch,
     replace(description, settings={"name": "network"}).write(paths)
     with pytest.raises(InputError, match="expected a study of a propagation"):
         propagate_batch(tiny.request(paths.root))
+
+
+@pytest.mark.parametrize("decision", ["rejected", "doubtful"])
+def test_a_structure_that_was_not_accepted_is_no_support(
+    tiny: TinyBatch, paths: StudyPaths, decision: StructureDecision
+) -> None:
+    decide(paths, phantom_01="accepted")
+    structures = StudyDescription.read(paths).structures
+    known = known_cases(paths, ())
+    before = choose_reviewed(paths, "reviewed", structures, known)[0]
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide_structure(FIRST, STRUCTURE, decision)
+    ledger.save()
+    (support,) = choose_reviewed(paths, "reviewed", structures, known)
+    assert before.structures - support.structures == {STRUCTURE.casefold()}
+    assert support.fingerprint != before.fingerprint
+    (source,) = reviewed_masks(paths, [support], structures)
+    assert STRUCTURE not in names(source.read().mask.segments)
+
+
+def test_a_case_of_which_a_structure_was_decided_is_not_recomputed(
+    paths: StudyPaths, changed: PropagationRequest
+) -> None:
+    ledger = ReviewLedger.load(paths.review)
+    ledger.decide_structure(SECOND, STRUCTURE, "accepted")
+    ledger.save()
+    events = Events()
+    propagate_batch(changed, events)
+    assert events.computed == {FIRST, THIRD}

@@ -18,6 +18,7 @@ GOOD = StructureQuality(
     state="found",
     score=0.0,
     consensus=0.8,
+    local_correlation=0.8,
     core_dice=0.7,
     agreement=0.7,
     certainty=0.7,
@@ -30,7 +31,8 @@ def test_every_feature_has_a_coefficient_and_a_number() -> None:
     assert len(predicted_dice.LEVELS) == len(predicted_dice.ERRORS_LOW) == len(predicted_dice.ERRORS_HIGH)
 
 
-def test_what_the_candidates_agree_on_is_expected_to_be_better() -> None:
+def test_what_lies_where_it_was_looked_for_is_expected_to_be_better() -> None:
+    assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, local_correlation=0.3)).expected + 0.1
     assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, consensus=0.3)).expected
     assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, certainty=0.2, agreement=0.2)).expected + 0.05
     assert predict_dice(replace(GOOD, core_dice=0.2)).expected < predict_dice(GOOD).expected
@@ -41,11 +43,17 @@ def test_what_is_not_known_is_no_error() -> None:
     assert 0 < predict_dice(blank).expected < predict_dice(GOOD).expected
 
 
+def test_a_mask_in_another_place_is_expected_to_be_of_no_use() -> None:
+    """What a mask measures that grew well where nothing of the structure is."""
+    lost = replace(GOOD, local_correlation=0.15, consensus=0.5, certainty=0.4, agreement=0.3)
+    assert predict_dice(lost).expected < 0.4
+
+
 @given(SHARE, SHARE, SHARE, SHARE)
 def test_the_interval_holds_the_prediction_and_stays_within_0_and_1(
-    consensus: float, core: float, agreement: float, certainty: float
+    correlation: float, core: float, agreement: float, certainty: float
 ) -> None:
-    measures = replace(GOOD, consensus=consensus, core_dice=core, agreement=agreement, certainty=certainty)
+    measures = replace(GOOD, local_correlation=correlation, core_dice=core, agreement=agreement, certainty=certainty)
     found = predict_dice(measures)
     assert 0 <= found.low <= found.expected <= found.high <= 1
 

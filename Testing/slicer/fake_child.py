@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,6 +41,11 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] == ["-m", background.MODULE]:
         background_child.main(Path(arguments[2]))
         return ExitStatus.DONE
+    if arguments[:2] == ["-m", "OneShotSegLib.doctor"]:
+        print('{"can_run": true, "findings": [{"name": "Memory", "state": "ok", "text": "enough"}]}')
+        return ExitStatus.DONE
+    if arguments[:2] == ["-m", "OneShotSegLib.backend"]:
+        return environment(arguments[2:])
     if MODE == "bad":
         print("a warning", file=sys.stderr)
         print("weights: expected a folder, found none.", file=sys.stderr)
@@ -70,6 +76,20 @@ def main(arguments: list[str]) -> int:
     failed = sum(not one_case(study, n, case.case, Path(case.source), scribbles) for n, case in enumerate(cases))
     emit("finished", done=len(cases) - failed, failed=failed)
     return ExitStatus.SOME_FAILED if failed else ExitStatus.DONE
+
+
+def environment(arguments: list[str]) -> int:
+    """The real installation but for pip, of an environment of this Python; with "full disk" there is no space."""
+    from OneShotSegLib.backend import plan, pythons
+    from OneShotSegLib.backend.__main__ import main
+    from Testing.helpers.environments import stand_in_for_pip
+
+    stand_in_for_pip()
+    plan.PYTHONS = (f"{sys.version_info.major}.{sys.version_info.minor}",)
+    pythons.candidates = lambda: iter([Path(sys.executable)])
+    if MODE == "full disk":
+        shutil.disk_usage = lambda path: type("Usage", (), {"free": 1000})()
+    return main(arguments)
 
 
 def deliver(arguments: list[str]) -> int:

@@ -76,7 +76,7 @@ def thirty_cases_open_without_reading_their_masks() -> str:
     parameters().study_folder = str(study.root)
     assert len(panel.review.session.rows) == CASES
     panel.review.select(panel.review.session.rows[0].case)
-    seconds = host.wait(60, shown)
+    seconds = host.wait(60 * PATIENCE, shown)
     assert seconds is not None, "not shown within a minute"
     whole, block = time.monotonic() - began, host.longest_block()
     assert whole < 8 * PATIENCE, f"the CT that was clicked came after {whole:.1f} s"
@@ -86,10 +86,10 @@ def thirty_cases_open_without_reading_their_masks() -> str:
 
 @fact
 def the_next_case_is_there_within_a_second() -> str:
-    host.wait(15, lambda: not panel.context.background.busy)
+    host.wait(15 * PATIENCE, lambda: not panel.context.background.busy)
     before, began = panel.review.current, time.monotonic()
     host.press_key(slicer.util.mainWindow(), "A")
-    assert host.wait(30, lambda: panel.review.current != before and shown(), 0.02) is not None
+    assert host.wait(30 * PATIENCE, lambda: panel.review.current != before and shown(), 0.02) is not None
     seconds = time.monotonic() - began
     assert seconds < PATIENCE, f"{seconds:.1f} s"
     return f"{seconds:.2f} s"
@@ -97,18 +97,18 @@ def the_next_case_is_there_within_a_second() -> str:
 
 @fact
 def a_key_that_is_held_decides_no_case_that_nobody_saw() -> None:
-    host.wait(15, lambda: not panel.context.background.busy)
+    host.wait(15 * PATIENCE, lambda: not panel.context.background.busy)
     before = states().count("accepted")
     host.press_key(slicer.util.mainWindow(), "A", repeat=30)
     host.wait(2)
     decided = states().count("accepted") - before
     assert decided == 1, f"{decided} cases were accepted"
-    host.wait(20, shown)
+    host.wait(20 * PATIENCE, shown)
 
 
 @fact
 def correcting_opens_the_doubtful_structure() -> None:
-    host.wait(20, shown)
+    host.wait(20 * PATIENCE, shown)
     case = panel.review.current
     ui.editButton.click()
     host.wait(1)
@@ -145,7 +145,7 @@ def slicer_has_nothing_to_save_after_a_review() -> None:
 def a_click_on_the_selected_row_shows_the_case() -> None:
     slicer.util.setSliceViewerLayers(background=None)
     ui.reviewTable.cellClicked.emit(ui.reviewTable.currentRow(), 0)
-    assert host.wait(5, shown) is not None
+    assert host.wait(5 * PATIENCE, shown) is not None
 
 
 @fact

@@ -54,16 +54,18 @@ def test_the_index_entry_depends_on_what_the_extension_depends_on(repository: Pa
     entry = json.loads((repository / "OneShotSeg.json").read_text(encoding="utf-8"))
     depends = re.search(r'EXTENSION_DEPENDS "([^"]+)"', (repository / "CMakeLists.txt").read_text(encoding="utf-8"))
     assert depends is not None
-    assert entry["build_dependencies"] == depends[1].split()
+    assert entry["build_dependencies"] == ([] if depends[1] == "NA" else depends[1].split())
     assert set(entry) >= {"$schema", "category", "scm_url"}
 
 
-def test_slicer_is_asked_for_what_pyproject_asks_for_but_for_what_it_brings(repository: Path) -> None:
+def test_the_environment_has_what_pyproject_asks_for(repository: Path) -> None:
+    from OneShotSegLib.doctor.requirements import NEEDED, OF_SLICER
+
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    brought = ("numpy", "scipy", "SimpleITK", "torch", "pydicom")
-    wanted = [name for name in project["dependencies"] if not name.startswith(brought)]
-    lines = (repository / "OneShotSeg" / "Resources" / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if not line.startswith("#")] == wanted
+    extras = project["optional-dependencies"]
+    assert list(NEEDED) == project["dependencies"]
+    assert {name: list(texts) for name, texts in OF_SLICER.items()} == {name: extras[name] for name in OF_SLICER}
+    assert extras["slicer"] == [f"OneShotSegLib[{','.join(OF_SLICER)}]"]
 
 
 def file_scope_imports(path: Path) -> set[str]:
@@ -97,3 +99,15 @@ def test_the_package_lies_where_the_module_looks_for_it(repository: Path) -> Non
         [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True, cwd=repository / "OneShotSeg"
     )
     assert Path(run.stdout.strip()).is_relative_to(repository)
+
+
+def test_everything_that_can_be_used_says_what_it_is(repository: Path) -> None:
+    root = ET.parse(repository / "OneShotSeg" / "Resources" / "UI" / "OneShotSeg.ui").getroot()
+    plain = {"QWidget", "QLabel", "QFrame", "qMRMLWidget"}
+    used = [widget for widget in root.iter("widget") if widget.get("class") not in plain]
+    without = [
+        widget.get("name")
+        for widget in used
+        if not any(entry.get("name") == "toolTip" for entry in widget.findall("property"))
+    ]
+    assert not without

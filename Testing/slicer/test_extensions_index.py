@@ -5,7 +5,6 @@ SLICER_EXTENSIONS_INDEX is the folder of a checkout of github.com/Slicer/Extensi
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -27,6 +26,7 @@ SCHEMA_FIELDS = {
 }
 MOST_MB = 100
 SCRIPT = Path("scripts") / "check_description_files.py"
+PRINTS_CATEGORIES = re.compile(r"^    print\(f\"\[.*$", re.M)
 OWN_FILES = re.compile(r"https://raw\.githubusercontent\.com/[\w-]+/([\w-]+)/main/(\S+)")
 
 
@@ -114,12 +114,12 @@ def script() -> ModuleType:
     folder = os.environ.get("SLICER_EXTENSIONS_INDEX")
     if not folder or not (Path(folder) / SCRIPT).is_file():
         pytest.skip("SLICER_EXTENSIONS_INDEX is not a checkout of the Extensions Index")
-    spec = importlib.util.spec_from_file_location("check_description_files", Path(folder) / SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    source = (Path(folder) / SCRIPT).read_text(encoding="utf-8")
+    if sys.version_info < (3, 12):  # the line that prints the categories, which no check needs, is for Python 3.12
+        source = PRINTS_CATEGORIES.sub("    pass", source)
+    module = ModuleType("check_description_files")
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, str(SCRIPT), "exec"), module.__dict__)
     except SyntaxError as error:
         pytest.skip(f"the index's script is for a newer Python than {sys.version.split()[0]}: {error}")
     return module

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
-from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
-from OneShotSegLib.slicer.jobs.commands import (
+from OneShotSegLib.interface.jobs.commands import (
     export,
     import_weights,
     propagate,
@@ -23,11 +22,12 @@ from OneShotSegLib.slicer.jobs.commands import (
     train_prnet,
     train_segmentation,
 )
+from OneShotSegLib.interface.jobs.interpreter import child_environment
+from OneShotSegLib.interface.jobs.process import ChildProcess
+from OneShotSegLib.interface.jobs.progress import RunProgress, format_seconds
+from OneShotSegLib.interface.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
-from OneShotSegLib.slicer.jobs.interpreter import child_environment
-from OneShotSegLib.slicer.jobs.process import ChildProcess
-from OneShotSegLib.slicer.jobs.progress import RunProgress, format_seconds
-from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 
@@ -314,7 +314,7 @@ def understood(arguments: Sequence[str]) -> dict[str, Any]:
     [
         {},
         {"weights": "/some/weights", "device": "cpu"},
-        {"reviewed": "none", "series": ("1.2.3", "1.2.4")},
+        {"reviewed": "none", "series": ("1.2.3", "1.2.4"), "support_cases": True},
         {"background_label": 7, "method": "paper", "retry_failed": True, "workers": 2, "scheduler": "tcp://host:1"},
     ],
 )
@@ -333,7 +333,7 @@ def test_the_command_line_accepts_a_propagation_of_the_panel(tmp_path: Path, opt
         scribbles=params["scribbles"],
         queries=params["query"],
         **{name: params[name] for name in ("output", "weights", "device", "background_label")},
-        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed")},
+        **{name: params[name] for name in ("retry_failed", "workers", "scheduler", "reviewed", "support_cases")},
         method=params["method"].value,
         series=tuple(params["series"]),
     ) == replace(request, supports=list(request.supports))

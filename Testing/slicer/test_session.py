@@ -163,7 +163,7 @@ def paint(mask: Any) -> None:
     from OneShotSegLib.slicer.mrml.geometry import image_array
 
     image = mask.GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
-    image_array(image)[1, 1, 1:4] = mask.GetSegmentation().GetNthSegment(0).GetLabelValue()
+    image_array(image)[0, 0, 0:3] = mask.GetSegmentation().GetNthSegment(0).GetLabelValue()
     image.Modified()
     mask.GetSegmentation().InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
 
@@ -507,8 +507,8 @@ def test_the_keys_work_while_the_panel_is_shown_and_only_then(
 ) -> None:
     propagate(session)
     session.until_idle()
-    keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._shortcuts}
-    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D", "R"}
+    keys = {shortcut.key().toString(): shortcut for shortcut in session.panel.review._keys._shortcuts}
+    assert {key for key in keys if "+" not in key} == {"N", "A", "X", "C", "U", "D", "R", "Tab"}
     assert all(shortcut.enabled for shortcut in keys.values())
     keys["N"].activated.emit()
     session.settle()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +57,7 @@ def study(tmp_path: Path) -> StudyPaths:
 
 @pytest.fixture
 def session(application: Any, study: StudyPaths) -> Any:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     return ReviewSession(study)
 
@@ -71,7 +70,7 @@ def test_failed_cases_come_first_then_the_doubtful(session: Any) -> None:
 
 
 def test_a_decision_is_on_disk_at_once_and_a_later_session_sees_it(session: Any, study: StudyPaths) -> None:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     session.accept("doubtful")
     session.comment("fair", "check the chin")
@@ -157,7 +156,7 @@ def background(application: Any) -> Any:
 
 @pytest.fixture
 def case_nodes(background: Any, study: StudyPaths, scene: Any) -> Any:
-    from OneShotSegLib.slicer.review.case_files import read_case_volumes
+    from OneShotSegLib.interface.case_files import read_case_volumes
     from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 
     return CaseNodes(study, background, read_case_volumes(study))
@@ -374,7 +373,7 @@ def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -
     segment.SetName(name)
     segment.SetLabelValue(3)
     segment.AddRepresentation(
-        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (5, 5, 5))
+        "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (4, 5, 5))
     )
     segmentation.AddSegment(segment)
     case_nodes.save_all()
@@ -388,7 +387,10 @@ def test_a_segment_removed_and_painted_anew_has_the_study_s_value(
     case_nodes.connect(lambda case: None, errors.append)
     saved = paint_anew(case_nodes, background, study, "cord ")
     assert {s.name.strip(): s.value for s in saved.segments} == {"Mandible": 2, "cord": 5}
-    np.testing.assert_array_equal(saved.volume.array, read_label_map(study.case("good").pseudo_mask).volume.array)
+    before = read_label_map(study.case("good").pseudo_mask).volume.array
+    expected = np.where(before == 5, 0, before)
+    expected[4:6, 5:7, 5:7] = 5
+    np.testing.assert_array_equal(saved.volume.array, expected)
     assert errors == []
 
 
@@ -454,7 +456,7 @@ def test_cases_are_trusted_once_a_reviewer_accepted_or_corrected_them(session: A
 
 
 def test_the_panel_and_the_report_look_at_the_same_structure_first(application: Any, study: StudyPaths) -> None:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     absent = StructureQuality(value=2, name="Mandible", state="absent", score=0.0)
     found = StructureQuality(value=5, name="Cord", state="found", score=0.7)
@@ -502,7 +504,7 @@ def test_a_volume_that_is_unchanged_since_it_was_read_is_linked_not_written(scen
 
 
 def test_a_dicom_series_becomes_a_folder_of_its_own(application: Any, tmp_path: Path) -> None:
-    from OneShotSegLib.slicer.jobs.inputs import export_series
+    from OneShotSegLib.interface.jobs.inputs import export_series
 
     files = [tmp_path / f"IM{number}" for number in range(3)]
     for file in files:
@@ -532,70 +534,3 @@ def test_weights_that_were_added_are_remembered_and_those_of_the_study_offered(
     choice.remember(mine)
     choice.remember(tmp_path / "gone")
     assert [value for _label, value in choice.entries(study)] == ["", str(trained_weights(study)), str(mine)]
-
-
-@pytest.fixture
-def dependencies() -> Callable[..., Any]:
-    from OneShotSegLib.slicer.jobs.dependencies import Dependencies
-
-    def make(missing: Sequence[str], agree: bool = True, works: bool = True) -> tuple[Any, list[Any]]:
-        calls: list[Any] = []
-        still = set(missing)
-
-        def install(arguments: Any) -> None:
-            calls.append(arguments)
-            if works:
-                still.clear()
-
-        def ask(question: str) -> bool:
-            calls.append(question)
-            return agree
-
-        made = Dependencies(
-            requirements=("numba>=0.60", "rich>=13"),
-            confirm=ask,
-            pip=install,
-            install_torch=install,
-            satisfied=lambda name: name not in still,
-        )
-        return made, calls
-
-    return make
-
-
-def test_nothing_is_asked_if_nothing_is_missing(dependencies: Any) -> None:
-    made, calls = dependencies([])
-    assert made.ensure()
-    assert calls == []
-
-
-def test_nothing_is_installed_without_consent(dependencies: Any) -> None:
-    made, calls = dependencies(["numba>=0.60"], agree=False)
-    assert not made.ensure()
-    assert len(calls) == 1
-    assert "numba>=0.60" in calls[0]
-
-
-def test_torch_comes_first_and_nothing_that_is_there_may_be_changed(dependencies: Any) -> None:
-    made, calls = dependencies(["torch>=2.5", "numba>=0.60"])
-    assert made.ensure()
-    _question, torch, arguments = calls
-    assert torch == ">=2.5"
-    assert arguments[:2] == ["--only-binary=:all:", "--prefer-binary"]
-    assert arguments[2] == "--constraint"
-    assert arguments[4:] == ["numba>=0.60"]
-
-
-def test_constraints_pin_every_installed_package_but_the_wanted_ones() -> None:
-    from OneShotSegLib.slicer.jobs.dependencies import installed_pins
-
-    pins = installed_pins(["scipy>=1"])
-    assert any(pin.startswith("numpy==") for pin in pins)
-    assert any(pin.startswith("simpleitk==") for pin in pins)
-    assert not any(pin.startswith("scipy==") for pin in pins)
-
-
-def test_an_installation_that_changed_nothing_is_an_error(dependencies: Any) -> None:
-    made, _calls = dependencies(["rich>=13"], works=False)
-    with pytest.raises(InputError, match=r"Still missing after installing: rich>=13\."):
-        made.ensure()

@@ -122,6 +122,27 @@ def test_a_case_regrows_is_undone_and_saved(worker: WorkerClient, study: StudyPa
     np.testing.assert_array_equal(found, before)
     with pytest.raises(WorkerError, match="Expected a stroke to take back"):
         worker.ask("undo")
+    # With the last stroke its correction goes, and none is left to be discarded.
+    assert worker.ask("save")["mask"] == str(study.case("pt_1").pseudo_mask)
+    assert sorted(path.name for path in study.case("pt_1").folder.glob("*.seg.nrrd")) == ["pseudo.seg.nrrd"]
+
+
+def test_strokes_of_one_sitting_leave_one_correction_and_what_others_wrote_stays(
+    worker: WorkerClient, study: StudyPaths, tmp_path: Path
+) -> None:
+    files = study.case("pt_1")
+    worker.ask("open_case", study=str(study.root), case="pt_1")
+    file, box = array_of_strokes(tmp_path)
+    worker.ask("regrow", strokes=str(file), box=box)
+    worker.ask("save")
+    worker.ask("save")
+    assert not list(files.folder.glob("*discarded*"))
+    # Another program wrote the correction meanwhile: it is kept, and undoing the stroke does not remove it.
+    write_label_map(LabelMap(scan().with_array(truth()), STRUCTURES), files.edited_mask)
+    worker.ask("undo")
+    worker.ask("save")
+    assert files.edited_mask.is_file()
+    np.testing.assert_array_equal(read_label_map(files.folder / "edited.discarded.seg.nrrd").volume.array, truth())
 
 
 def test_a_support_s_own_mask_grows_and_is_saved(

@@ -1,44 +1,60 @@
-"""The Python packages that the computation needs, installed into Slicer's Python with consent.
+"""Which Python the child processes run in, and whether it has what the computation needs.
 
-What Slicer brings itself (numpy, SimpleITK, scipy, ...) is never replaced, and PyTorch comes through the PyTorch
-extension, which knows the version for the graphics card.
+Nothing is installed here, and never into Slicer's own Python: see `OneShotSegLib.backend`.
 """
 
 from __future__ import annotations
 
-import importlib
-import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.backend import record
+from OneShotSegLib.backend.host import cleaned
+from OneShotSegLib.backend.plan import Kind
+from OneShotSegLib.backend.record import Found, Layout, State
+from OneShotSegLib.doctor.requirements import NEEDED
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
 
-TORCH = "torch"
-TORCH_MINIMUM = ">=2.5"
-WHEELS_ONLY = ("--only-binary=:all:", "--prefer-binary")
-
-
-class Pip(Protocol):
-    """Installs packages."""
-
-    def __call__(self, requirements: list[str]) -> Any:
-        """Takes the arguments after ``pip install``."""
+CHOICE_SETTING = "OneShotSeg/Environment"
+PYTHON_SETTING = "OneShotSeg/EnvironmentPython"
 
 
-def read_requirements(path: Path) -> tuple[str, ...]:
-    """The lines of a requirements file, without comments and options."""
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return tuple(line for line in lines if line and not line.startswith(("#", "-")))
+class Choice(StrEnum):
+    """What the user chose."""
+
+    AUTO = "auto"
+    SLICER = "slicer"
+    OWN = "own"
+    NAMED = "named"
+
+
+class Settings(Protocol):
+    """QSettings, as far as needed."""
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """A value."""
+
+    def setValue(self, key: str, value: Any) -> None:  # noqa: N802  (Qt's name)
+        """Set a value."""
+
+    def fileName(self) -> str:  # noqa: N802
+        """The file that they are in."""
 
 
 def is_satisfied(requirement: str) -> bool:
-    """Whether an installed package meets a requirement; nothing is imported."""
-    from packaging.requirements import Requirement
+    """Whether an installed package meets a requirement; nothing is imported.
 
+    Without packaging, that it is there has to do.
+    """
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return is_there(requirement)
     wanted = Requirement(requirement)
     if wanted.marker is not None and not wanted.marker.evaluate():
         return True
@@ -49,102 +65,104 @@ def is_satisfied(requirement: str) -> bool:
     return wanted.specifier.contains(installed, prereleases=True)
 
 
-def installed_pins(wanted: Iterable[str]) -> tuple[str, ...]:
-    """Every installed package at its version, but for the wanted ones: pip may add packages, not change another one."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    free = {canonicalize_name(Requirement(name).name) for name in wanted}
-    pins = {canonicalize_name(dist.name): dist.version for dist in metadata.distributions() if dist.name}
-    return tuple(f"{name}=={version}" for name, version in sorted(pins.items()) if version and name not in free)
+def is_there(requirement: str) -> bool:
+    """Whether a package is installed, whatever its version."""
+    found = re.match(r"[\w.-]+", requirement)
+    return found is not None and any(True for _dist in metadata.distributions(name=found[0]))
 
 
-def slicer_pip(requirements: list[str]) -> None:
-    """Install through Slicer: `slicer.packaging` of 5.12 and later, `slicer.util` before."""
-    try:
-        from slicer.packaging import pip_install
-    except ImportError:
-        from slicer.util import pip_install
-    pip_install(requirements)
+def environment_folder(settings: Settings) -> Path:
+    """Where the extension's own environment is: beside the application's settings."""
+    file = Path(str(settings.fileName()))
+    return file.parent / record.FOLDER if file.is_absolute() else record.default_root()
 
 
-def slicer_torch(requirement: str) -> Any:
-    """Install PyTorch through the PyTorch extension; None if that did not work.
-
-    Raises:
-        InputError: If the extension is not there.
-    """
-    try:
-        import PyTorchUtils
-    except ImportError as error:
-        raise InputError(
-            _("PyTorch is missing: install the PyTorch extension in the Extensions Manager, then restart Slicer.")
-        ) from error
-    return PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=requirement)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Dependencies:
-    """What has to be there.
+    """The choice of a Python, kept in the application's settings, and what that Python lacks.
+
+    Args:
+        settings: The application's.
+        requirements: What every run needs.
+        satisfied: Whether a package of Slicer's own Python meets a requirement.
 
     Attributes:
-        requirements: Without torch.
-        confirm: Asks the user a question; whether they agree.
-        pip: Installs packages.
-        install_torch: Installs PyTorch.
-        satisfied: Whether a requirement is met.
+        layout: The extension's own environment.
+        problem: Why the Python that the user named cannot be used; '' if no reason is known.
     """
 
-    requirements: Sequence[str]
-    confirm: Callable[[str], bool]
-    pip: Pip = slicer_pip
-    install_torch: Callable[[str], Any] = slicer_torch
-    satisfied: Callable[[str], bool] = is_satisfied
+    def __init__(
+        self,
+        settings: Settings,
+        requirements: Sequence[str] = NEEDED,
+        satisfied: Callable[[str], bool] = is_satisfied,
+    ) -> None:
+        self._settings, self._requirements, self._satisfied = settings, requirements, satisfied
+        self._lacking: tuple[str, ...] | None = None
+        self.layout = Layout(environment_folder(settings))
+        self.problem = ""
+
+    @property
+    def choice(self) -> Choice:
+        """What the user chose."""
+        text = str(self._settings.value(CHOICE_SETTING, "") or "")
+        return Choice(text) if text in list(Choice) else Choice.AUTO
+
+    @choice.setter
+    def choice(self, choice: Choice) -> None:
+        self._settings.setValue(CHOICE_SETTING, str(choice))
+        self.problem = ""
+
+    @property
+    def named(self) -> str:
+        """The Python that the user named; '' for none."""
+        return str(self._settings.value(PYTHON_SETTING, "") or "")
+
+    @named.setter
+    def named(self, path: str) -> None:
+        self._settings.setValue(PYTHON_SETTING, path)
+        self.problem = ""
+
+    @property
+    def own(self) -> Found:
+        """The extension's own environment as it is on disk."""
+        return record.look(self.layout)
+
+    @property
+    def kind(self) -> Kind:
+        """Which environment the child processes run in."""
+        if self.choice is not Choice.AUTO:
+            return Kind(self.choice)
+        if self.own.record is not None:
+            return Kind.OWN  # somebody wanted it
+        return Kind.OWN if self.lacking() else Kind.SLICER
+
+    def lacking(self) -> tuple[str, ...]:
+        """What Slicer's own Python lacks."""
+        if self._lacking is None:
+            self._lacking = tuple(text for text in self._requirements if not self._satisfied(text))
+        return self._lacking
 
     def missing(self) -> tuple[str, ...]:
-        """What is not there yet, torch first."""
-        return tuple(name for name in (TORCH + TORCH_MINIMUM, *self.requirements) if not self.satisfied(name))
+        """What the chosen Python lacks, as far as is known; nothing is started."""
+        kind = self.kind
+        if kind is Kind.SLICER:
+            return self.lacking()
+        if kind is Kind.OWN:
+            return () if self.own.state is State.READY else tuple(self._requirements)
+        is_there = bool(self.named) and Path(self.named).is_file()
+        return () if is_there and not self.problem else (self.named or "python",)
 
     def ensure(self) -> bool:
-        """Install what is missing, if the user agrees; whether everything is there now.
+        """Whether everything is there."""
+        return not self.missing()
 
-        Raises:
-            InputError: If something could not be installed.
-        """
-        missing = self.missing()
-        if not missing:
-            return True
-        text = _("The computation needs Python packages that are not installed yet:\n\n{packages}\n\nInstall them now?")
-        if not self.confirm(text.format(packages="\n".join(missing))):
-            return False
-        try:
-            self._install(missing)
-        except InputError:
-            raise
-        except Exception as error:  # pip and PyTorchUtils raise errors of any type
-            raise InputError(_("The packages could not be installed: {reason}").format(reason=error)) from error
-        importlib.invalidate_caches()
-        still = self.missing()
-        if still:
-            raise InputError(_("Still missing after installing: {packages}.").format(packages=", ".join(still)))
-        return True
+    def command(self) -> list[str]:
+        """The command that starts the chosen Python."""
+        kind = self.kind
+        if kind is Kind.OWN:
+            return record.command(self.layout)
+        return [self.named] if kind is Kind.NAMED else [python_executable()]
 
-    def _install(self, missing: Iterable[str]) -> None:
-        others = [name for name in missing if not name.startswith(TORCH)]
-        if len(others) < len(tuple(missing)):
-            self.install_torch(TORCH_MINIMUM)
-            importlib.invalidate_caches()
-        if others:
-            with tempfile.TemporaryDirectory() as folder:
-                constraints = Path(folder) / "constraints.txt"
-                constraints.write_text("\n".join(installed_pins(others)) + "\n", encoding="utf-8")
-                self.pip([*WHEELS_ONLY, "--constraint", str(constraints), *others])
-
-
-def ask_slicer(question: str) -> bool:
-    """Ask in a dialog; never agrees in Slicer's testing mode, where nothing may be installed."""
-    import slicer
-
-    if slicer.app.testingEnabled():
-        return False
-    return bool(slicer.util.confirmOkCancelDisplay(question, _("OneShotSeg")))
+    def environment(self) -> dict[str, str]:
+        """The variables with which it runs: Slicer's for Slicer's own, else without what Slicer's launcher set."""
+        return child_environment(None if self.kind is Kind.SLICER else cleaned(dict(os.environ)))

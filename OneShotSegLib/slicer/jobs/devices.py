@@ -56,9 +56,13 @@ def _known(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry[name] for name in ("name", "label", "free", "total")}
 
 
-def probe_command(python: str) -> Sequence[str]:
-    """The command that prints the devices."""
-    return [python, "-m", PROBE_MODULE]
+def probe_command(python: Sequence[str]) -> Sequence[str]:
+    """The command that prints the devices.
+
+    Args:
+        python: The command that starts the Python to ask.
+    """
+    return [*python, "-m", PROBE_MODULE]
 
 
 def memory() -> tuple[int, int]:

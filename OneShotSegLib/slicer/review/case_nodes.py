@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.case_files import CaseContent, CaseMask, Version, read_case, version_of, write_correction
+from OneShotSegLib.interface.live_parts import with_part
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.live_parts import with_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only, take_window
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
-from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, place_beside
+from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, into_study_folder, place_beside, remove_study_folder
 from OneShotSegLib.slicer.mrml.segmentations import (
     add_segmentation_node,
     fill_segmentation,
@@ -29,7 +30,6 @@ from OneShotSegLib.slicer.mrml.segmentations import (
 )
 from OneShotSegLib.slicer.mrml.storage import stored_in
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
-from OneShotSegLib.slicer.review.case_files import CaseContent, CaseMask, read_case, write_correction
 from OneShotSegLib.study.layout import StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"
@@ -37,8 +37,6 @@ LOADED_ATTRIBUTE = "OneShotSeg.LoadedByReview"
 AUTOSAVE_SECONDS = 1.5
 
 Point = tuple[float, float, float]
-Version = tuple[str, int, int]
-"""Path, time of writing, size of a mask file."""
 
 
 def mark(node: Any, study: StudyPaths, case: str) -> None:
@@ -54,15 +52,6 @@ def nodes_of(scene: Any, class_name: str, study: StudyPaths) -> dict[str, Any]:
     nodes = [found.GetItemAsObject(number) for number in range(found.GetNumberOfItems())]
     own = [node for node in nodes if node.GetAttribute(STUDY_ATTRIBUTE) == str(study.root)]
     return {node.GetAttribute(SHOWN_ATTRIBUTE): node for node in reversed(own)}
-
-
-def version_of(path: Path) -> Version:
-    """Which version of a file is there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return str(path), 0, 0
-    return str(path), status.st_mtime_ns, status.st_size
 
 
 class CaseNodes:
@@ -96,6 +85,8 @@ class CaseNodes:
         self._wanted = ""
         self._centres: dict[str, Mapping[str, Point]] = {}
         self._versions: dict[str, Version] = {}
+        self._loaded: dict[str, Path] = {}
+        self._older: set[str] = set()
         self._ahead: dict[str, tuple[Version, CaseContent | None]] = {}
         self._awaited: tuple[str, Path, Callable[[Any, Any], None], Callable[[], None]] | None = None
         self._watched: dict[str, tuple[Any, list[int]]] = {}
@@ -256,11 +247,35 @@ class CaseNodes:
             self._changed(case, node)
 
     def saved_elsewhere(self, case: str) -> None:
-        """The correction of a case that is in the scene is on disk."""
-        path, node = self.study.case(case).edited_mask, self.mask_node(case)
+        """The correction of a case that is in the scene is on disk, or gone from there."""
+        path, node = self._counting(case), self.mask_node(case)
         if node is not None and case not in self._changed_at:
             self._versions[case] = version_of(path)
             stored_in(node, path)
+
+    def _counting(self, case: str) -> Path:
+        """The file of what is corrected: the correction, or the mask that it was made of where none is left."""
+        edited = self.study.case(case).edited_mask
+        return edited if edited.is_file() else self.study.case(case).pseudo_mask
+
+    def nothing_to_save(self, case: str) -> None:
+        """What changed in the node of a case's mask is nothing that a file holds, such as its surface."""
+        node, version = self.mask_node(case), self._versions.get(case)
+        if node is not None and version is not None and not self.is_kept(case):
+            stored_in(node, Path(version[0]))
+
+    def give_up(self, case: str, done: Callable[[], None]) -> None:
+        """Forget what was corrected since it was last written; then, once nothing is being written, call ``done``."""
+        self._changed_at.pop(case, None)
+
+        def given_up() -> None:
+            self._versions.pop(case, None)  # what is in the scene is in no file
+            done()
+
+        if case in self._saving:
+            self._background.run(_nothing, lambda _none: given_up(), keep=True)
+        else:
+            given_up()
 
     def _put_mask(self, case: str, path: Path, mask: CaseMask, version: Version) -> None:
         self._unwatch(case)
@@ -273,6 +288,10 @@ class CaseNodes:
         else:
             fill_segmentation(node, mask.labels)
         stored_in(node, path)
+        self._loaded[case] = path
+        # A correction that does not count, for the pseudo mask was accepted: another one must not take its place.
+        edited = self.study.case(case).edited_mask
+        (self._older.add if path != edited and edited.is_file() else self._older.discard)(case)
         self._centres[case] = {name: to_ras_point(centre) for name, centre in mask.centres.items()}
         self._versions[case] = version
         self._say(case, mask.notes)
@@ -286,7 +305,8 @@ class CaseNodes:
         if shown:
             take_window(node, shown[0])
         stored_in(node, self.volumes[case])
-        into_patient_tree(node, self.volumes[case])
+        if not into_patient_tree(node, self.volumes[case]):
+            into_study_folder(node, self.study.root)
 
     def _loaded_cts(self) -> dict[str, Any]:
         nodes = nodes_of(self._scene, "vtkMRMLScalarVolumeNode", self.study)
@@ -372,7 +392,11 @@ class CaseNodes:
             return
         del self._changed_at[case]
         self._saving.add(case)
-        path = self.study.case(case).edited_mask
+        files = self.study.case(case)
+        path = files.edited_mask
+        # A correction, or strokes, that were there before are not taken back by making the mask what it was.
+        older = case in self._older
+        begun_here = not older and self._loaded.get(case) == files.pseudo_mask and not files.strokes.is_file()
 
         def not_saved(error: Exception) -> None:
             self._saving.discard(case)
@@ -381,10 +405,12 @@ class CaseNodes:
 
         def saved(notes: tuple[str, ...]) -> None:
             self._saving.discard(case)
-            self._versions[case] = version_of(path)
+            self._older.discard(case)
+            counting = self._counting(case)
+            self._versions[case] = version_of(counting)
             still = self.mask_node(case)
             if still is not None and case not in self._changed_at:
-                stored_in(still, path)
+                stored_in(still, counting)
             self._on_saved(case)
             self._say(case, notes)
             if case != self._wanted:
@@ -392,7 +418,12 @@ class CaseNodes:
             done()
 
         self._background.run(
-            functools.partial(write_correction, snapshot, grid, self.study, path), saved, not_saved, keep=True
+            functools.partial(
+                write_correction, snapshot, grid, self.study, path, files.pseudo_mask if begun_here else None, older
+            ),
+            saved,
+            not_saved,
+            keep=True,
         )
 
     def save_changed(self) -> None:
@@ -409,6 +440,7 @@ class CaseNodes:
         """Stop watching the nodes; they stay in the scene."""
         for case in list(self._watched):
             self._unwatch(case)
+        remove_study_folder(self._scene, self.study.root)
 
 
 def _nothing() -> None:

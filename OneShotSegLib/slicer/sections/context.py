@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.jobs.live_worker import LiveWorker
+from OneShotSegLib.interface.jobs.runs import RunController, RunPlan
+from OneShotSegLib.interface.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
-from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
-from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.segment_editor import SegmentEditor
@@ -32,7 +32,8 @@ class PanelContext:
         catalog: Structures that Slicer's terminology knows.
         editor: Slicer's Segment Editor.
         background: Where files are read and written.
-        ensure_ready: Installs what the computation needs; returns whether it is there.
+        ensure_ready: Whether what the computation needs is there.
+        prepare: Gets a run for which something is missing: it begins once that is installed.
         controller: Runs one child process at a time.
         live: Shows at once what strokes do.
         parameters: The parameter node's wrapper; None while a scene closes.
@@ -47,6 +48,7 @@ class PanelContext:
     controller: RunController
     live: LiveWorker
     parameters: Any = None
+    prepare: Callable[[RunPlan], None] = lambda plan: None
 
     @property
     def study(self) -> StudyPaths | None:
@@ -82,6 +84,7 @@ class PanelContext:
         self.require_idle()
         if not self.ensure_ready():
             self.messages.warning(_("Nothing was started: the packages that are needed are not installed."))
+            self.prepare(plan)
             return False
         make_folder(plan.folder)
         self.messages.clear()

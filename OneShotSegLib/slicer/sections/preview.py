@@ -15,16 +15,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.jobs.live_worker import Answer, LiveWorker
+from OneShotSegLib.interface.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
+from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.live_worker import Answer, LiveWorker
-from OneShotSegLib.slicer.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only
 from OneShotSegLib.slicer.mrml.segmentations import fill_segmentation, take_snapshot
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.scene_inputs import unchanged_file
 from OneShotSegLib.slicer.sections.weights import Settings
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.worker.client import WorkerError
 
 SETTING = "OneShotSeg/Preview"
@@ -55,6 +55,7 @@ class SupportPreview:
         self.context = context
         self._live, self._is_ready, self._settings, self._clock = live, is_ready, settings, clock
         self._ct: Any = None
+        self._node: Any = None
         self._scribbles: Any = None
         self._tags: list[int] = []
         self._changed_at: float | None = None
@@ -74,7 +75,8 @@ class SupportPreview:
     @property
     def node(self) -> Any:
         """The segmentation that shows the mask; None if there is none."""
-        return slicer.mrmlScene.GetFirstNodeByName(PREVIEW)
+        # Not by its name, which a node of the user's may have too.
+        return self._node if self._node is not None and self._node.GetScene() is not None else None
 
     def follow(self, ct: Any, scribbles: Any) -> None:
         """Preview these strokes from now on; None for none."""
@@ -134,6 +136,7 @@ class SupportPreview:
         node = self.node
         if node is not None:
             slicer.mrmlScene.RemoveNode(node)
+        self._node = None
         self._say("")
 
     def _forget(self) -> None:
@@ -244,7 +247,7 @@ class SupportPreview:
     def _show(self, snapshot: Snapshot, answer: Answer | None) -> None:
         assert self._grid is not None
         found = read_part(answer) if answer is not None else None
-        node = self.node or self._made()
+        self._node = node = self.node or self._made()
         if found is None or not found[0].any():
             node.GetSegmentation().RemoveAllSegments()
             return

@@ -9,7 +9,9 @@ from typing import Any
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.slicer.messages import STYLES
 from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, show_volume, shown_volume
 from OneShotSegLib.slicer.mrml.scribble_segments import (
@@ -19,7 +21,7 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
     split_names,
 )
 from OneShotSegLib.slicer.mrml.support import support_content
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content
+from OneShotSegLib.slicer.review.case_view import show_strokes
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.preview import SupportPreview
 
@@ -38,7 +40,7 @@ class SupportSection:
         ui.checkButton.connect("clicked(bool)", self.on_check)
         ui.structureBox.addItems(list(context.catalog.names))
         ui.structureBox.setCurrentText("")
-        ui.structureBox.lineEdit().setPlaceholderText(_("Structure names, e.g. Brainstem, Mandible"))
+        ui.structureBox.lineEdit().setPlaceholderText(_("e.g. Brainstem, Mandible"))
         self._show([])
 
     def connect_preview(self, preview: SupportPreview) -> None:
@@ -108,6 +110,7 @@ class SupportSection:
 
     def _paint(self, ct: Any, node: Any) -> None:
         show_volume(ct)
+        show_strokes(self.context.parameters, True)
         segment_id = first_structure(node) or node.GetSegmentation().GetNthSegmentID(0)
         frame = self.context.ui.supportEditorFrame
         self.context.editor.open(node, ct, frame, segment_id, functools.partial(self._brush, node), strokes_only=True)
@@ -160,6 +163,8 @@ class SupportSection:
         label = self.context.ui.supportStatusLabel
         texts = [finding.text for finding in findings if finding.text]
         label.setVisible(bool(findings))
-        label.text = "\n".join(f"• {text}" for text in texts) or _("The scribbles are ready.")
+        ready = _("The scribbles are ready.") if findings else ""
+        label.text = "\n".join(f"• {text}" for text in texts) or ready
         bad = any(finding.forbids for finding in findings)
-        label.setStyleSheet("color: #b3261e;" if bad else "color: #8a6100;" if texts else "color: #1b7a34;")
+        # Dark text on a light ground, in a dark theme too.
+        label.setStyleSheet(STYLES["error" if bad else "warning" if texts else "success"])

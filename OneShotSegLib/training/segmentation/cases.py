@@ -112,7 +112,7 @@ def study_sources(study: Path) -> tuple[list[CaseSource], tuple[Segment, ...]]:
             series=result.series,
             labels=result.mask,
             trusted=result.trusted,
-            absent=_absent(result.quality),
+            absent=(*_absent(result.quality), *_rejected(result, structures)),
             scores=_scores(result),
             structures=structures,
         )
@@ -134,6 +134,11 @@ def _has_measures(result: StudyResult) -> bool:
 
 def _absent(quality: CaseQuality | None) -> tuple[int, ...]:
     return () if quality is None else tuple(s.value for s in quality.structures if s.state == "absent")
+
+
+def _rejected(result: StudyResult, structures: Sequence[Segment]) -> tuple[int, ...]:
+    """The values of the structures that a reviewer rejected: the mask says nothing of them."""
+    return tuple(segment.value for segment in structures if segment.key in result.keys_of("rejected"))
 
 
 def _scores(result: StudyResult) -> dict[int, float]:

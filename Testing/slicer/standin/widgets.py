@@ -7,6 +7,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import shiboken6
 import slicer
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
@@ -16,12 +17,12 @@ SCENE_EVENTS = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImpor
 
 
 class CollapsibleButton(QtWidgets.QWidget):
-    """ctkCollapsibleButton: a title that hides what is below it."""
+    """ctkCollapsibleButton: a title that hides what is below it; what was hidden before stays so, as in CTK."""
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
         self._text = ""
-        self._collapsed = False
+        self._collapsed = self._forcing = False
         self._height = self.fontMetrics().height() + 10
         self.setContentsMargins(0, self._height, 0, 0)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Maximum)
@@ -37,18 +38,41 @@ class CollapsibleButton(QtWidgets.QWidget):
         return self._collapsed
 
     def _set_collapsed(self, collapsed: bool) -> None:
+        if collapsed == self._collapsed:
+            return
         self._collapsed = collapsed
         self.setMaximumHeight(self._height if collapsed else 16777215)
         for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setVisible(not collapsed)
+            self._follow(child)
+
+    def _follow(self, child: Any) -> None:
+        """Show or hide a child as the button and the child's own wish have it."""
+        wished = child.property("visibilityToParent")
+        self._forcing = True
+        child.setVisible(not self._collapsed and wished is not False)
+        if wished is not False:
+            child.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
+
+    def eventFilter(self, child: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """Note what others wish for a child."""
+        if not self._forcing and event.type() == QtCore.QEvent.Type.ShowToParent:
+            child.setProperty("visibilityToParent", True)
+            if self._collapsed:
+                self._follow(child)
+        elif not self._forcing and event.type() == QtCore.QEvent.Type.HideToParent:
+            child.setProperty("visibilityToParent", False)
+        return False
 
     text = QtCore.Property(str, _get_text, _set_text)
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:
         super().childEvent(event)
-        if self._collapsed and isinstance(event.child(), QtWidgets.QWidget):
-            event.child().setVisible(False)
+        if event.type() == QtCore.QEvent.Type.ChildAdded and isinstance(event.child(), QtWidgets.QWidget):
+            event.child().installEventFilter(self)
+            if self._collapsed:
+                self._follow(event.child())
 
     def paintEvent(self, _event: QtGui.QPaintEvent) -> None:
         painter = QtGui.QPainter(self)
@@ -69,6 +93,12 @@ class MRMLWidget(QtWidgets.QWidget):
     def setMRMLScene(self, scene: Any) -> None:
         for child in self.findChildren(NodeComboBox):
             child.setMRMLScene(scene)
+
+
+def _refresh_if_there(box: Any) -> None:
+    """Python may keep a box that Qt has deleted with its window."""
+    if box is not None and shiboken6.isValid(box):
+        box._refresh()
 
 
 class NodeComboBox(QtWidgets.QWidget):
@@ -92,7 +122,7 @@ class NodeComboBox(QtWidgets.QWidget):
         self._scene = scene
         box = weakref.ref(self)
         for name in SCENE_EVENTS:
-            scene.AddObserver(getattr(scene, name), lambda caller, event: box() and box()._refresh())
+            scene.AddObserver(getattr(scene, name), lambda caller, event: _refresh_if_there(box()))
         self._refresh()
 
     def _refresh(self) -> None:
@@ -242,6 +272,9 @@ class SegmentEditorWidget(QtWidgets.QWidget):
 
     def removeViewObservations(self) -> None:
         pass
+
+    def undo(self) -> None:
+        self.undone = getattr(self, "undone", 0) + 1
 
     def _nothing(self, _value: Any) -> None:
         pass

@@ -13,6 +13,7 @@ from OneShotSegLib.imaging.labelmaps import LabelMap, write_label_map
 from OneShotSegLib.networks.segmentation_checkpoint import SegmentationInfo, load_segmentation
 from OneShotSegLib.scoring.suggestion import suggest
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.review import ReviewLedger
 from OneShotSegLib.training.segmentation.cases import choose_spacing, load_cases, study_sources
 from OneShotSegLib.training.segmentation.command import train_segmentation
 from OneShotSegLib.training.segmentation.request import SegmentationTrainingRequest
@@ -92,3 +93,15 @@ def test_an_empty_structure_of_a_reviewed_mask_stops_nothing(study: StudyPaths, 
     assert [s.name for s in load_segmentation(train_segmentation(request))[1].structures] == [
         s.name for s in STRUCTURES
     ]
+
+
+def test_of_a_rejected_structure_nothing_is_learnt(study: StudyPaths) -> None:
+    ledger = ReviewLedger.load(study.review)
+    ledger.decide_structure("p1", "Cord", "rejected")
+    ledger.decide_structure("p0", "Cord", "doubtful")
+    ledger.save()
+    sources, _ = study_sources(study.root)
+    assert [source.absent for source in sources] == [(), (CORD,), ()]
+    absent = {case.name: case.absent.tolist() for case in load_cases(sources, INFO)}
+    assert absent["p1"] == [False, True, False]
+    assert absent["p0"] == [False, False, False]

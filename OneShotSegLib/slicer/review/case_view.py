@@ -1,0 +1,59 @@
+"""What the slice views show of the case that is looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, show_only, show_volume
+
+
+class CaseView:
+    """Zoom, window and the other layers stay as the user set them: only the first case is fitted into the views.
+
+    Attributes:
+        with_surface: Whether masks are shown in the 3D views too.
+    """
+
+    def __init__(self) -> None:
+        self.with_surface = False
+        self._fitted = False
+
+    def show(self, ct: Any, mask: Any) -> None:
+        """Show a case, and hide the masks of others."""
+        show_volume(ct, fit=not self._fitted)
+        self._fitted = True
+        show_only(mask)
+        self.show_surface(mask)
+
+    def show_surface(self, mask: Any) -> None:
+        """Make the surface of a mask, or remove it: while a mask is painted each stroke would make it anew."""
+        if self.with_surface:
+            mask.CreateClosedSurfaceRepresentation()
+            mask.GetDisplayNode().SetVisibility3D(True)
+        else:
+            mask.RemoveClosedSurfaceRepresentation()
+
+    @staticmethod
+    def look_at(mask: Any, structure: str, centre: tuple[float, float, float] | None) -> None:
+        """Centre a structure, and show the others faintly.
+
+        Args:
+            mask: The case's segmentation.
+            structure: The structure's name.
+            centre: A RAS position in it, mm; None if there is none.
+        """
+        emphasise(mask, structure)
+        if centre is not None:
+            centre_on(mask.GetScene(), centre)
+
+
+def show_strokes(parameters: Any, shown: bool) -> None:
+    """Show or hide the scribbles that are chosen in the panel.
+
+    Args:
+        parameters: The parameter node's wrapper; None while a scene closes.
+        shown: Whether they are shown.
+    """
+    scribbles = parameters.scribbles if parameters is not None else None
+    if scribbles is not None and scribbles.GetDisplayNode() is not None:
+        scribbles.GetDisplayNode().SetVisibility(shown)
