@@ -92,7 +92,12 @@ def test_pages_that_are_no_more_needed_go(tmp_path: Path) -> None:
 
 def test_pictures_of_one_page_are_held_at_a_time(large: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(html, "draw_case", lambda case, labels: (order.append("draw"), CasePictures())[1])
+
+    def draw(case: object, labels: object) -> CasePictures:
+        order.append("draw")
+        return CasePictures()
+
+    monkeypatch.setattr(html, "draw_case", draw)
     monkeypatch.setattr(html, "write_text", lambda path, text: order.append(path.name))
     write_report(large.root)
     assert "".join("d" if one == "draw" else "w" for one in order) == "d" * 57 + "w" + "d" * 57 + "w" + "d" * 16 + "w"
