@@ -34,7 +34,7 @@ def main() -> None:
     for platform in (*PLATFORMS, INTEL):
         for python in sorted(INTEL_MAC_PYTHONS if platform == INTEL else (*PYTHONS, NEWEST)):
             plain = size(uv, platform, python)
-            extra = None if python == NEWEST else size(uv, platform, python, "--extra", "slicer", "--extra", "cluster")
+            extra = size(uv, platform, python, "--extra", "slicer", "--extra", "cluster")
             failed |= plain is None or (extra is None and python != NEWEST)
             print(f"| {platform} | {python} | {in_mb(plain)} | {in_mb(extra)} |", flush=True)
     raise SystemExit(failed)

@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(batches.demo)
+app.command("suggest-support")(batches.suggest_support)
 app.command("propagate")(batches.propagate)
 app.command("train-prnet")(training.train_prnet)
 app.command("train-seg")(training.train_seg)

@@ -60,6 +60,38 @@ class ReviewEntry:
         return mine == (other.state, other.comment, other.time, dict(other.structures))
 
 
+@dataclass(frozen=True)
+class _Stamp:
+    """What tells one state of a file from another: every writing puts another file in its place."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+_read_last: dict[Path, tuple[_Stamp, ReviewLedger]] = {}
+
+
+def ledger_on_disk(path: Path) -> ReviewLedger:
+    """A ledger as its file is by now, to be read only; it is read again only if it has changed since the last call.
+
+    So a batch that asks before each case stays linear in the number of its cases.
+
+    Raises:
+        InputError: If it is no ledger.
+    """
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ReviewLedger(path)
+    stamp = _Stamp(state.st_ino, state.st_mtime_ns, state.st_size)
+    before = _read_last.get(path)
+    if before is None or before[0] != stamp:
+        _read_last.clear()  # one study at a time
+        _read_last[path] = stamp, ReviewLedger.load(path)
+    return _read_last[path][1]
+
+
 class ReviewLedger:
     """The decisions of a study's reviewer.
 

@@ -26,7 +26,7 @@ from Testing.browser.chromium import FLAGS, Served, Window, program
 from Testing.helpers import reviewed_phantoms
 
 CASES = 4
-LOOKS_MS = 8_000
+LOOKS_MS = 70_000
 
 
 def enlarged(volume: Volume, shape: tuple[int, ...], noise: float) -> Volume:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from driving import Session
+from driving import Session, clipped_texts
 
 from OneShotSegLib import __version__
 from OneShotSegLib.backend import record
@@ -101,6 +101,17 @@ def section(session: Session) -> Any:
     return session.panel.environment
 
 
+def unfold(session: Session) -> None:
+    session.ui.environmentCollapsibleButton.collapsed = False
+    section(session).update()
+
+
+def shoot(session: Session, folder: Path, name: str) -> None:
+    """Take a screenshot, in which nothing is clipped; ONESHOTSEG_SCREENSHOTS says where it goes."""
+    session.screenshot(Path(os.environ.get("ONESHOTSEG_SCREENSHOTS") or folder) / f"{name}.png")
+    assert clipped_texts(session.window) == []
+
+
 def until_done(session: Session) -> None:
     session.until(lambda: not section(session).busy, PATIENCE)
 
@@ -153,13 +164,18 @@ def test_a_scene_that_was_closed_meanwhile_starts_nothing(open_panel: Open, tmp_
     assert not session.panel.controller.busy
 
 
-def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(open_panel: Open, index: PackageIndex) -> None:
+def test_an_installation_that_is_cancelled_keeps_what_came_and_goes_on(
+    open_panel: Open, index: PackageIndex, tmp_path: Path
+) -> None:
     session = open_panel()
+    unfold(session)
+    assert not session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
     index.pause.clear()
     press_install(session)
     session.until(lambda: "Downloading torch" in session.ui.environmentStepLabel.text, PATIENCE)
-    assert session.ui.environmentProgressFrame.isVisibleTo(session.window)
+    assert session.ui.environmentProgressFrame.isVisibleTo(session.ui.environmentCollapsibleButton)
     assert not session.ui.environmentChoiceBox.enabled
+    shoot(session, tmp_path, "6-environment")
     session.ui.environmentCancelButton.click()
     until_done(session)
     assert session.message == "Cancelled; what was fetched is kept, and Install goes on from there."
@@ -274,6 +290,7 @@ def test_a_python_that_lacks_packages_is_said_to_with_what_to_do(
     session = open_panel()
     named = record.Layout(environments(tmp_path_factory) / "ready").python
     monkeypatch.setattr(Dependencies, "command", lambda self: [self.named])
+    unfold(session)
     box = session.ui.environmentChoiceBox
     box.setCurrentIndex(box.findData("named"))
     box.activated.emit(box.currentIndex)
@@ -321,6 +338,12 @@ def test_slicer_s_own_python_is_taken_if_it_has_everything_and_an_own_one_if_not
     assert lacking.missing() == ("a", "b")
     lacking.choice = Choice.SLICER
     assert lacking.missing() == ("b",)
+
+
+def test_without_packaging_it_is_enough_that_a_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert dependencies_file.is_satisfied("numpy>=1.26")
+    assert not dependencies_file.is_satisfied("no-such-package>=1")
 
 
 def test_the_environment_is_beside_the_settings(tmp_path: Path) -> None:

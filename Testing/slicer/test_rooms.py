@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from Testing.helpers.rooms import imports, modules
+
 PACKAGE = "OneShotSegLib.slicer"
 ORDER = (
     {"i18n"},
@@ -25,6 +27,13 @@ HEAVY = (
     *("torch", "numba", "scipy", "SimpleITK", "monai", "matplotlib", "rich", "typer", "jinja2"),
     *("contourpy", "PIL", "safetensors", "filelock", "distributed"),
 )
+BROUGHT = {
+    *("slicer", "qt", "ctk", "vtk", "SampleData", "DICOMLib", "numpy", "scipy", "SimpleITK", "pydicom"),
+    "packaging",  # done without where it is missing
+}
+"""What Slicer brings."""
+RUN_ELSEWHERE = {"slicer.jobs.devices"}
+"""Run in the Python that computes."""
 OPEN_THE_PANEL = """
 import sys
 from pathlib import Path
@@ -80,6 +89,23 @@ def test_only_the_slicer_rooms_import_slicer(repository: Path) -> None:
         if any(name.partition(".")[0] in roots or name.startswith(PACKAGE) for name in imported(path))
     ]
     assert wrong == []
+
+
+def test_slicer_s_process_needs_nothing_that_slicer_does_not_bring() -> None:
+    """Nor does the child that reads and writes files, which runs in Slicer's Python: all else runs in another one."""
+    below: dict[str, set[str]] = {}
+    outside: dict[str, set[str]] = {}
+    for one in imports():
+        (below if one.is_own else outside).setdefault(one.importer, set()).add(one.imported)
+    reached = {name for name in modules() if name.startswith("slicer")}
+    waiting = list(reached)
+    while waiting:
+        found = {name for name in below.get(waiting.pop(), ()) if name in modules()} - reached
+        reached |= found
+        waiting += found
+    reached -= RUN_ELSEWHERE
+    needed = {name.partition(".")[0] for module in reached for name in outside.get(module, ())}
+    assert needed - set(sys.stdlib_module_names) <= BROUGHT
 
 
 @pytest.mark.usefixtures("application")

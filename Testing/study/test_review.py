@@ -9,7 +9,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study import review
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger, ledger_on_disk
 
 HEADER = "case,state,score,comment,time\n"
 
@@ -288,3 +288,23 @@ def test_broken_decisions_on_structures_are_refused_with_their_line(path: Path, 
     path.write_text(f'{HEADER[:-1]},structures\np,pending,,,,"{quoted}"\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"review\.csv, line 2: expected structures"):
         ReviewLedger.load(path)
+
+
+def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch asks before each case what was decided: reading all rows each time would be quadratic."""
+    path = tmp_path / "review.csv"
+    assert ledger_on_disk(path).state_of("pt_0") == "pending"
+    ledger = ReviewLedger(path, [ReviewEntry(case=f"pt_{number}") for number in range(50)])
+    ledger.save()
+    reads: list[Path] = []
+    real = ReviewLedger.load
+    monkeypatch.setattr(ReviewLedger, "load", lambda path: reads.append(path) or real(path))
+    assert {ledger_on_disk(path).state_of(f"pt_{number}") for number in range(50)} == {"pending"}
+    assert len(reads) == 1
+    ledger.decide("pt_7", "rejected")
+    ledger.save()
+    assert ledger_on_disk(path).state_of("pt_7") == "rejected"
+    assert ledger_on_disk(path).state_of("pt_8") == "pending"
+    assert len(reads) == 2
+    path.unlink()
+    assert ledger_on_disk(path).state_of("pt_7") == "pending"

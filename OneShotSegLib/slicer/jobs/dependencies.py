@@ -6,6 +6,7 @@ Nothing is installed here, and never into Slicer's own Python: see `OneShotSegLi
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import metadata
@@ -46,9 +47,14 @@ class Settings(Protocol):
 
 
 def is_satisfied(requirement: str) -> bool:
-    """Whether an installed package meets a requirement; nothing is imported."""
-    from packaging.requirements import Requirement
+    """Whether an installed package meets a requirement; nothing is imported.
 
+    Without packaging, that it is there has to do.
+    """
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return is_there(requirement)
     wanted = Requirement(requirement)
     if wanted.marker is not None and not wanted.marker.evaluate():
         return True
@@ -57,6 +63,12 @@ def is_satisfied(requirement: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return wanted.specifier.contains(installed, prereleases=True)
+
+
+def is_there(requirement: str) -> bool:
+    """Whether a package is installed, whatever its version."""
+    found = re.match(r"[\w.-]+", requirement)
+    return found is not None and any(True for _dist in metadata.distributions(name=found[0]))
 
 
 def environment_folder(settings: Settings) -> Path:
