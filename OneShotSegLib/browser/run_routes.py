@@ -132,7 +132,7 @@ async def write_report(request: Request) -> Response:
 async def report(request: Request) -> Response:
     """The report, or a further page of it."""
     number = request.path_params.get("number", 1)
-    path = desk_of(request).whole_study.root / ("report.html" if number == 1 else f"report-{number}.html")
+    path = desk_of(request).whole_study.report_page(number)
     if not path.is_file():
         raise InputError("Expected a report, found none: write it first.")
     content = await asyncio.to_thread(path.read_bytes)
