@@ -130,8 +130,9 @@ async def write_report(request: Request) -> Response:
 
 
 async def report(request: Request) -> Response:
-    """The report."""
-    path = desk_of(request).whole_study.report
+    """The report, or a further page of it."""
+    number = request.path_params.get("number", 1)
+    path = desk_of(request).whole_study.report_page(number)
     if not path.is_file():
         raise InputError("Expected a report, found none: write it first.")
     content = await asyncio.to_thread(path.read_bytes)
@@ -195,6 +196,7 @@ ROUTES = [
     Route("/api/exports/{name}", answered(exported_file)),
     Route("/api/report", answered(write_report), methods=["POST"]),
     Route("/report.html", answered(report)),
+    Route("/report-{number:int}.html", answered(report)),
     Route("/api/readers", answered(readers)),
     WebSocketRoute("/api/events", events),
 ]

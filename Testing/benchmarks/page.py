@@ -25,8 +25,8 @@ from OneShotSegLib.study.layout import StudyPaths
 from Testing.browser.chromium import FLAGS, Served, Window, program
 from Testing.helpers import reviewed_phantoms
 
-CASES = 4
-LOOKS_MS = 8_000
+CASES = 3
+LOOKS_MS = 60_000
 
 
 def enlarged(volume: Volume, shape: tuple[int, ...], noise: float) -> Volume:
@@ -85,6 +85,7 @@ def main() -> None:
     study = StudyPaths(folder / "study")
     if not study.description.exists():
         study = make(folder, shape)
+    study.review.unlink(missing_ok=True)
     served = Served(study.root)
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program(), args=list(FLAGS))
