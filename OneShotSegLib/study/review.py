@@ -14,6 +14,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.csv_table import read_table, write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.review_lock import briefly_locked
 
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
 STATES: tuple[ReviewState, ...] = get_args(ReviewState)
@@ -210,8 +211,24 @@ class ReviewLedger:
         self._entries[before.case] = restored
         return restored
 
+    def refresh(self) -> tuple[str, ...]:
+        """Take in what others wrote to the file since it was read (see the class); nothing is written.
+
+        Returns:
+            As `save`.
+
+        Raises:
+            InputError: If the file is broken by now; what is in memory stays.
+        """
+        theirs = {entry.case: entry for entry in _read(self.path)}
+        self._entries, notes = self._merged_with(theirs)
+        self._on_disk = {**self._on_disk, **theirs}
+        return notes
+
     def save(self) -> tuple[str, ...]:
         """Merge with what the file holds by now (see the class) and write it, whole or not at all.
+
+        Several programs may save at once: one waits for the other.
 
         Returns:
             A sentence for each decision that gave way to a later one made elsewhere or here.
@@ -219,14 +236,19 @@ class ReviewLedger:
         Raises:
             InputError: If the file is broken by now: it is left as it is, and the decisions stay in memory.
         """
-        theirs = {entry.case: entry for entry in _read(self.path)}
+        with briefly_locked(self.path):
+            theirs = {entry.case: entry for entry in _read(self.path)}
+            merged, notes = self._merged_with(theirs)
+            _write(self.path, merged.values())
+        self._entries, self._on_disk = merged, dict(merged)
+        return notes
+
+    def _merged_with(self, theirs: Mapping[str, ReviewEntry]) -> tuple[dict[str, ReviewEntry], tuple[str, ...]]:
         notes: list[str] = []
         merged: dict[str, ReviewEntry] = {}
         for case in dict.fromkeys((*theirs, *self._entries)):
             merged[case] = self._merge(case, theirs.get(case), notes)
-        _write(self.path, merged.values())
-        self._entries, self._on_disk = merged, dict(merged)
-        return tuple(notes)
+        return merged, tuple(notes)
 
     def _merge(self, case: str, theirs: ReviewEntry | None, notes: list[str]) -> ReviewEntry:
         ours = self._entries.get(case)

@@ -1,5 +1,6 @@
 """The review ledger: decisions survive reruns, hostile text, broken files and a second writer."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,36 @@ def test_a_failed_write_leaves_the_old_file_whole(path: Path, monkeypatch: pytes
         made.save()
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == ["review.csv"]
+
+
+def test_a_ledger_takes_in_what_others_decided_without_writing(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    ours, theirs = ReviewLedger(path), ReviewLedger(path)
+    for one in (ours, theirs):
+        one.ensure_cases(map(quality, ("a", "b")))
+    theirs.decide("a", "rejected", "blurred")
+    theirs.save()
+    written = path.read_bytes()
+    ours.decide("b", "accepted")
+    assert ours.refresh() == ()
+    assert (ours.state_of("a"), ours["a"].comment, ours.state_of("b")) == ("rejected", "blurred", "accepted")
+    assert path.read_bytes() == written
+    ours.save()
+    again = ReviewLedger.load(path)
+    assert (again.state_of("a"), again.state_of("b")) == ("rejected", "accepted")
+
+
+def test_decisions_that_several_programs_save_at_once_are_all_kept(tmp_path: Path) -> None:
+    path, names = tmp_path / "review.csv", [f"case_{number}" for number in range(8)]
+    first = ReviewLedger(path)
+    first.ensure_cases(map(quality, names))
+    first.save()
+    ledgers = [ReviewLedger.load(path) for _ in names]
+    for one, name in zip(ledgers, names, strict=True):
+        one.decide(name, "accepted")
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(ReviewLedger.save, ledgers))
+    assert ReviewLedger.load(path).counts()["accepted"] == len(names)
 
 
 def test_decisions_on_structures_are_kept_merged_and_taken_back(path: Path) -> None:
