@@ -10,10 +10,15 @@ DOCS := .env-docs
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate
 WITHOUT_TORCH := --override tools/without-torch.txt --no-emit-package torch
 
-.PHONY: demo test test-slow coverage lint lock resolve audit clean phantom-weights docs docs-cli changelog dist
+.PHONY: demo browse test test-slow coverage lint lock resolve audit clean phantom-weights docs docs-cli changelog dist
 
 demo: $(READY)
 	$(BIN)/oneshotseg demo --output demo
+
+# The demo's study in the browser, on this machine alone; Ctrl+C ends it.
+browse: $(READY)
+	@test -f demo/study/study.json || $(MAKE) demo
+	$(BIN)/oneshotseg browse demo/study
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -63,6 +68,8 @@ $(READY): pyproject.toml $(wildcard requirements*.lock) tools/install_torch.py
 	$(BIN)/python -m pip check
 	-$(INSTALL) --requirement requirements-slicer.lock || \
 		echo "Slicer's libraries are not to be had for this Python: the tests of the Slicer module will be skipped."
+	-$(INSTALL) --requirement requirements-browser.lock || \
+		echo "Playwright is not to be had for this Python: the tests of the page in a real browser will be skipped."
 	touch $@
 
 $(TOOLS)/.ready: requirements-tools.lock
@@ -81,6 +88,8 @@ lock: $(TOOLS)/.ready
 	$(COMPILE) pyproject.toml tools/always.in --extra test $(WITHOUT_TORCH) --output-file requirements.lock
 	$(COMPILE) pyproject.toml --extra slicer-test $(WITHOUT_TORCH) --constraint requirements.lock \
 		--output-file requirements-slicer.lock
+	$(COMPILE) pyproject.toml --extra browser-test $(WITHOUT_TORCH) --constraint requirements.lock \
+		--output-file requirements-browser.lock
 	$(COMPILE) tools/torch.in --constraint requirements.lock --output-file requirements-torch.lock
 	$(COMPILE) tools/tools.in --output-file requirements-tools.lock
 	$(COMPILE) --group pyproject.toml:docs --constraint requirements.lock --output-file requirements-docs.lock

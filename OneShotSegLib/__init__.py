@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         propagate,
         propagate_batch,
         regrow,
+        suggest_support,
     )
     from OneShotSegLib.errors import InputError
     from OneShotSegLib.evaluation.result import Evaluation
     from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
     from OneShotSegLib.imaging.volume import Volume
+    from OneShotSegLib.runner.support_advice import SuggestedSupport
     from OneShotSegLib.study.segmentation import Segmentation
 
 PUBLIC = {
@@ -39,11 +41,13 @@ PUBLIC = {
     "propagate": "api",
     "propagate_batch": "api",
     "regrow": "api",
+    "suggest_support": "api",
     "InputError": "errors",
     "Evaluation": "evaluation.result",
     "LabelMap": "imaging.labelmaps",
     "Segment": "imaging.labelmaps",
     "Volume": "imaging.volume",
+    "SuggestedSupport": "runner.support_advice",
     "Segmentation": "study.segmentation",
 }
 """Where each public name is defined."""
@@ -57,12 +61,14 @@ __all__ = [
     "Segment",
     "Segmentation",
     "Study",
+    "SuggestedSupport",
     "Volume",
     "__version__",
     "evaluate",
     "propagate",
     "propagate_batch",
     "regrow",
+    "suggest_support",
 ]
 
 

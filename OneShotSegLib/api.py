@@ -33,6 +33,8 @@ from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.propagation import propagate_batch as _propagate_batch
 from OneShotSegLib.runner.regrowth import regrow_case
 from OneShotSegLib.runner.request import NONE, REVIEWED, PropagationRequest
+from OneShotSegLib.runner.support_advice import SuggestedSupport
+from OneShotSegLib.runner.support_advice import suggest_support as _suggest_support
 from OneShotSegLib.runner.taking_back import take_back as _take_back
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
 from OneShotSegLib.study.layout import StudyPaths
@@ -207,6 +209,27 @@ def propagate_batch(
         **options,
     )
     return _propagate_batch(request, on_event)
+
+
+def suggest_support(
+    cts: AnyPath | Iterable[AnyPath], *, series: Sequence[str] = (), on_event: Emit = ignore_events
+) -> tuple[SuggestedSupport, ...]:
+    """Say which CT of a batch would be the best one to scribble, as ``oneshotseg suggest-support`` does.
+
+    Needs no labels and no network. Time and memory grow with the number of CTs alone.
+
+    Args:
+        cts: Files, DICOM folders, or folders of them; one or several.
+        series: Which series to take of a folder that holds several CT series: each a UID, or a part of a description.
+        on_event: Told how it goes on, event by event; see `OneShotSegLib.events`.
+
+    Returns:
+        The best first, outliers after the others; those that could not be read come last, with rank 0 and the reason.
+
+    Raises:
+        InputError: If a path is not there, or nothing is a CT.
+    """
+    return _suggest_support(_paths(cts), series, on_event)
 
 
 def regrow(study: AnyPath | Study, case: str, strokes: Any, *, replace: bool = False, reopen: bool = False) -> LabelMap:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, TextIO
 KINDS = frozenset(
     {
         *("started", "planned", "left_out", "case_found", "revision", "case_started", "step", "warning"),
-        *("case_done", "case_failed", "finished"),
+        *("case_done", "case_failed", "support_suggested", "finished"),
     },
 )
 GREATEST_NUMBER = 1e15

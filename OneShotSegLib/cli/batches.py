@@ -1,4 +1,4 @@
-"""The commands that make a study of a batch of CTs: `demo`, `propagate`, `segment`."""
+"""The commands that make a study of a batch of CTs: `demo`, `propagate`, `segment`; and `suggest-support` before."""
 
 from __future__ import annotations
 
@@ -42,6 +42,27 @@ def demo(
 
         if not webbrowser.open(report.resolve().as_uri()):
             print_error("No browser could be started: open the report by hand.")
+
+
+def suggest_support(
+    volume: Annotated[list[Path], typer.Argument(help="CTs, or folders of them.")],
+    count: Annotated[
+        int, typer.Option(min=1, help="How many CTs to list, the best first; outliers are named too.")
+    ] = 10,
+    series: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
+            "may be repeated."
+        ),
+    ] = None,
+    events: EventsOption = Events.text,
+) -> None:
+    """Say which CT of a batch would be the best one to scribble, and which ones are outliers; needs no labels."""
+    from OneShotSegLib.cli.support_advice import show_support_advice
+
+    if not show_support_advice(volume, series or (), count, events is Events.json):
+        raise typer.Exit(ExitStatus.SOME_FAILED)
 
 
 def propagate(

@@ -12,7 +12,7 @@ HEAD: Sequence[str] = ("Case", "Grid", "Spacing, mm", "Region (header)", "State"
 
 def print_plan(plan: Plan) -> None:
     """Print what a run would do."""
-    for line in _table([HEAD, *map(_row, plan.cases)]):
+    for line in table_lines([HEAD, *map(_row, plan.cases)]):
         print(line)
     for case in plan.cases:
         if case.problem:
@@ -21,6 +21,8 @@ def print_plan(plan: Plan) -> None:
             print(f"{case.case}: {note}.")
     for line in not_used(plan.left_out):
         print(line)
+    for warning in plan.warnings:
+        print(warning)
     if plan.revision:
         print(plan.revision)
     print(plan.text)
@@ -37,7 +39,8 @@ def _row(case: PlannedCase) -> Sequence[str]:
     return (case.case, grid or "-", spacing or "-", case.region or "-", case.state, str(case.source))
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+def table_lines(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    """The lines of a table, as wide as its texts: a path that lacks its end is none."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""The commands for a study that is there: `regrow`, `review`, `suggest`, `evaluate`, `report`; and the live worker."""
+"""The commands for a study that is there: `regrow`, `review`, `suggest`, `evaluate`, `report`, `browse`; the worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from OneShotSegLib.cli.options import Study
+from OneShotSegLib.cli.options import Device, Study
 
 
 class Uncontoured(StrEnum):
@@ -154,6 +154,33 @@ def report(study: Study) -> None:
     from OneShotSegLib.report.html import write_report
 
     print(write_report(study))
+
+
+def browse(
+    path: Annotated[Path, typer.Argument(help="A study; or a folder with CTs, to begin one.")],
+    study: Annotated[
+        Path | None, typer.Option(help="The study folder for these CTs; next to them, with -study, if left out.")
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, change nothing.")] = False,
+    reader: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A further reader: their decisions and corrections are kept apart, and compared with the others'.",
+        ),
+    ] = "",
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="The port; 8731 or a free one if left out.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    weights: Annotated[str, typer.Option(help="The weights of runs, as for propagate.")] = "auto",
+    device: Device = "auto",
+) -> None:
+    """Show a study in the browser, on this machine alone: paint, propagate, review, export; Ctrl+C ends it."""
+    from OneShotSegLib.browser.server import browse as serve_page
+    from OneShotSegLib.browser.server import request_of
+
+    serve_page(request_of(path, study, read_only, reader, device, weights), port, show)
 
 
 def worker() -> None:

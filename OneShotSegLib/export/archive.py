@@ -85,7 +85,7 @@ def _in_study(name: str, path: str) -> str:
 def _members(paths: StudyPaths, description: StudyDescription, report: bool) -> Iterator[Path]:
     """The study's files that exist; links are left out, for they lead out of the study."""
     scribbles = [paths.support_scribbles(support) for support in description.present.scribbled]
-    files = [paths.description, paths.review, *([paths.report] if report else []), *scribbles]
+    files = [paths.description, paths.review, *(paths.report_pages() if report else []), *scribbles]
     for case in description.cases:
         own = paths.case(case.case)
         if not own.folder.is_symlink():
@@ -101,7 +101,7 @@ def _content(path: Path, paths: StudyPaths, description: StudyDescription, hidde
         # Its details are a traceback, which is of use on this machine alone.
         return _without_paths(_json({**read_json(path), "details": ""}), hidden)
     content = path.read_bytes()
-    if path == paths.report:
+    if path in paths.report_pages():
         content = NOT_USED.sub(b"", content)  # it names files that no case was made of
     return _without_paths(content, hidden) if path.suffix in TEXTS else content
 

@@ -60,6 +60,11 @@ class ScoredCandidate:
         return next((structure for structure in self.quality.structures if structure.value == value), None)
 
 
+def best_of(candidates: Sequence[ScoredCandidate]) -> ScoredCandidate:
+    """The candidate of the best score; the first of several."""
+    return max(candidates, key=lambda one: one.quality.score)
+
+
 def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_mm: float) -> Segmentation:
     """Take the one candidate, or fuse several: each structure is weighted by the square of its scores.
 
@@ -71,7 +76,7 @@ def fuse(candidates: Sequence[ScoredCandidate], structures: Structures, smooth_m
     Returns:
         The mask on the query's own grid, its quality, and the kept scribbles of the candidate with the best score.
     """
-    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    best = best_of(candidates)
     if len(candidates) == 1:
         return replace(_segmentation(best, best.mask, best.quality, structures), soft=best.soft)
     mask = fuse_labels([one.weighted for one in candidates], best.candidate.prepared.ct, smooth_mm)

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate, propagated_scribbles
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of, propagated_scribbles
 from OneShotSegLib.fusion.fused_quality import score_fused
 from OneShotSegLib.fusion.mask_fusion import PredictedMasks, PropagatedMasks, fuse_masks, grow_consensus
-from OneShotSegLib.imaging.boxes import box_between, cropped
+from OneShotSegLib.imaging.boxes import part_around
 from OneShotSegLib.imaging.ct import read_ct
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
@@ -55,7 +55,7 @@ def combine(
         predicted: A trained network's masks; None without one.
         reviewed: The scribbled supports whose own mask is among the whole masks, reviewed: their grown mask gives way.
     """
-    best = max(candidates, key=lambda candidate: candidate.quality.score)
+    best = best_of(candidates)
     with timer("fuse"):
         strokes = [_of_strokes(one, method, len(masks), reviewed) for one in candidates]
         sources = [*strokes, *(_of_mask(one) for one in masks)]
@@ -110,7 +110,4 @@ def _grid(ct: Volume, places: Sequence[Vector], method: Method) -> Volume:
     """The part of the expansion's grid that the candidates cover, with a margin."""
     grid = working_grid(ct, method.expansion.spacing or ct.spacing)
     index = grid.to_index(np.concatenate(list(places)))
-    margin, most = MARGIN_MM / grid.spacing, np.asarray(grid.shape)
-    low = np.clip(np.floor(index.min(axis=0) - margin), 0, most - 1)
-    high = np.clip(np.ceil(index.max(axis=0) + margin) + 1, low + 1, most)
-    return cropped(grid, box_between(low, high))
+    return part_around(grid, index.min(axis=0), index.max(axis=0), MARGIN_MM / grid.spacing)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from OneShotSegLib.fusion.candidates import ScoredCandidate
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of
 from OneShotSegLib.fusion.mask_fusion import FusedShares
 from OneShotSegLib.imaging.boxes import bounding_box, grown, union
 from OneShotSegLib.imaging.labelmaps import Segment
@@ -141,7 +141,7 @@ def _unlike_sides(
     structures: Structures,
 ) -> list[UnlikeSides]:
     """Pairs that are wholly in view and whose tissues differ, compared with the best scribbled support's."""
-    best = max(candidates, key=lambda one: one.quality.score).candidate.support
+    best = best_of(candidates).candidate.support
     found = {structure.value for structure in scored if structure.state == "found"} & set(best.structures.values)
     segments = [segment for segment in structures.foreground if segment.value in found]
     return unlike_sides(segments, (expansion.labels, ct), (best.expansion.labels, best.prepared.ct))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from OneShotSegLib.imaging.intensity import HUWindow
@@ -18,7 +17,6 @@ from OneShotSegLib.method.propagation import (
     PreparedCT,
     PropagationSettings,
     propagate_from_starts,
-    start_positions,
 )
 from OneShotSegLib.networks.weights import Weights
 
@@ -48,11 +46,11 @@ def similarity_to_query(
     Returns:
         -1 to 1; 0 where one of the two is uniform.
     """
-    starts = start_positions(query, settings.starts, settings.starts_over_body, seed)
-    arrived = propagate_from_starts(encoded.coarse, query.coarse, weights.coarse, starts, settings.reduce)
+    starts = query.starts(weights.coarse, settings.starts, settings.starts_over_body, seed)
+    arrived = propagate_from_starts(encoded.coarse, weights.coarse, starts, settings.reduce)
     fitted, _ = fit_affine(encoded.points.positions[encoded.chosen], arrived)
     surroundings = _grid_around(encoded.points.positions)
-    first, second = _read(support, surroundings), _read(query, fitted(surroundings))
+    first, second = _intensities(support, surroundings), _intensities(query, fitted(surroundings))
     first, second = first - first.mean(), second - second.mean()
     norm = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float((first * second).sum() / norm) if norm > 0 else 0.0
@@ -104,7 +102,5 @@ def _grid_around(positions: Vector) -> Vector:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
 
 
-def _read(ct: PreparedCT, positions: Vector) -> np.ndarray:
-    """Intensities (D, H, W) of the coarse working grid at positions (D, H, W, 3), mm."""
-    points = torch.as_tensor(positions, dtype=torch.float32, device=ct.coarse.image.device)
-    return ct.coarse.read(points[None])[0, 0].cpu().numpy().astype(np.float64)
+def _intensities(ct: PreparedCT, positions: Vector) -> Vector:
+    return ct.read_coarse(positions).cpu().numpy().astype(np.float64)

@@ -70,6 +70,14 @@ def box_shape(box: Box) -> tuple[int, ...]:
     return tuple(part.stop - part.start for part in box)
 
 
+def part_around(grid: Volume, low: ArrayLike, high: ArrayLike, margin: ArrayLike) -> Volume:
+    """The part of a grid that holds these indices and a margin, all (3,), in voxels; at least a voxel of it."""
+    most = np.asarray(grid.shape)
+    first = np.clip(np.floor(np.asarray(low) - margin), 0, most - 1)
+    last = np.clip(np.ceil(np.asarray(high) + margin) + 1, first + 1, most)
+    return cropped(grid, box_between(first, last))
+
+
 def cropped(volume: Volume, box: Box) -> Volume:
     """The part of a volume within a box, at the same positions in mm."""
     return Volume.create(volume.array[box], volume.spacing, volume.to_world([p.start for p in box]), volume.direction)

@@ -96,6 +96,7 @@ class ImageHeader:
         components: Values per voxel.
         is_8_bit: Whether each value is one byte.
         notes: What of the grid would be mended on reading, each the end of a sentence; only `check_image` fills it.
+        height_mm: Extent along the patient, voxel edges included; only `check_image` fills it.
     """
 
     size: tuple[int, ...]
@@ -103,6 +104,7 @@ class ImageHeader:
     components: int
     is_8_bit: bool
     notes: tuple[str, ...] = ()
+    height_mm: float = 0.0
 
     @property
     def voxels(self) -> int:
@@ -146,7 +148,9 @@ def check_image(path: Path) -> ImageHeader:
     header = read_image_header(path)
     check_header(path, header.size, header.components)
     grid = _grid(path)
-    return replace(header, spacing=tuple(map(float, grid.spacing)), notes=grid.notes)
+    spacing = tuple(map(float, grid.spacing))
+    along = int(np.abs(grid.direction[2]).argmax())
+    return replace(header, spacing=spacing, notes=grid.notes, height_mm=header.size[along] * spacing[along])
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:

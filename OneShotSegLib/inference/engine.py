@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.fusion.candidates import ScoredCandidate, fuse
+from OneShotSegLib.fusion.candidates import ScoredCandidate, best_of, fuse
 from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.fusion.support_selection import most_similar, similarity_to_query
 from OneShotSegLib.imaging.volume import Volume
@@ -152,7 +152,7 @@ class Engine:
         if not self.method.fusion.enabled:
             return fuse(kept, models.structures, self.method.smooth_mm)
         timer = StepTimer(on_step)
-        best = max(kept, key=lambda one: one.quality.score).candidate
+        best = best_of(kept).candidate
         masks = models.masks.placed_in(case, ct, query, best.soft.labels, timer)
         predicted = None if models.network is None else models.network.masks_in(case, ct, timer)
         return combine(

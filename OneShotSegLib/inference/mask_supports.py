@@ -110,6 +110,7 @@ class MaskSupports:
         self._supports: OrderedDict[str, MaskSupport] = OrderedDict()
         self._references: OrderedDict[str, PlacementReference] = OrderedDict()
         self._signatures: dict[str, Signature] = {}
+        self._latest: MaskedCT | None = None
         self._settings = fingerprint_of(
             *map(repr, (weights.coarse.info, weights.fine.info)),
             *map(repr, (method.propagation, method.registration, method.alignment, method.seed)),
@@ -142,6 +143,7 @@ class MaskSupports:
         for name in names:
             with timer("place"):
                 placed.append(self._placed(name, ct, query))
+        self._latest = None
         return [one for one in placed if one is not None]
 
     def _placed(self, name: str, ct: Volume, query: PreparedCT) -> PlacedMask | None:
@@ -185,10 +187,17 @@ class MaskSupports:
             return None
         margin_mm = self._method.alignment.margin_mm
         try:
-            return _kept(self._supports, name, lambda: prepare_mask_support(self._sources[name].read(), margin_mm))
+            return _kept(self._supports, name, lambda: prepare_mask_support(self._read(name), margin_mm))
         except (InputError, OSError) as error:
             self._leave_out(name, error)
             return None
+
+    def _read(self, name: str) -> MaskedCT:
+        """A reviewed case; that which was read last is not read again: what is prepared first is placed next."""
+        if self._latest is None or self._latest.name != name:
+            self._latest = None  # two are never held
+            self._latest = self._sources[name].read()
+        return self._latest
 
     def _leave_out(self, name: str, error: Exception) -> None:
         log.warning("%s: not used as a support: %s", name, str(error).removeprefix(f"{name}: "))
@@ -204,8 +213,7 @@ class MaskSupports:
     def _reference(self, support: MaskSupport) -> PlacementReference:
         def prepare() -> PlacementReference:
             try:  # it may have been removed since its mask was read
-                masked = self._sources[support.name].read()
-                return prepare_placement(masked, support, self._weights, self._method, self._device)
+                return prepare_placement(self._read(support.name), support, self._weights, self._method, self._device)
             except (InputError, OSError) as error:
                 raise UnusableSupportError(str(error)) from error
 

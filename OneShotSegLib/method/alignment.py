@@ -43,7 +43,7 @@ class AlignmentSettings:
     margin_mm: float = 36.0
     control_mm: float = 12.0
     radii_mm: tuple[float, ...] = (32.0, 16.0, 8.0)
-    stiffness: float = 0.0015
+    stiffness: float = 0.001
     between_voxels: bool = True
 
 
@@ -145,8 +145,6 @@ def _sample_compiled(
     grid, source, own = displacement.grid, ct.fine, ct.ct
     depth, height, width = (np.asarray(grid.shape) + 2 * pad).tolist()
     shape = depth, height, width
-    fields = [np.moveaxis(field.numpy(), 0, -1) for field in reversed(displacement.fields)]
-    size = (len(fields), *(grid.cells + 1).tolist(), 3)
     values, inside = np.empty(shape, np.float32), np.empty(shape, np.uint8)
     kernels.sample(
         source.image.numpy(),
@@ -155,7 +153,7 @@ def _sample_compiled(
         shape,
         grid.low,
         grid.step * grid.spacing,
-        np.ascontiguousarray(fields, np.float32).reshape(size),
+        displacement.acting,
         _to_index(affine, source.origin.numpy(), np.eye(3), source.spacing.numpy()),
         _to_index(affine, own.origin, own.direction, own.spacing),
         np.asarray(own.shape, np.float64),

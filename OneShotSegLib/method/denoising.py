@@ -33,18 +33,23 @@ class DenoisingSettings:
     keep_at_least: float = 0.0
     points_per_label: int | None = 6
 
+    @property
+    def decides(self) -> bool:
+        """Whether a similarity can drop a scribble; else none is computed."""
+        return self.threshold > -1
+
 
 @dataclass(frozen=True, eq=False)
 class Denoised:
     """Which propagated scribbles are kept.
 
     Attributes:
-        similarity: Product of the levels' cosines, in [-1, 1], shape (N,).
+        similarity: Product of the levels' cosines, in [-1, 1], shape (N,); None where it decides nothing.
         in_view: Whether the point lies within the query's own field of view, shape (N,).
         keep: Whether it is kept, shape (N,).
     """
 
-    similarity: NDArray[np.float32]
+    similarity: NDArray[np.float32] | None
     in_view: NDArray[np.bool_]
     keep: NDArray[np.bool_]
 
@@ -82,7 +87,11 @@ def similarity_of(support: PatchFeatures, query: PatchFeatures) -> NDArray[np.fl
 
 
 def denoise(
-    points: ScribblePoints, similarity: NDArray[np.float32], query: Volume, background: int, settings: DenoisingSettings
+    points: ScribblePoints,
+    similarity: NDArray[np.float32] | None,
+    query: Volume,
+    background: int,
+    settings: DenoisingSettings,
 ) -> Denoised:
     """Decide which propagated scribbles to keep.
 
@@ -91,12 +100,14 @@ def denoise(
 
     Args:
         points: Propagated scribbles, N of them.
-        similarity: Their similarity to the support, shape (N,).
+        similarity: Their similarity to the support, shape (N,); None to keep all that are in view.
         query: The query on its own grid.
         background: Label value of the background stroke.
         settings: When to keep.
     """
     in_view = query.contains(points.positions)
+    if similarity is None:
+        return Denoised(None, in_view, in_view)
     keep = in_view & (similarity > settings.threshold)
     for value in np.unique(points.labels):
         mine = np.flatnonzero((points.labels == value) & in_view)

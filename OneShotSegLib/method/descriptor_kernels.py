@@ -96,6 +96,18 @@ def sample(
 
 
 @compiled
+def displace(positions: Doubles, low: Doubles, control: Doubles, fields: NDArray[np.float32]) -> None:
+    """Move positions (N, 3), mm, by displacement fields in place; the rest as for `sample`."""
+    for point in range(len(positions)):
+        z, y, x = positions[point]
+        for number in range(fields.shape[0]):
+            at_z, at_y, at_x = (z - low[0]) / control[0], (y - low[1]) / control[1], (x - low[2]) / control[2]
+            dz, dy, dx = _displacement(fields[number], at_z, at_y, at_x)
+            z, y, x = z + dz, y + dy, x + dx
+        positions[point, 0], positions[point, 1], positions[point, 2] = z, y, x
+
+
+@compiled
 def _linear(image: Floats, z: float, y: float, x: float) -> np.float32:
     """A volume's value between voxels; voxels beyond it are 0."""
     depth, height, width = image.shape

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from OneShotSegLib.imaging.volume import Vector
+from OneShotSegLib.method import descriptor_kernels as kernels
 from OneShotSegLib.method.filters import box_mean
 
 MIN_JACOBIAN = 0.1
@@ -90,9 +91,20 @@ class Displacement:
     def within_support(self, positions: Vector) -> Vector:
         """Support positions (..., 3), displaced in the support; the affine map then takes them to their place."""
         moved = np.asarray(positions, dtype=np.float64)
-        for field in reversed(self.fields):
-            moved = moved + self._read(field, moved)
-        return moved
+        if not self.fields or self.fields[0].device.type != "cpu":
+            for field in reversed(self.fields):
+                moved = moved + self._read(field, moved)
+            return moved
+        found = moved.reshape(-1, 3).copy()
+        kernels.displace(found, self.grid.low, self.grid.step * self.grid.spacing, self.acting)
+        return found.reshape(moved.shape)
+
+    @property
+    def acting(self) -> NDArray[np.float32]:
+        """The fields in the order in which they act, as the compiled loops take them, (n, d, h, w, 3); on a CPU."""
+        size = (len(self.fields), *(self.grid.cells + 1).tolist(), 3)
+        fields = [np.moveaxis(field.numpy(), 0, -1) for field in reversed(self.fields)]
+        return np.ascontiguousarray(fields, np.float32).reshape(size)
 
     def _read(self, field: Tensor, positions: Vector) -> Vector:
         normalised = 2 * (positions.reshape(-1, 3) - self.grid.low) / self.grid.size_mm - 1
@@ -125,5 +137,8 @@ def least_jacobian(field: Tensor, grid: ControlGrid) -> float:
     dense = F.interpolate(field[None], size=grid.shape, mode="trilinear", align_corners=True)[0]
     depth, height, width = (n - 1 for n in grid.shape)
     slopes = [dense.diff(dim=axis + 1)[:, :depth, :height, :width] / float(grid.spacing[axis]) for axis in range(3)]
-    matrices = torch.stack(slopes, dim=-1).permute(1, 2, 3, 0, 4) + torch.eye(3, device=field.device)
-    return float(torch.linalg.det(matrices).min())
+    for axis, slope in enumerate(slopes):
+        slope[axis] += 1
+    # Written out: a factorisation of each of so many small matrices takes longer than the alignment's search.
+    (a, b, c), (d, e, f), (g, h, i) = zip(*slopes, strict=True)
+    return float((a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)).min())

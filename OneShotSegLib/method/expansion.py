@@ -13,7 +13,7 @@ from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filt
 from scipy.spatial import cKDTree
 
 from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
-from OneShotSegLib.imaging.boxes import bounding_box, box_between, cropped, grown
+from OneShotSegLib.imaging.boxes import bounding_box, grown, part_around
 from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
 from OneShotSegLib.imaging.volume import Vector, Volume
@@ -248,10 +248,7 @@ def part_in_extent(
     far = {value: np.array([extent[value].along, extent[value].across, extent[value].across]) for value in there}
     low = grid.to_index(np.min([points.only(value).min(axis=0) - far[value] for value in there], axis=0))
     high = grid.to_index(np.max([points.only(value).max(axis=0) + far[value] for value in there], axis=0))
-    most = np.asarray(grid.shape)
-    first = np.clip(np.floor(low).astype(int) - RIM, 0, most - 1)
-    last = np.clip(np.ceil(high).astype(int) + RIM + 1, first + 1, most)
-    return cropped(grid, box_between(first, last))
+    return part_around(grid, low, high, RIM)
 
 
 def _classify_exactly(

@@ -52,7 +52,8 @@ class Candidate:
         prepared: The query on the working grids.
         propagation: Where the scribbles went, the alignment included.
         displacement: What the alignment adds to the propagation's affine map; None where the method does not align.
-        features: What the fine network computes for the support's described points where they arrived.
+        features: What the fine network computes for the support's described points where they arrived; None where
+            denoising decides nothing.
         denoised: Which scribble points are kept.
         expansion: Masks grown from the kept ones.
         refined: The pseudo mask on the expansion's grid; background is 0.
@@ -64,7 +65,7 @@ class Candidate:
     prepared: PreparedCT
     propagation: PropagatedScribbles
     displacement: Displacement | None
-    features: PatchFeatures
+    features: PatchFeatures | None
     denoised: Denoised
     expansion: Expansion
     refined: Volume
@@ -132,7 +133,9 @@ def segment_query(
     with timer("align"):
         propagation, displacement = _align(support, query, propagation, method)
     with timer("denoise"):
-        features = features_at(weights.fine, query.fine, propagation.points.positions[support.described])
+        features = None
+        if method.denoising.decides:
+            features = features_at(weights.fine, query.fine, propagation.points.positions[support.described])
         denoised = _denoise(support, features, propagation, query.ct, method)
     kept = propagation.points.select(denoised.keep)
     with timer("expand"):
@@ -184,9 +187,11 @@ def _align(
 
 
 def _denoise(
-    support: Support, arrived: PatchFeatures, propagation: PropagatedScribbles, query: Volume, method: Method
+    support: Support, arrived: PatchFeatures | None, propagation: PropagatedScribbles, query: Volume, method: Method
 ) -> Denoised:
-    similarity: NDArray[np.float32] = similarity_of(support.features, arrived)
-    everywhere = spread_to_neighbours(similarity, support.scribbles.points, support.described)
+    everywhere: NDArray[np.float32] | None = None
+    if support.features is not None and arrived is not None:
+        similarity = similarity_of(support.features, arrived)
+        everywhere = spread_to_neighbours(similarity, support.scribbles.points, support.described)
     background = support.structures.background.value
     return denoise(propagation.points, everywhere, query, background, method.denoising)

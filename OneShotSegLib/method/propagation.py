@@ -53,6 +53,19 @@ class PropagationSettings:
     smooth_strength: float = 4.0
 
 
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Where a first pass starts in a query.
+
+    Attributes:
+        positions: Shape (S, 3), mm.
+        latent: Their latent positions by the coarse network, shape (S, 3).
+    """
+
+    positions: Vector
+    latent: Tensor
+
+
 @dataclass(frozen=True, kw_only=True)
 class PreparedCT:
     """A CT on the working grids of both stages.
@@ -68,6 +81,29 @@ class PreparedCT:
     coarse: PatchSource
     fine: PatchSource
     fine_volume: Volume
+    _starts: dict[tuple[int, bool, int], Starts] = field(default_factory=dict, repr=False, compare=False)
+
+    def starts(self, stage: Stage, count: int, over_body: bool, seed: int) -> Starts:
+        """Where a first pass starts, computed once for all supports.
+
+        Args:
+            stage: The coarse stage, the one that the CT was prepared for.
+            count: How many.
+            over_body: Spread over the body, or random in it near the volume's centre.
+            seed: Of the random ones.
+        """
+        key = count, over_body, seed
+        if key not in self._starts:
+            positions = start_positions(self, count, over_body, seed)
+            self._starts[key] = Starts(positions, locate(stage, self.coarse, positions))
+        return self._starts[key]
+
+    def read_coarse(self, positions: Vector) -> Tensor:
+        """Intensities of the coarse working grid at mm positions (..., 3); shape (...)."""
+        points = torch.as_tensor(
+            positions.reshape(1, 1, 1, -1, 3), dtype=torch.float32, device=self.coarse.image.device
+        )
+        return self.coarse.read(points).reshape(positions.shape[:-1])
 
     @classmethod
     def prepare(cls, ct: Volume, weights: Weights, device: torch.device | str = "cpu") -> PreparedCT:
@@ -90,13 +126,13 @@ class EncodedScribbles:
         points: All scribble points.
         chosen: Indices of those that go through the networks, shape (n,).
         coarse: Their latent positions by the coarse network, shape (n, 3).
-        fine: Their latent positions by the fine network, shape (n, 3).
+        fine: Their latent positions by the fine network, shape (n, 3); None where no pass of it is made.
     """
 
     points: ScribblePoints
     chosen: np.ndarray
     coarse: Tensor
-    fine: Tensor
+    fine: Tensor | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -134,7 +170,7 @@ def encode_scribbles(
         points=points,
         chosen=chosen,
         coarse=locate(weights.coarse, support.coarse, positions),
-        fine=locate(weights.fine, support.fine, positions),
+        fine=locate(weights.fine, support.fine, positions) if settings.fine_passes else None,
     )
 
 
@@ -151,12 +187,13 @@ def propagate(
         seed: Seed of the random starts near the centre.
     """
     state = _PropagationState(encoded, settings)
-    starts = start_positions(query, settings.starts, settings.starts_over_body, seed)
-    state.update("coarse", propagate_from_starts(encoded.coarse, query.coarse, weights.coarse, starts, settings.reduce))
+    starts = query.starts(weights.coarse, settings.starts, settings.starts_over_body, seed)
+    state.update("coarse", propagate_from_starts(encoded.coarse, weights.coarse, starts, settings.reduce))
     for number in range(1, settings.coarse_passes):
         moved = propagate_from(encoded.coarse, query.coarse, weights.coarse, state.chosen_positions)
         state.update(f"coarse {number + 1}", moved)
     for number in range(settings.fine_passes):
+        assert encoded.fine is not None  # it was encoded with the same settings
         moved = propagate_from(encoded.fine, query.fine, weights.fine, state.chosen_positions)
         state.update("fine" if number == 0 else f"fine {number + 1}", moved)
     return state.result()
@@ -236,12 +273,11 @@ def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return near if len(near) else body[np.argsort(np.linalg.norm(offset, axis=1))[:100]]
 
 
-def propagate_from_starts(support: Tensor, query: PatchSource, stage: Stage, starts: Vector, reduce: str) -> Vector:
-    """The place of each of N latent positions, predicted from every start (S, 3) and reduced; shape (N, 3), mm."""
-    latent = locate(stage, query, starts)
-    position_range = torch.tensor(stage.info.position_range, device=latent.device)
-    offsets = relative_position(support[:, None], latent[None], position_range).cpu().numpy()
-    arrivals = starts[None] + offsets
+def propagate_from_starts(support: Tensor, stage: Stage, starts: Starts, reduce: str) -> Vector:
+    """The place of each of N latent positions, predicted from every start and reduced; shape (N, 3), mm."""
+    position_range = torch.tensor(stage.info.position_range, device=support.device)
+    offsets = relative_position(support[:, None], starts.latent[None], position_range).cpu().numpy()
+    arrivals = starts.positions[None] + offsets
     found: Vector = np.median(arrivals, axis=1) if reduce == "median" else arrivals.mean(axis=1)
     return found
 

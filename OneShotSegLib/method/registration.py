@@ -139,13 +139,6 @@ class _Contrast(NamedTuple):
         return ((values - self.low) / (self.high - self.low)).clamp(0, 1)
 
 
-def _read(ct: PreparedCT, positions: Vector) -> Tensor:
-    """Intensities of the coarse working grid at mm positions (..., 3); shape (...)."""
-    device = ct.coarse.image.device
-    points = torch.as_tensor(positions.reshape(1, 1, 1, -1, 3), dtype=torch.float32, device=device)
-    return ct.coarse.read(points).reshape(positions.shape[:-1])
-
-
 def _search(support: PreparedCT, query: PreparedCT, box: _Box, settings: RegistrationSettings) -> Iterator[Place]:
     """The best place of the box in the whole query for each of the sizes."""
     image, origin, spacing = _coarsened(query, settings.search_mm)
@@ -155,7 +148,7 @@ def _search(support: PreparedCT, query: PreparedCT, box: _Box, settings: Registr
         index = np.stack(np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in shape], indexing="ij"), axis=-1)
         positions = index * spacing / size + box.middle
         weight = support.ct.contains(positions).astype(np.float32)
-        score = _correlation_everywhere(_read(support, positions).cpu().numpy(), weight, image, settings)
+        score = _correlation_everywhere(support.read_coarse(positions).cpu().numpy(), weight, image, settings)
         best = np.unravel_index(int(score.argmax()), score.shape)
         # Of the box's middle: its first voxel runs from beyond the query's first one to its last.
         middle = origin + (np.array(best) - (shape - 1) / 2) * spacing
@@ -225,7 +218,7 @@ class _Samples:
         middle = positions.mean(axis=0)
         device = support.coarse.image.device
         offsets = torch.as_tensor(positions - middle, dtype=torch.float32, device=device)
-        return cls(offsets, middle, contrast(_read(support, positions)))
+        return cls(offsets, middle, contrast(support.read_coarse(positions)))
 
 
 def _refine(

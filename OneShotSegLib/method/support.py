@@ -62,7 +62,7 @@ class Support:
         scribbles: All scribble points, and the latent positions of some.
         alignment: The CT's descriptors around the structures' strokes; None if the method does not align.
         described: Indices of the scribble points whose features are compared, shape (k,).
-        features: What the fine network computes for them.
+        features: What the fine network computes for them; None where denoising decides nothing.
         extent: How far each structure extends from its strokes, by label.
         expansion: The masks grown from the strokes in the support itself.
         image: The CT around these masks in 0-1, on its own grid, for the comparison with queries.
@@ -73,7 +73,7 @@ class Support:
     scribbles: EncodedScribbles
     alignment: AlignmentReference | None
     described: NDArray[np.intp]
-    features: PatchFeatures
+    features: PatchFeatures | None
     extent: Mapping[int, StructureExtent]
     expansion: Expansion
     image: Volume
@@ -96,7 +96,9 @@ def prepare_support(
     encoded = encode_scribbles(prepared, points, weights, method.propagation)
     limit = method.denoising.points_per_label
     described = np.arange(len(points)) if limit is None else thin(points, limit)
-    features = features_at(weights.fine, prepared.fine, points.positions[described])
+    features = None
+    if method.denoising.decides:
+        features = features_at(weights.fine, prepared.fine, points.positions[described])
     strokes = points.positions[points.labels != structures.background.value]
     alignment = prepare_alignment(prepared, strokes, method.alignment) if method.alignment.enabled else None
     extent = measure_extent(points, structures, method.expansion, image)

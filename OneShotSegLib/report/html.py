@@ -1,11 +1,11 @@
-"""The report of a study: one HTML file that needs nothing else, the doubtful cases first."""
+"""The report of a study: HTML that needs nothing else, the doubtful cases first, many cases on several pages."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -19,7 +19,7 @@ from OneShotSegLib.report.case_figures import CasePictures, draw_case, draw_supp
 from OneShotSegLib.report.content import CaseContent, EvaluationFigures, StudyContent, css_color, read_content
 from OneShotSegLib.study.case_state import check_is_there
 from OneShotSegLib.study.description import StudyDescription
-from OneShotSegLib.study.layout import write_text
+from OneShotSegLib.study.layout import StudyPaths, write_text
 from OneShotSegLib.study.review import STATES
 
 if TYPE_CHECKING:
@@ -28,11 +28,17 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 BINS = 10
 BACKGROUND_COLOR = "rgb(235,235,235)"
+MOST_CASES = 100
+MOST_BYTES = 40_000_000
+CASE_BYTES, STRUCTURE_BYTES = 400_000, 60_000
+"""What the pictures of a case, and of each of its structures, take at most."""
 Progress = Callable[[int, int], None]
 
 
 def write_report(study: Path, evaluation: EvaluationFigures | None = None, progress: Progress | None = None) -> Path:
-    """Write ``STUDY/report.html``, whole or not at all.
+    """Write ``STUDY/report.html`` and, where there are many cases, further pages, each whole or not at all.
+
+    A page is written before the next one's pictures are drawn, so that those of one page are held at a time.
 
     Args:
         study: The study folder.
@@ -40,23 +46,64 @@ def write_report(study: Path, evaluation: EvaluationFigures | None = None, progr
         progress: Called with the number of cases drawn and of all.
 
     Returns:
-        The report.
+        The report: its first page.
 
     Raises:
         InputError: If the folder is no study, or goes away meanwhile. A CT that is gone or a case that failed only
             shows as such.
     """
     content = read_content(study, evaluation)
-    cards = []
-    for number, case in enumerate(content.cases, start=1):
-        cards.append(Card(number, case, draw_case(case, content.labels) if case.status == "done" else CasePictures()))
-        if progress:
-            progress(number, len(content.cases))
-    page = render_report(content, cards, draw_support(content), evaluation is not None)
-    # Pictures take a while, in which a share may go away.
-    check_is_there(content.paths)
-    write_text(content.paths.report, page)
+    pages = pages_of(content)
+    for page in pages:
+        cards = []
+        for number, case in enumerate(page.cases, start=page.first):
+            pictures = draw_case(case, content.labels) if case.status == "done" else CasePictures()
+            cards.append(Card(number, case, pictures))
+            if progress:
+                progress(number, len(content.cases))
+        support = draw_support(content) if page.number == 1 else CasePictures()
+        text = render_report(content, cards, support, evaluation is not None, page, pages)
+        # Pictures take a while, in which a share may go away.
+        check_is_there(content.paths)
+        write_text(content.paths.report_page(page.number), text)
+    for old in content.paths.report_pages()[len(pages) :]:
+        old.unlink(missing_ok=True)
     return content.paths.report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of the report.
+
+    Attributes:
+        number: From 1.
+        first: Place of its first case by doubt, from 1.
+        cases: Its cases.
+    """
+
+    number: int
+    first: int
+    cases: tuple[CaseContent, ...]
+
+    @property
+    def file(self) -> str:
+        """The name of its file, for links."""
+        return StudyPaths(Path()).report_page(self.number).name
+
+    @property
+    def last(self) -> int:
+        """Place of its last case by doubt."""
+        return self.first + len(self.cases) - 1
+
+
+def pages_of(content: StudyContent) -> list[Page]:
+    """The pages of a study's report, at least one: as many cases on each as stay well under 50 MB."""
+    per_page = min(MOST_CASES, max(1, MOST_BYTES // (CASE_BYTES + STRUCTURE_BYTES * len(content.labels))))
+    starts = range(0, max(len(content.cases), 1), per_page)
+    return [
+        Page(number=number, first=start + 1, cases=content.cases[start : start + per_page])
+        for number, start in enumerate(starts, start=1)
+    ]
 
 
 @dataclass(frozen=True)
@@ -79,8 +126,15 @@ class Card:
         return f"case-{self.number}"
 
 
-def render_report(content: StudyContent, cards: Iterable[Card], support: CasePictures, with_figures: bool) -> str:
-    """The report as HTML; everything that comes from the data is escaped."""
+def render_report(
+    content: StudyContent,
+    cards: Iterable[Card],
+    support: CasePictures,
+    with_figures: bool,
+    page: Page,
+    pages: Sequence[Page],
+) -> str:
+    """A page of the report as HTML; everything that comes from the data is escaped."""
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     return (
         _environment()
@@ -88,6 +142,8 @@ def render_report(content: StudyContent, cards: Iterable[Card], support: CasePic
         .render(
             content=content,
             cards=list(cards),
+            page=page,
+            pages=pages,
             support=support,
             with_figures=with_figures,
             colors=_colors(content),
@@ -95,6 +151,7 @@ def render_report(content: StudyContent, cards: Iterable[Card], support: CasePic
             bins=histogram(score for case in content.cases if (score := case.score) is not None),
             strips=[Strip.of(content, label) for label in content.labels],
             review_counts=Counter(case.review.state for case in content.cases),
+            page_counts=Counter(case.review.state for case in page.cases),
             states=STATES,
             style=(TEMPLATES / "report.css").read_text(encoding="utf-8"),
             script=script,

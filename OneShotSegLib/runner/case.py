@@ -19,7 +19,7 @@ from OneShotSegLib.study.layout import CasePaths, StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
 from OneShotSegLib.study.replacement import discard, place_result
 from OneShotSegLib.study.results import is_decided
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ledger_on_disk
 from OneShotSegLib.study.revisions import FIRST
 from OneShotSegLib.study.segmentation import Segmentation
 from OneShotSegLib.timer import OnStep
@@ -139,7 +139,7 @@ class CaseDone:
 
 
 def _is_decided(paths: StudyPaths, files: CasePaths) -> bool:
-    ledger = ReviewLedger.load(paths.review)
+    ledger = ledger_on_disk(paths.review)
     return is_decided(files, ledger.state_of(files.name), ledger.structures_of(files.name))
 
 

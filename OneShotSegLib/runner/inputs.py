@@ -21,7 +21,7 @@ CHUNK = 2**20
 
 
 def find_inputs(
-    paths: StudyPaths,
+    paths: StudyPaths | None,
     queries: Iterable[Path],
     *,
     supports: Sequence[Path] = (),
@@ -33,7 +33,7 @@ def find_inputs(
     Left out are studies, this one too, and what it is made from: its supports, copies of them and their scribbles.
 
     Args:
-        paths: The study that the run makes or goes on with.
+        paths: The study that the run makes or goes on with; None if it makes none.
         queries: Files and folders.
         supports: The support CTs.
         scribbles: Their scribbles.
@@ -60,7 +60,7 @@ def emit_left_out(left_out: Iterable[LeftOut], emit: Emit) -> None:
 class _Own:
     """Leaves out what belongs to a study, or is what the run propagates from."""
 
-    paths: StudyPaths
+    paths: StudyPaths | None
     supports: tuple[Path, ...]
     scribbles: tuple[Path, ...]
 
@@ -69,7 +69,7 @@ class _Own:
         return self._of_ct(found.path) if isinstance(found, FoundCT) else self._of_folder(found)
 
     def _of_folder(self, folder: Path) -> LeftOut | None:
-        root = Path(os.path.realpath(self.paths.root))
+        root = None if self.paths is None else Path(os.path.realpath(self.paths.root))
         if Path(os.path.realpath(folder)) == root or is_study(StudyPaths(folder)):
             return LeftOut(path=folder, kind=Kind.STUDY, reason="a study, not searched for CTs")
         owner = folder.with_name(folder.name.removesuffix(PANEL_SUFFIX))

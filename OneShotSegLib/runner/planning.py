@@ -13,6 +13,7 @@ from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.dicom.regular import grid_of
 from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.files import check_image
+from OneShotSegLib.imaging.input_search import series_in
 from OneShotSegLib.imaging.inputs import LeftOut
 from OneShotSegLib.inference.engine import CPU
 from OneShotSegLib.method.structures import common_structures, structures_of
@@ -25,6 +26,7 @@ from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.reviewed import choose_reviewed
 from OneShotSegLib.runner.standing import CaseStanding, Standing, revision_text, standings
+from OneShotSegLib.runner.support_advice import support_warnings
 from OneShotSegLib.runner.supports import check_supports, describe, read_supports
 from OneShotSegLib.study.case_ct import fingerprint_of_ct
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases
@@ -52,6 +54,7 @@ class PlannedCase:
         state: Whether it is new in the study, waits there, is done, is recomputed, or stays because it was decided.
         problem: Why it would fail, as far as the headers say; '' for nothing.
         notes: What of it would be mended or left out on reading, as far as the headers say, each the end of a sentence.
+        height_mm: Height of its field of view; 0 if the header cannot be read.
     """
 
     case: str
@@ -63,6 +66,7 @@ class PlannedCase:
     state: Standing = Standing.NEW
     problem: str = ""
     notes: tuple[str, ...] = ()
+    height_mm: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +79,7 @@ class Plan:
         seconds: How long it would take, roughly.
         text: The same in words.
         revision: What the revision that it is of changes, in words; '' where no case is recomputed for it.
+        warnings: Sentences on supports that are outliers of the batch.
     """
 
     cases: tuple[PlannedCase, ...]
@@ -82,6 +87,7 @@ class Plan:
     seconds: float
     text: str
     revision: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
@@ -91,7 +97,8 @@ def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
 
     Args:
         request: What to do.
-        emit: Takes "revision" if cases are recomputed, "case_found" for each case, "left_out", and at last "planned".
+        emit: Takes "revision" if cases are recomputed, "case_found" for each case, "left_out", any "warning", and at
+            last "planned".
 
     Raises:
         InputError: If supports, scribbles, queries or output are not there or cannot be used.
@@ -122,8 +129,22 @@ def plan_batch(request: PropagationRequest, emit: Emit = ignore_events) -> Plan:
     for case in cases:
         emit("case_found", **_fields(case))
     emit_left_out(found.left_out, emit)
+    warnings = _support_warnings(request, cases)
+    for warning in warnings:
+        emit("warning", text=warning)
     emit("planned", text=text, seconds=round(seconds))
-    return Plan(cases=cases, left_out=found.left_out, seconds=seconds, text=text, revision=revision)
+    return Plan(
+        cases=cases, left_out=found.left_out, seconds=seconds, text=text, revision=revision, warnings=tuple(warnings)
+    )
+
+
+def _support_warnings(request: PropagationRequest, cases: Sequence[PlannedCase]) -> list[str]:
+    supports = [
+        _planned(StudyCase(path.name, str(path), series_in(path, request.series)), Standing.NEW)
+        for path in request.supports
+    ]
+    heights = {support.case: support.height_mm for support in supports if support.height_mm}
+    return support_warnings(heights, [case.height_mm for case in cases if case.height_mm])
 
 
 def _continued(
@@ -170,7 +191,9 @@ def _with_header(case: PlannedCase) -> PlannedCase:
     """The case with what its CT's headers say."""
     if not case.source.is_dir():
         header = check_image(case.source)
-        return replace(case, size=header.size[2::-1], spacing=header.spacing[2::-1], notes=header.notes)
+        return replace(
+            case, size=header.size[2::-1], spacing=header.spacing[2::-1], notes=header.notes, height_mm=header.height_mm
+        )
     stack = series_slices(case.source, case.series)
     grid = grid_of(stack, case.source)
     return replace(
@@ -179,6 +202,7 @@ def _with_header(case: PlannedCase) -> PlannedCase:
         spacing=(grid.step, *map(float, stack.pixel)),
         region=stack.slices[0].body_part,
         notes=stack.notes,
+        height_mm=grid.shape[0] * float(grid.step),
     )
 
 

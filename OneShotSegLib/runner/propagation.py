@@ -27,6 +27,7 @@ from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.reviewed import choose_reviewed, keep_masks, reviewed_masks
 from OneShotSegLib.runner.run_log import run_log
+from OneShotSegLib.runner.support_advice import height_of, heights_from_headers, support_warnings
 from OneShotSegLib.runner.supports import SharedState, describe, read_supports, write_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
 from OneShotSegLib.study.case_ct import fingerprint_of_ct
@@ -73,6 +74,8 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
             cache = PlacementCache(paths.placements)
             sources = reviewed_masks(paths, masks, structures)
             engine = Engine(supports, weights, method, device, sources, cache, request.network)
+        heights = {path.name: height_of(one.ct) for path, one in zip(request.supports, engine.supports, strict=True)}
+        warnings += support_warnings(heights, heights_from_headers(found.cts))
         wanted = describe(request, engine.supports, engine.weights, engine.models.device, there, masks)
         description = open_study(paths, wanted, cts, known.cases)
         discard_results(paths, known.redo)

@@ -10,7 +10,7 @@ import numpy as np
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Vector
 from OneShotSegLib.method.pipeline import Candidate
-from OneShotSegLib.method.propagation import locate, propagate_from, propagate_from_starts, start_positions
+from OneShotSegLib.method.propagation import locate, propagate_from, propagate_from_starts
 from OneShotSegLib.method.scribbles import thin
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.scoring.overlap import core_dice
@@ -24,6 +24,7 @@ PARTIAL_BELOW_IN_VIEW = 0.9
 ABSENT_BELOW_VOLUME = 0.1
 HALF_TRUSTED_CYCLE_MM = 40.0
 LEAST_SIMILARITY = 0.05
+TYPICAL_SIMILARITY = 0.6  # geometric mean over train and validation cases, where it is not computed
 # Chosen on train cases of the head-and-neck cohort; docs/accuracy.md has what it predicts on the validation cases.
 SCORE_EXPONENTS = {"agreement": 0.75, "core_dice": 0.75, "cycle": 0.5, "volume": 0.25, "similarity": 0.05}
 
@@ -85,10 +86,14 @@ def cycle_distances(candidate: Candidate, weights: Weights) -> dict[int, float]:
     painted, labels = points.positions[subset], points.labels[subset]
     arrived = candidate.propagation.points.positions[support.described][subset]
     coarse = locate(weights.coarse, candidate.prepared.coarse, arrived)
-    starts = start_positions(support.prepared, CYCLE_STARTS, over_body=True, seed=0)
-    back = propagate_from_starts(coarse, support.prepared.coarse, weights.coarse, starts, "median")
+    if candidate.features is None:
+        fine = locate(weights.fine, candidate.prepared.fine, arrived)
+    else:
+        fine = candidate.features.latent[subset]
+    starts = support.prepared.starts(weights.coarse, CYCLE_STARTS, over_body=True, seed=0)
+    back = propagate_from_starts(coarse, weights.coarse, starts, "median")
     back = propagate_from(coarse, support.prepared.coarse, weights.coarse, back)
-    back = propagate_from(candidate.features.latent[subset], support.prepared.fine, weights.fine, back)
+    back = propagate_from(fine, support.prepared.fine, weights.fine, back)
     distance = np.linalg.norm(back - painted, axis=1)
     return {int(value): float(np.median(distance[labels == value])) for value in np.unique(labels)}
 
@@ -112,7 +117,7 @@ def agreement(candidate: Candidate, value: int) -> float:
 def _score_structure(segment: Segment, candidate: Candidate, cycle: dict[int, float]) -> StructureQuality:
     value = segment.value
     labels, denoised = candidate.propagation.points.labels, candidate.denoised
-    mine = labels == value
+    mine, similarity = labels == value, denoised.similarity
     mask = candidate.refined.array == value
     volume = float(mask.sum() * np.prod(candidate.refined.spacing)) / 1000
     expected = candidate.support.expansion.volumes_ml.get(value, 0.0) * candidate.placement.affine.volume_change
@@ -122,7 +127,7 @@ def _score_structure(segment: Segment, candidate: Candidate, cycle: dict[int, fl
         name=segment.name,
         state=state_of(in_view, volume / expected if expected else volume),
         score=0.0,
-        similarity=_rounded(np.clip(denoised.similarity[mine], 0, 1).mean()),
+        similarity=None if similarity is None else _rounded(np.clip(similarity[mine], 0, 1).mean()),
         kept=_rounded(denoised.kept_share(labels, value)),
         cycle_mm=_rounded(cycle[value]),
         volume_ml=_rounded(volume),
@@ -163,7 +168,7 @@ def structure_score(quality: StructureQuality) -> float:
         "core_dice": quality.core_dice,
         "cycle": 1 / (1 + ((quality.cycle_mm or 0.0) / HALF_TRUSTED_CYCLE_MM) ** 2),
         "volume": float(np.exp(-abs(np.log(max(quality.volume_ratio or 0.0, 1e-3))))),
-        "similarity": max(quality.similarity, LEAST_SIMILARITY),
+        "similarity": TYPICAL_SIMILARITY if quality.similarity is None else max(quality.similarity, LEAST_SIMILARITY),
     }
     return _rounded(np.prod([measures[name] ** weight for name, weight in SCORE_EXPONENTS.items()]))
 

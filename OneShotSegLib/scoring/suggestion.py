@@ -20,6 +20,7 @@ from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality
 from OneShotSegLib.study.results import study_results
 
+MOST_COMPARED = 1000
 MAX_Z = 4.0
 """Z-scores are clipped here, so that one extreme measure does not outweigh all others."""
 
@@ -69,21 +70,34 @@ def choose(
         known: Indices of those that a reviewer accepted or corrected.
         count: How many to choose at most.
     """
-    distances = _distances(qualities)
-    usual = _median_distance(distances)
-    left, covered, chosen = list(waiting), list(known), list[Suggestion]()
+    scaled = _scaled(qualities)
+    usual = _median_distance(scaled)
+    left, chosen = list(waiting), list[Suggestion]()
+    nearest = np.array([_nearest(scaled[index], scaled[list(known)]) for index in left])
     while left and len(chosen) < count:
-        options = [_suggestion(qualities[index], distances[index, covered], usual) for index in left]
-        best = max(range(len(left)), key=lambda k: (options[k].worth, -k))
-        chosen.append(options[best])
-        covered.append(left.pop(best))
+        worth = _worth(np.array([1.0 - qualities[index].score for index in left]), nearest, usual)
+        best = int(worth.argmax())
+        index = left.pop(best)
+        chosen.append(_suggestion(qualities[index], float(nearest[best]), usual))
+        nearest = np.minimum(np.delete(nearest, best), _distances(scaled[left], scaled[index]))
     return chosen
 
 
-def _suggestion(quality: CaseQuality, distances: NDArray[np.float64], usual: float) -> Suggestion:
-    """A case with its worth, given its distances to the cases that are reviewed or chosen."""
-    nearest = float(distances.min()) if distances.size else math.inf
-    novelty = 1.0 if math.isinf(nearest) else nearest / (nearest + usual) if usual > 0 else 0.5
+def _worth(doubt: NDArray[np.float64], nearest: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+    """Doubt times novelty, to four places, of cases with these distances to the nearest one that is known."""
+    return np.round(doubt * _novelty(nearest, usual), 4)
+
+
+def _novelty(nearest: NDArray[np.float64], usual: float) -> NDArray[np.float64]:
+    far = np.isinf(nearest)
+    share = np.where(far, 1.0, nearest) / (np.where(far, 1.0, nearest) + usual) if usual > 0 else 0.5
+    found: NDArray[np.float64] = np.where(far, 1.0, share)
+    return found
+
+
+def _suggestion(quality: CaseQuality, nearest: float, usual: float) -> Suggestion:
+    """A case with its worth, given its distance to the nearest case that is reviewed or chosen."""
+    novelty = float(_novelty(np.array(nearest), usual))
     doubt = 1.0 - quality.score
     worst = quality.worst.name if quality.worst else ""
     return Suggestion(
@@ -95,14 +109,27 @@ def _suggestion(quality: CaseQuality, distances: NDArray[np.float64], usual: flo
     )
 
 
-def _median_distance(distances: NDArray[np.float64]) -> float:
-    """The median distance between two cases; 0 for a single one."""
-    above = distances[np.triu_indices(len(distances), 1)]
-    return float(np.median(above)) if above.size else 0.0
+def _median_distance(scaled: NDArray[np.float64]) -> float:
+    """The median distance between two cases, of many of them some; 0 for a single one."""
+    some = scaled[:: max(1, -(-len(scaled) // MOST_COMPARED))]
+    above = [_distances(some[index + 1 :], one) for index, one in enumerate(some)]
+    return float(np.median(np.concatenate(above))) if len(some) > 1 else 0.0
 
 
-def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
-    """Distances between all cases, shape (N, N): root mean square over the measures in units of their spread."""
+def _nearest(case: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    return float(_distances(others, case).min(initial=np.inf))
+
+
+def _distances(cases: NDArray[np.float64], case: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of cases (N, measures) to one of them (measures,): the root mean square over the measures, shape (N,)."""
+    if not cases.shape[1]:
+        return np.zeros(len(cases))
+    found: NDArray[np.float64] = np.sqrt(((cases - case) ** 2).mean(axis=1))
+    return found
+
+
+def _scaled(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
+    """The measures of all cases in units of their spread, shape (N, measures)."""
     if not qualities:
         return np.zeros((0, 0))
     values = sorted({structure.value for quality in qualities for structure in quality.structures})
@@ -111,13 +138,8 @@ def _distances(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
     spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
     spread = np.where(spread > 0, spread, table.std(axis=0))
     scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
-    scaled = np.clip(scaled, -MAX_Z, MAX_Z)
-    if not scaled.shape[1]:
-        return np.zeros((len(scaled),) * 2)
-    # Case by case: the differences of all measures of all pairs would be many times as much.
-    squares = np.stack([((scaled - one) ** 2).mean(axis=1) for one in scaled])
-    found: NDArray[np.float64] = np.sqrt(squares)
-    return found
+    clipped: NDArray[np.float64] = np.clip(scaled, -MAX_Z, MAX_Z)
+    return clipped
 
 
 def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:
@@ -133,7 +155,7 @@ def _structure_features(structure: StructureQuality | None) -> tuple[float, ...]
     return (
         1.0,
         structure.score,
-        structure.similarity,
+        structure.similarity or 0.0,
         structure.kept,
         math.log1p(structure.cycle_mm or 0.0),
         math.log1p(structure.volume_ml),

@@ -6,6 +6,8 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from OneShotSegLib.interface.i18n import translate_with
+
 if TYPE_CHECKING:
 
     def tr(text: str) -> str:
@@ -21,6 +23,7 @@ else:
     if "slicer" in sys.modules:
         with contextlib.suppress(ImportError):
             from slicer.i18n import tr
+    translate_with(tr)
 
 
 __all__ = ["tr"]

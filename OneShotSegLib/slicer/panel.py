@@ -12,15 +12,15 @@ import qt
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.jobs.live_worker import LiveWorker, launch
+from OneShotSegLib.interface.jobs.process import ChildProcess
+from OneShotSegLib.interface.jobs.progress import RunProgress
+from OneShotSegLib.interface.jobs.runs import RunController, RunState
+from OneShotSegLib.interface.jobs.worker import JobOutcome, Worker
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
 from OneShotSegLib.slicer.jobs.dependencies import Dependencies
 from OneShotSegLib.slicer.jobs.devices import parse_devices, probe_command
-from OneShotSegLib.slicer.jobs.live_worker import LiveWorker, launch
-from OneShotSegLib.slicer.jobs.process import ChildProcess
-from OneShotSegLib.slicer.jobs.progress import RunProgress
-from OneShotSegLib.slicer.jobs.runs import RunController, RunState
-from OneShotSegLib.slicer.jobs.worker import JobOutcome, Worker
 from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.sections.batch_section import BatchSection

@@ -11,12 +11,12 @@ import slicer
 
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.mrml.scribble_segments import new_scribbles
 from OneShotSegLib.slicer.mrml.segmentations import add_segmentation_node, label_map_from_node, segments_of
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.mrml.support import check_support
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node, volume_from_node
-from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.slicer.sample_data import load_cohort
 from OneShotSegLib.slicer.sections.scene_inputs import export_volume
 from OneShotSegLib.study.layout import StudyPaths

@@ -124,8 +124,22 @@ class StudyPaths:
 
     @property
     def report(self) -> Path:
-        """The HTML report."""
+        """The HTML report: its first page."""
         return self.root / "report.html"
+
+    def report_page(self, number: int) -> Path:
+        """A page of the report, from 1: ``report.html``, ``report-2.html`` and so on."""
+        return self.report if number == 1 else self.root / f"report-{number}.html"
+
+    def report_pages(self) -> list[Path]:
+        """The pages of the report that are there, in their order."""
+        numbers = sorted(
+            int(name.removeprefix("report-").removesuffix(".html"))
+            for name in (path.name for path in self.root.glob("report-*.html"))
+            if name.removeprefix("report-").removesuffix(".html").isdecimal()
+        )
+        pages = [self.report, *(self.report_page(number) for number in numbers if number > 1)]
+        return [page for page in pages if page.is_file()]
 
     @property
     def inputs(self) -> Path:

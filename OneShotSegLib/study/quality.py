@@ -14,7 +14,15 @@ from OneShotSegLib.study.migration import migrated_measures
 from OneShotSegLib.study.revisions import FIRST
 
 State = Literal["found", "partial", "absent"]
-MAY_BE_UNKNOWN = ("cycle_mm", "volume_ratio", "consensus", "score_low", "score_high", "local_correlation")
+MAY_BE_UNKNOWN = (
+    "similarity",
+    "cycle_mm",
+    "volume_ratio",
+    "consensus",
+    "score_low",
+    "score_high",
+    "local_correlation",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +35,7 @@ class StructureQuality:
         state: "found", "partial" (cut by the field of view) or "absent".
         score: 0 (worst) to 1 (best); 0 for an absent structure. Of a fused mask the Dice to expect
             (`OneShotSegLib.scoring.predicted_dice`).
-        similarity: Mean feature similarity of its scribbles to the support's, 0-1.
+        similarity: Mean feature similarity of its scribbles to the support's, 0-1; None if denoising decides nothing.
         kept: Share of its scribbles that denoising kept, 0-1.
         cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
         volume_ml: Volume of the pseudo mask, ml.
@@ -49,7 +57,7 @@ class StructureQuality:
     name: str
     state: State
     score: float
-    similarity: float = 0.0
+    similarity: float | None = None
     kept: float = 0.0
     cycle_mm: float | None = None
     volume_ml: float = 0.0

@@ -14,6 +14,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.csv_table import read_table, write_table
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
+from OneShotSegLib.study.review_lock import briefly_locked
 
 ReviewState = Literal["pending", "accepted", "rejected", "edited"]
 STATES: tuple[ReviewState, ...] = get_args(ReviewState)
@@ -57,6 +58,38 @@ class ReviewEntry:
         """Whether both hold the same decision: state, comment, time and structures."""
         mine = (self.state, self.comment, self.time, dict(self.structures))
         return mine == (other.state, other.comment, other.time, dict(other.structures))
+
+
+@dataclass(frozen=True)
+class _Stamp:
+    """What tells one state of a file from another: every writing puts another file in its place."""
+
+    inode: int
+    modified: int
+    size: int
+
+
+_read_last: dict[Path, tuple[_Stamp, ReviewLedger]] = {}
+
+
+def ledger_on_disk(path: Path) -> ReviewLedger:
+    """A ledger as its file is by now, to be read only; it is read again only if it has changed since the last call.
+
+    So a batch that asks before each case stays linear in the number of its cases.
+
+    Raises:
+        InputError: If it is no ledger.
+    """
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ReviewLedger(path)
+    stamp = _Stamp(state.st_ino, state.st_mtime_ns, state.st_size)
+    before = _read_last.get(path)
+    if before is None or before[0] != stamp:
+        _read_last.clear()  # one study at a time
+        _read_last[path] = stamp, ReviewLedger.load(path)
+    return _read_last[path][1]
 
 
 class ReviewLedger:
@@ -178,8 +211,24 @@ class ReviewLedger:
         self._entries[before.case] = restored
         return restored
 
+    def refresh(self) -> tuple[str, ...]:
+        """Take in what others wrote to the file since it was read (see the class); nothing is written.
+
+        Returns:
+            As `save`.
+
+        Raises:
+            InputError: If the file is broken by now; what is in memory stays.
+        """
+        theirs = {entry.case: entry for entry in _read(self.path)}
+        self._entries, notes = self._merged_with(theirs)
+        self._on_disk = {**self._on_disk, **theirs}
+        return notes
+
     def save(self) -> tuple[str, ...]:
         """Merge with what the file holds by now (see the class) and write it, whole or not at all.
+
+        Several programs may save at once: one waits for the other.
 
         Returns:
             A sentence for each decision that gave way to a later one made elsewhere or here.
@@ -187,14 +236,19 @@ class ReviewLedger:
         Raises:
             InputError: If the file is broken by now: it is left as it is, and the decisions stay in memory.
         """
-        theirs = {entry.case: entry for entry in _read(self.path)}
+        with briefly_locked(self.path):
+            theirs = {entry.case: entry for entry in _read(self.path)}
+            merged, notes = self._merged_with(theirs)
+            _write(self.path, merged.values())
+        self._entries, self._on_disk = merged, dict(merged)
+        return notes
+
+    def _merged_with(self, theirs: Mapping[str, ReviewEntry]) -> tuple[dict[str, ReviewEntry], tuple[str, ...]]:
         notes: list[str] = []
         merged: dict[str, ReviewEntry] = {}
         for case in dict.fromkeys((*theirs, *self._entries)):
             merged[case] = self._merge(case, theirs.get(case), notes)
-        _write(self.path, merged.values())
-        self._entries, self._on_disk = merged, dict(merged)
-        return tuple(notes)
+        return merged, tuple(notes)
 
     def _merge(self, case: str, theirs: ReviewEntry | None, notes: list[str]) -> ReviewEntry:
         ours = self._entries.get(case)

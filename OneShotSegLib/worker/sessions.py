@@ -24,6 +24,7 @@ from OneShotSegLib.method.own_mask import OwnMask, SupportPreview
 from OneShotSegLib.method.scribbles import on_support
 from OneShotSegLib.runner.regrowth import CaseUnderReview
 from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.readers import reader_paths
 from OneShotSegLib.study.structure_table import read_named_label_map
 from OneShotSegLib.worker.requests import Request
 
@@ -45,7 +46,8 @@ class CaseSession:
     """A case of a study under review."""
 
     def __init__(self, request: Request) -> None:
-        self._case = CaseUnderReview(StudyPaths(request.path("study")), request.text("case"))
+        study = reader_paths(StudyPaths(request.path("study")), request.text("reader", ""))
+        self._case = CaseUnderReview(study, request.text("case"))
         self._before: list[tuple[Box, Labels, Labels]] = []
 
     def opened(self) -> Answer:

@@ -27,9 +27,9 @@ from scipy.stats import spearmanr
 from OneShotSegLib.scoring.predicted_dice import FEATURES, LEVELS, features_of, predict_dice
 from OneShotSegLib.study.quality import StructureQuality
 
-RIDGE = 0.03
 FOLDS = 5
 WIDTH = 0.15
+SHRINKAGE = 0.03
 Rows = list[dict[str, Any]]
 
 
@@ -53,7 +53,7 @@ def _rows(path: Path) -> Rows:
 
 
 def _quality(row: dict[str, Any]) -> StructureQuality:
-    names = ("core_dice", "agreement", "certainty", "local_correlation", "cycle_mm")
+    names = ("consensus", "core_dice", "agreement", "certainty", "local_correlation")
     return StructureQuality(
         value=row["value"], name="", state=row["state"], score=0.0, **{name: row[name] for name in names}
     )
@@ -63,24 +63,30 @@ def _table(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.array([features_of(_quality(row)) for row in rows]), np.array([row["dice"] for row in rows])
 
 
-def _regression(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients of a logistic curve, by least squares with a ridge."""
+def _coefficients(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of a logistic curve, drawn towards equal weights of the measures over their standard deviations."""
+    mean, spread = x[:, 1:].mean(axis=0), x[:, 1:].std(axis=0)
+    standardised = (x[:, 1:] - mean) / spread
 
-    def errors(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.concatenate([expit(x @ coefficients) - y, np.sqrt(RIDGE) * coefficients[1:]])
+    def errors(found: NDArray[np.float64]) -> NDArray[np.float64]:
+        shift, common, weights = found[0], found[1], found[2:]
+        return np.concatenate(
+            [expit(shift + standardised @ weights) - y, np.sqrt(SHRINKAGE * len(y)) * (weights - common)]
+        )
 
-    found: NDArray[np.float64] = least_squares(errors, np.zeros(x.shape[1])).x
-    return found
+    found = least_squares(errors, np.concatenate([[0.0], np.full(len(mean) + 1, 0.3)])).x
+    weights = found[2:] / spread
+    return np.concatenate([[found[0] - float(weights @ mean)], weights])
 
 
 def _fit(rows: Rows) -> None:
     x, y = _table(rows)
-    print("COEFFICIENTS", dict(zip(FEATURES, np.round(_regression(x, y), 2).tolist(), strict=True)))
+    print("COEFFICIENTS", dict(zip(FEATURES, np.round(_coefficients(x, y), 2).tolist(), strict=True)))
     cases = sorted({row["case"] for row in rows})
     predicted = np.zeros(len(y))
     for fold in range(FOLDS):
         out = np.array([row["case"] in cases[fold::FOLDS] for row in rows])
-        predicted[out] = np.clip(expit(x[out] @ _regression(x[~out], y[~out])), 0.01, 0.99)
+        predicted[out] = np.clip(expit(x[out] @ _coefficients(x[~out], y[~out])), 0.01, 0.99)
     error = y - predicted
     for level in LEVELS:
         near = np.abs(predicted - level) < WIDTH

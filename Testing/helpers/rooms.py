@@ -47,6 +47,11 @@ FLOORS: tuple[dict[str, str], ...] = (
     },
     {"backend": "the environment that the Slicer module computes in: which one, its installation and repair"},
     {
+        "interface": "what the Slicer panel and the page share: the review without a window, child processes, "
+        "checks of strokes",
+    },
+    {"browser": "the page in a browser: its server on this machine alone, and its files"},
+    {
         "cli": "`oneshotseg`: thin; each command imports what it needs",
         "slicer": "the Slicer module's rooms: mrml (nodes, volumes), jobs (child processes), review, sections, panel",
     },

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.displacement import ControlGrid, Displacement
+from OneShotSegLib.method.displacement import ControlGrid, Displacement, least_jacobian
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.placement import Placement, read_at
 
@@ -57,3 +57,28 @@ def test_a_volume_of_any_direction_is_read_at_its_positions() -> None:
     positions = np.moveaxis(volume.to_world(index), -1, 0).astype(np.float32)
     assert np.allclose(read_at(volume, positions), array, atol=1e-3)
     assert not read_at(volume, positions + 1000).any()
+
+
+def test_compiled_displacements_are_those_that_pytorch_reads() -> None:
+    """Between the control points, on the faces and beyond them."""
+    found = placement().displacement
+    assert found is not None
+    positions = np.random.default_rng(3).uniform(-75, 75, (5, 80, 3))
+    expected = positions
+    for field in reversed(found.fields):
+        expected = expected + found._read(field, expected)
+    moved = found.within_support(positions)
+    assert np.abs(moved - expected).max() < 1e-4
+    assert np.abs(moved - positions).max() > 2
+    assert np.array_equal(found.within_support(positions[0, 0]), moved[0, 0])
+
+
+def test_the_least_jacobian_is_that_of_the_map() -> None:
+    displacement = placement(1).displacement
+    assert displacement is not None
+    field, grid = displacement.fields[0], displacement.grid
+    dense = torch.nn.functional.interpolate(field[None], size=grid.shape, mode="trilinear", align_corners=True)[0]
+    index = tuple(slice(0, n - 1) for n in grid.shape)
+    slopes = torch.stack([dense.diff(dim=k + 1)[(slice(None), *index)] / grid.spacing[k] for k in range(3)], dim=-1)
+    determinants = torch.linalg.det(slopes.permute(1, 2, 3, 0, 4).double() + torch.eye(3))
+    assert abs(least_jacobian(field, grid) - float(determinants.min())) < 1e-4

@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.method.propagation import PreparedCT, locate, propagate_from, propagate_from_starts, start_positions
+from OneShotSegLib.method.propagation import (
+    PreparedCT,
+    Starts,
+    locate,
+    propagate_from,
+    propagate_from_starts,
+    start_positions,
+)
 from OneShotSegLib.networks.checkpoint import PRNetInfo
 from OneShotSegLib.networks.patches import PatchSource
 from OneShotSegLib.networks.weights import Stage
@@ -63,15 +70,17 @@ def test_the_first_pass_leads_there_from_any_start(stage: Stage, ramp: Volume, r
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
     starts = np.array([[40.0, 40, 32], [40, 40, 52], [40, 40, 80]])
-    np.testing.assert_allclose(propagate_from_starts(wanted, source, stage, starts, reduce), [[40, 40, 72]], atol=0.2)
+    from_starts = Starts(starts, locate(stage, source, starts))
+    np.testing.assert_allclose(propagate_from_starts(wanted, stage, from_starts, reduce), [[40, 40, 72]], atol=0.2)
 
 
 def test_one_lost_start_does_not_move_the_median(stage: Stage, ramp: Volume) -> None:
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
-    outside = np.array([[40.0, 40, 44], [40, 40, 60], [40, 40, 400]])
-    assert propagate_from_starts(wanted, source, stage, outside, "median")[0, 2] == pytest.approx(72, abs=0.2)
-    assert propagate_from_starts(wanted, source, stage, outside, "mean")[0, 2] > 100
+    places = np.array([[40.0, 40, 44], [40, 40, 60], [40, 40, 400]])
+    outside = Starts(places, locate(stage, source, places))
+    assert propagate_from_starts(wanted, stage, outside, "median")[0, 2] == pytest.approx(72, abs=0.2)
+    assert propagate_from_starts(wanted, stage, outside, "mean")[0, 2] > 100
 
 
 def test_starts_spread_over_the_body_and_stay_in_it(ramp: Volume) -> None:

@@ -80,3 +80,12 @@ def test_relative_positions_stay_within_the_range_and_change_sign_with_their_end
     assert torch.equal(there, -back)
     assert (there.abs() <= reach).all()
     assert torch.equal(torch.sign(there), torch.sign(support - query))
+
+
+def test_pooling_without_gradients_is_max_pooling() -> None:
+    network = PRNet(2, (16, 32, 16))
+    maps = torch.rand((2, 3, 8, 6, 4), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        fast = network._halved(maps)
+    assert torch.equal(fast, network.downsample(maps))
+    assert torch.equal(network._halved(maps), fast)

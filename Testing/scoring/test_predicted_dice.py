@@ -19,7 +19,6 @@ GOOD = StructureQuality(
     score=0.0,
     consensus=0.8,
     local_correlation=0.8,
-    cycle_mm=5.0,
     core_dice=0.7,
     agreement=0.7,
     certainty=0.7,
@@ -34,7 +33,7 @@ def test_every_feature_has_a_coefficient_and_a_number() -> None:
 
 def test_what_lies_where_it_was_looked_for_is_expected_to_be_better() -> None:
     assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, local_correlation=0.3)).expected + 0.1
-    assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, cycle_mm=100.0)).expected
+    assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, consensus=0.3)).expected
     assert predict_dice(GOOD).expected > predict_dice(replace(GOOD, certainty=0.2, agreement=0.2)).expected + 0.05
     assert predict_dice(replace(GOOD, core_dice=0.2)).expected < predict_dice(GOOD).expected
 
@@ -46,7 +45,7 @@ def test_what_is_not_known_is_no_error() -> None:
 
 def test_a_mask_in_another_place_is_expected_to_be_of_no_use() -> None:
     """What a mask measures that grew well where nothing of the structure is."""
-    lost = replace(GOOD, local_correlation=0.15, cycle_mm=120.0, certainty=0.4, agreement=0.3)
+    lost = replace(GOOD, local_correlation=0.15, consensus=0.5, certainty=0.4, agreement=0.3)
     assert predict_dice(lost).expected < 0.4
 
 

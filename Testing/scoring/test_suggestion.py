@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.scoring import suggestion
 from OneShotSegLib.scoring.suggestion import choose, suggest
 from OneShotSegLib.study.quality import CaseQuality
 from Testing.helpers.small_study import middling_quality, write_cts, write_small_study
@@ -54,9 +56,9 @@ def test_one_case_and_no_case_are_no_trouble() -> None:
 
 
 def test_worth_is_doubt_times_novelty_and_all_are_within_0_and_1() -> None:
-    for suggestion in choose(qualities(), range(5), [], 5):
-        assert suggestion.worth == pytest.approx(suggestion.doubt * suggestion.novelty, abs=1e-3)
-        assert 0 <= min(suggestion.worth, suggestion.novelty) <= max(suggestion.doubt, suggestion.novelty) <= 1
+    for one in choose(qualities(), range(5), [], 5):
+        assert one.worth == pytest.approx(one.doubt * one.novelty, abs=1e-3)
+        assert 0 <= min(one.worth, one.novelty) <= max(one.doubt, one.novelty) <= 1
 
 
 def test_only_what_waits_for_review_is_suggested(tmp_path: Path) -> None:
@@ -86,3 +88,24 @@ def test_the_order_of_the_measures_table_does_not_matter() -> None:
     shuffled = np.random.default_rng(0).permutation(5)
     again = choose([qualities()[k] for k in shuffled], range(5), [], 3)
     assert [s.case for s in again] == names([0, 1, 2, 3, 4], [], 3)
+
+
+def test_the_cost_grows_with_the_cases_and_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    real = suggestion._distances
+
+    def distances(cases: Any, case: Any) -> Any:
+        compared.append(len(cases))
+        return real(cases, case)
+
+    monkeypatch.setattr(suggestion, "_distances", distances)
+    monkeypatch.setattr(suggestion, "MOST_COMPARED", 50)
+
+    def count(cases: int) -> int:
+        compared.clear()
+        random = np.random.default_rng(0)
+        listed = [middling_quality(f"pt_{k}", float(random.random()), volume_ml=float(k)) for k in range(cases)]
+        assert len(choose(listed, range(10, cases), range(10), 5)) == 5
+        return sum(compared)
+
+    assert count(800) < 2.2 * count(400)

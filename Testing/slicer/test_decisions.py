@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from test_session import look_at
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 
 
 @pytest.fixture
@@ -240,9 +239,8 @@ def test_a_correction_that_does_not_count_is_kept_when_another_one_is_painted(
     files, review = opened.case("case_00"), session.panel.review
     files.edited_mask.write_bytes(files.pseudo_mask.read_bytes())
     older = files.edited_mask.read_bytes()
-    ledger = ReviewLedger.load(opened.review)
-    ledger._entries["case_00"] = replace(ledger["case_00"], state="accepted", time="2026-01-01T00:00:00+00:00")
-    ledger.save()
+    # As a study of before corrections counted at once.
+    ReviewLedger(opened.review, [ReviewEntry(case="case_00", state="accepted")]).save()
     session.parameters.study_folder = ""
     session.parameters.study_folder = str(opened.root)
     session.settle()

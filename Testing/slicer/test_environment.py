@@ -17,9 +17,9 @@ from OneShotSegLib import __version__
 from OneShotSegLib.backend import record
 from OneShotSegLib.backend.plan import Kind
 from OneShotSegLib.backend.record import WANTED, State
+from OneShotSegLib.interface.jobs.interpreter import python_executable
 from OneShotSegLib.slicer.jobs import dependencies as dependencies_file
 from OneShotSegLib.slicer.jobs.dependencies import Choice, Dependencies
-from OneShotSegLib.slicer.jobs.interpreter import python_executable
 from Testing.helpers.environments import environments, tiny_wheels
 from Testing.helpers.package_index import PackageIndex, serve, use
 

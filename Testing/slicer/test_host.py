@@ -20,9 +20,10 @@ PYTHON = os.environ.get("SLICERHOST_PYTHON", "")
 @pytest.mark.slow
 @pytest.mark.skipif(not (HOST / "host.py").is_file(), reason="needs ../shared/slicerhost")
 @pytest.mark.skipif(not PYTHON or not os.environ.get("SLICERHOST_MIRROR"), reason="needs SLICERHOST_PYTHON and _MIRROR")
-def test_every_fact_holds_in_slicers_own_python(repository: Path) -> None:
+@pytest.mark.parametrize("script", ["host_facts.py", "whole_session.py"])
+def test_every_fact_holds_in_slicers_own_python(repository: Path, script: str) -> None:
     command = [PYTHON, "host.py", "--module-dir", str(repository / "OneShotSeg"), "--module", "OneShotSeg"]
     command += ["--pythonpath", str(repository), "--pythonpath", str(HERE), "--strict", "--main-window"]
-    command += ["--script", str(HERE / "host_facts.py")]
+    command += ["--script", str(HERE / script)]
     run = subprocess.run(command, cwd=HOST, capture_output=True, encoding="utf-8", errors="replace", check=False)
     assert run.returncode == 0, run.stdout[-5000:]

@@ -252,8 +252,8 @@ def test_a_structure_of_which_nothing_is_known_gets_a_brush_of_6_mm(session: Ses
 
 def test_parts_of_a_mask_are_replaced_whatever_their_box() -> None:
     from OneShotSegLib.imaging.labelmaps import Segment
-    from OneShotSegLib.slicer.live_parts import with_part
-    from OneShotSegLib.slicer.snapshots import Layer, Snapshot
+    from OneShotSegLib.interface.live_parts import with_part
+    from OneShotSegLib.interface.snapshots import Layer, Snapshot
 
     grid = Volume.create(np.zeros((10, 12, 14), np.uint8), (3, 1, 1), (5, 6, 7))
     whole = np.random.default_rng(0).integers(0, 3, grid.shape).astype(np.uint8)

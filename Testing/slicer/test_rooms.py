@@ -15,8 +15,7 @@ from Testing.helpers.rooms import imports, modules
 PACKAGE = "OneShotSegLib.slicer"
 ORDER = (
     {"i18n"},
-    {"messages", "parameters", "segment_editor", "dicom_database", "snapshots"},
-    {"scribble_checks", "live_parts"},
+    {"messages", "parameters", "segment_editor", "dicom_database"},
     {"mrml", "jobs"},
     {"sample_data"},
     {"review"},

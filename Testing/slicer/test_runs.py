@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from OneShotSegLib.events import Event, parse_event
-from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
-from OneShotSegLib.slicer.jobs.commands import (
+from OneShotSegLib.interface.jobs.commands import (
     export,
     import_weights,
     propagate,
@@ -23,11 +22,12 @@ from OneShotSegLib.slicer.jobs.commands import (
     train_prnet,
     train_segmentation,
 )
+from OneShotSegLib.interface.jobs.interpreter import child_environment
+from OneShotSegLib.interface.jobs.process import ChildProcess
+from OneShotSegLib.interface.jobs.progress import RunProgress, format_seconds
+from OneShotSegLib.interface.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, parse_devices
-from OneShotSegLib.slicer.jobs.interpreter import child_environment
-from OneShotSegLib.slicer.jobs.process import ChildProcess
-from OneShotSegLib.slicer.jobs.progress import RunProgress, format_seconds
-from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 from OneShotSegLib.training.prnet.request import PRNetTrainingRequest
 from OneShotSegLib.training.segmentation.request import CorrectionName, SegmentationTrainingRequest
 

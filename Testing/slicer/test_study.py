@@ -57,7 +57,7 @@ def study(tmp_path: Path) -> StudyPaths:
 
 @pytest.fixture
 def session(application: Any, study: StudyPaths) -> Any:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     return ReviewSession(study)
 
@@ -70,7 +70,7 @@ def test_failed_cases_come_first_then_the_doubtful(session: Any) -> None:
 
 
 def test_a_decision_is_on_disk_at_once_and_a_later_session_sees_it(session: Any, study: StudyPaths) -> None:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     session.accept("doubtful")
     session.comment("fair", "check the chin")
@@ -156,7 +156,7 @@ def background(application: Any) -> Any:
 
 @pytest.fixture
 def case_nodes(background: Any, study: StudyPaths, scene: Any) -> Any:
-    from OneShotSegLib.slicer.review.case_files import read_case_volumes
+    from OneShotSegLib.interface.case_files import read_case_volumes
     from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 
     return CaseNodes(study, background, read_case_volumes(study))
@@ -456,7 +456,7 @@ def test_cases_are_trusted_once_a_reviewer_accepted_or_corrected_them(session: A
 
 
 def test_the_panel_and_the_report_look_at_the_same_structure_first(application: Any, study: StudyPaths) -> None:
-    from OneShotSegLib.slicer.review.session import ReviewSession
+    from OneShotSegLib.interface.review_session import ReviewSession
 
     absent = StructureQuality(value=2, name="Mandible", state="absent", score=0.0)
     found = StructureQuality(value=5, name="Cord", state="found", score=0.7)
@@ -504,7 +504,7 @@ def test_a_volume_that_is_unchanged_since_it_was_read_is_linked_not_written(scen
 
 
 def test_a_dicom_series_becomes_a_folder_of_its_own(application: Any, tmp_path: Path) -> None:
-    from OneShotSegLib.slicer.jobs.inputs import export_series
+    from OneShotSegLib.interface.jobs.inputs import export_series
 
     files = [tmp_path / f"IM{number}" for number in range(3)]
     for file in files:

@@ -39,13 +39,13 @@ def texts(findings: Any) -> str:
 
 
 def test_good_scribbles_are_left_alone(application: Any, ct: Volume) -> None:
-    from OneShotSegLib.slicer.scribble_checks import check_scribbles
+    from OneShotSegLib.interface.scribble_checks import check_scribbles
 
     assert check_scribbles(strokes(ct, background=OUTSIDE, mandible=TISSUE), ct) == ()
 
 
 def test_what_is_not_painted_is_named(application: Any, ct: Volume) -> None:
-    from OneShotSegLib.slicer.scribble_checks import check_scribbles
+    from OneShotSegLib.interface.scribble_checks import check_scribbles
 
     findings = check_scribbles(strokes(ct), ct)
     assert "no background stroke" in texts(findings)
@@ -56,7 +56,7 @@ def test_what_is_not_painted_is_named(application: Any, ct: Volume) -> None:
 def test_strokes_in_the_air_around_the_body_are_warned_of_but_not_those_in_an_airway(
     application: Any, ct: Volume
 ) -> None:
-    from OneShotSegLib.slicer.scribble_checks import check_scribbles
+    from OneShotSegLib.interface.scribble_checks import check_scribbles
 
     outside = check_scribbles(strokes(ct, background=TISSUE, mandible=OUTSIDE), ct)
     assert "outside the body" in texts(outside)
@@ -65,14 +65,14 @@ def test_strokes_in_the_air_around_the_body_are_warned_of_but_not_those_in_an_ai
 
 
 def test_an_image_that_is_no_ct_is_named(application: Any, ct: Volume) -> None:
-    from OneShotSegLib.slicer.scribble_checks import check_scribbles
+    from OneShotSegLib.interface.scribble_checks import check_scribbles
 
     mr = ct.with_array(ct.array - ct.array.min())
     assert "expected a CT in HU" in texts(check_scribbles(strokes(ct, background=OUTSIDE, mandible=TISSUE), mr))
 
 
 def test_two_segments_of_one_name_are_refused(application: Any, ct: Volume) -> None:
-    from OneShotSegLib.slicer.scribble_checks import check_scribbles
+    from OneShotSegLib.interface.scribble_checks import check_scribbles
 
     good = strokes(ct, background=OUTSIDE, mandible=TISSUE)
     twice = LabelMap(good.volume, (*good.segments, Segment(value=2, name="mandible ", color=(0, 0, 0))))

@@ -25,11 +25,11 @@ from OneShotSegLib.events import KINDS, Event, parse_event
 from OneShotSegLib.imaging.files import read_volume, write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.jobs.progress import RunProgress
 from OneShotSegLib.networks.official_checkpoint import read_official
 from OneShotSegLib.networks.weights import load_weights
 from OneShotSegLib.report.html import write_report
 from OneShotSegLib.runner.run_log import run_log
-from OneShotSegLib.slicer.jobs.progress import RunProgress
 from OneShotSegLib.study.case_state import begin
 from OneShotSegLib.study.csv_table import read_table, write_table
 from OneShotSegLib.study.description import StudyCase, StudyDescription, name_cases

@@ -1,5 +1,6 @@
 """The review ledger: decisions survive reruns, hostile text, broken files and a second writer."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.study import review
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import CaseQuality
-from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.review import ReviewEntry, ReviewLedger, ledger_on_disk
 
 HEADER = "case,state,score,comment,time\n"
 
@@ -228,6 +229,36 @@ def test_a_failed_write_leaves_the_old_file_whole(path: Path, monkeypatch: pytes
     assert [p.name for p in path.parent.iterdir()] == ["review.csv"]
 
 
+def test_a_ledger_takes_in_what_others_decided_without_writing(tmp_path: Path) -> None:
+    path = tmp_path / "review.csv"
+    ours, theirs = ReviewLedger(path), ReviewLedger(path)
+    for one in (ours, theirs):
+        one.ensure_cases(map(quality, ("a", "b")))
+    theirs.decide("a", "rejected", "blurred")
+    theirs.save()
+    written = path.read_bytes()
+    ours.decide("b", "accepted")
+    assert ours.refresh() == ()
+    assert (ours.state_of("a"), ours["a"].comment, ours.state_of("b")) == ("rejected", "blurred", "accepted")
+    assert path.read_bytes() == written
+    ours.save()
+    again = ReviewLedger.load(path)
+    assert (again.state_of("a"), again.state_of("b")) == ("rejected", "accepted")
+
+
+def test_decisions_that_several_programs_save_at_once_are_all_kept(tmp_path: Path) -> None:
+    path, names = tmp_path / "review.csv", [f"case_{number}" for number in range(8)]
+    first = ReviewLedger(path)
+    first.ensure_cases(map(quality, names))
+    first.save()
+    ledgers = [ReviewLedger.load(path) for _ in names]
+    for one, name in zip(ledgers, names, strict=True):
+        one.decide(name, "accepted")
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(ReviewLedger.save, ledgers))
+    assert ReviewLedger.load(path).counts()["accepted"] == len(names)
+
+
 def test_decisions_on_structures_are_kept_merged_and_taken_back(path: Path) -> None:
     made = ledger(path, "pt_1", "pt_2")
     made.decide_structure("pt_1", 'Parotid, left; the "big" one', "rejected")
@@ -257,3 +288,28 @@ def test_broken_decisions_on_structures_are_refused_with_their_line(path: Path, 
     path.write_text(f'{HEADER[:-1]},structures\np,pending,,,,"{quoted}"\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"review\.csv, line 2: expected structures"):
         ReviewLedger.load(path)
+
+
+def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch asks before each case what was decided: reading all rows each time would be quadratic."""
+    path = tmp_path / "review.csv"
+    assert ledger_on_disk(path).state_of("pt_0") == "pending"
+    ledger = ReviewLedger(path, [ReviewEntry(case=f"pt_{number}") for number in range(50)])
+    ledger.save()
+    reads: list[Path] = []
+    real = ReviewLedger.load
+
+    def load(path: Path) -> ReviewLedger:
+        reads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(ReviewLedger, "load", load)
+    assert {ledger_on_disk(path).state_of(f"pt_{number}") for number in range(50)} == {"pending"}
+    assert len(reads) == 1
+    ledger.decide("pt_7", "rejected")
+    ledger.save()
+    assert ledger_on_disk(path).state_of("pt_7") == "rejected"
+    assert ledger_on_disk(path).state_of("pt_8") == "pending"
+    assert len(reads) == 2
+    path.unlink()
+    assert ledger_on_disk(path).state_of("pt_7") == "pending"

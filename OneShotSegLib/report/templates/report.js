@@ -21,7 +21,7 @@
       count += fits ? 1 : 0;
       holder.append(card);
     }
-    byId("shown").textContent = `${count} of ${cards.length} cases`;
+    byId("shown").textContent = `${count} of ${cards.length} cases${document.querySelector(".pages") ? " of this page" : ""}`;
     byId("none").hidden = count > 0;
   }
 

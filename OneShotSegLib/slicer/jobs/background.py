@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.interface.jobs.process import NEW_GROUP, WINDOWS
 from OneShotSegLib.slicer.jobs import parcels
 from OneShotSegLib.slicer.jobs.background_child import answer_file, outcome, task_file
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
-from OneShotSegLib.slicer.jobs.process import NEW_GROUP, WINDOWS
 
 MODULE = "OneShotSegLib.slicer.jobs.background_child"
 WAIT_SECONDS = 0.01

@@ -18,7 +18,7 @@ from OneShotSegLib.backend.host import cleaned
 from OneShotSegLib.backend.plan import Kind
 from OneShotSegLib.backend.record import Found, Layout, State
 from OneShotSegLib.doctor.requirements import NEEDED
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
 
 CHOICE_SETTING = "OneShotSeg/Environment"
 PYTHON_SETTING = "OneShotSeg/EnvironmentPython"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import MAX_LABEL, LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.snapshots import CroppedLabels, Layer, Snapshot
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.geometry import (
     fill_image,
@@ -24,7 +25,6 @@ from OneShotSegLib.slicer.mrml.geometry import (
     vtk_matrix,
 )
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, read_tags, segment_tag, write_tags
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Layer, Snapshot
 
 BINARY_LABELMAP = "Binary labelmap"
 

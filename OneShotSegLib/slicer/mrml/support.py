@@ -6,11 +6,11 @@ from typing import Any
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.scribble_checks import Finding, check_content
+from OneShotSegLib.interface.snapshots import Snapshot
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.segmentations import take_snapshot
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content
-from OneShotSegLib.slicer.snapshots import Snapshot
 
 
 def support_content(ct: Any, node: Any) -> tuple[Snapshot, Volume]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.case_files import CaseContent, CaseMask, Version, read_case, version_of, write_correction
+from OneShotSegLib.interface.live_parts import with_part
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.live_parts import with_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only, take_window
 from OneShotSegLib.slicer.mrml.geometry import to_ras_point
 from OneShotSegLib.slicer.mrml.hierarchy import into_patient_tree, into_study_folder, place_beside, remove_study_folder
@@ -29,7 +30,6 @@ from OneShotSegLib.slicer.mrml.segmentations import (
 )
 from OneShotSegLib.slicer.mrml.storage import stored_in
 from OneShotSegLib.slicer.mrml.volumes import add_volume_node
-from OneShotSegLib.slicer.review.case_files import CaseContent, CaseMask, read_case, write_correction
 from OneShotSegLib.study.layout import StudyPaths
 
 STUDY_ATTRIBUTE = "OneShotSeg.Study"
@@ -37,8 +37,6 @@ LOADED_ATTRIBUTE = "OneShotSeg.LoadedByReview"
 AUTOSAVE_SECONDS = 1.5
 
 Point = tuple[float, float, float]
-Version = tuple[str, int, int]
-"""Path, time of writing, size of a mask file."""
 
 
 def mark(node: Any, study: StudyPaths, case: str) -> None:
@@ -54,15 +52,6 @@ def nodes_of(scene: Any, class_name: str, study: StudyPaths) -> dict[str, Any]:
     nodes = [found.GetItemAsObject(number) for number in range(found.GetNumberOfItems())]
     own = [node for node in nodes if node.GetAttribute(STUDY_ATTRIBUTE) == str(study.root)]
     return {node.GetAttribute(SHOWN_ATTRIBUTE): node for node in reversed(own)}
-
-
-def version_of(path: Path) -> Version:
-    """Which version of a file is there."""
-    try:
-        status = path.stat()
-    except OSError:
-        return str(path), 0, 0
-    return str(path), status.st_mtime_ns, status.st_size
 
 
 class CaseNodes:

@@ -12,14 +12,16 @@ import slicer
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.labelmaps import Segment, background_segment
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.case_files import version_of
+from OneShotSegLib.interface.jobs.live_worker import Answer, LiveWorker
+from OneShotSegLib.interface.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
+from OneShotSegLib.interface.regrowth_sentence import regrowth_sentence
+from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.jobs.live_worker import Answer, LiveWorker
-from OneShotSegLib.slicer.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.slicer.mrml.segment_tags import VALUE_TAG, write_tags
 from OneShotSegLib.slicer.mrml.segmentations import BINARY_LABELMAP, take_snapshot
-from OneShotSegLib.slicer.review.case_nodes import CaseNodes, version_of
-from OneShotSegLib.slicer.review.session import ReviewSession
+from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.worker.client import WorkerError
@@ -182,7 +184,7 @@ class Regrowing:
         if not self._live.holds(self._key) or self._key is None or self._key[0] != case:
             self._finish()  # another case was opened since
             return
-        text = _described(case, answer, step)
+        text = regrowth_sentence(case, answer, step)
         try:
             self._session.reopen(case)
         except InputError as error:
@@ -245,12 +247,3 @@ def _clear(node: Any) -> None:
         # Each its own: segments may share one.
         segmentation.GetNthSegment(number).AddRepresentation(BINARY_LABELMAP, slicer.vtkOrientedImageData())
     segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
-
-
-def _described(case: str, answer: Answer, step: int) -> str:
-    if not answer.get("changed_voxels"):
-        return _("{case}: nothing changed, the mask agrees with the strokes already.").format(case=case)
-    if step < 0:
-        return _("{case}: the latest stroke is taken back.").format(case=case)
-    changes = ", ".join(f"{name} {ml:+.2f} ml" for name, ml in answer.get("changed_ml", {}).items())
-    return _("{case}: {changes}; saved as its correction. Undo takes it back.").format(case=case, changes=changes)

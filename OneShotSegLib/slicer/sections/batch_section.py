@@ -13,10 +13,11 @@ import slicer
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.input_search import may_hold_cts
+from OneShotSegLib.interface.jobs.inputs import Export, export_series, inputs_folder
+from OneShotSegLib.interface.known_inputs import known_queries
 from OneShotSegLib.slicer import dicom_database
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, Device
-from OneShotSegLib.slicer.jobs.inputs import Export, export_series, inputs_folder
 from OneShotSegLib.slicer.parameters import BatchSource
 from OneShotSegLib.slicer.review.case_nodes import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
@@ -24,7 +25,6 @@ from OneShotSegLib.slicer.sections.path_field import PathField
 from OneShotSegLib.slicer.sections.scene_inputs import export_volumes
 from OneShotSegLib.slicer.sections.weights import WeightsChoice
 from OneShotSegLib.slicer.segment_editor import show_module
-from OneShotSegLib.study.description import StudyDescription, support_cases
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -261,16 +261,9 @@ class BatchSection:
 
 
 def known_batch(study: StudyPaths) -> Batch:
-    """The CTs of a study's cases but the supports; none of a folder that is no study yet."""
-    try:
-        description = StudyDescription.read(study)
-    except InputError:
-        return Batch([])
-    supports = set(support_cases(study, description))
-    cases = [case for case in description.cases if case.case not in supports]
-    return Batch(
-        [Path(case.source) for case in cases], series=tuple(dict.fromkeys(case.series for case in cases if case.series))
-    )
+    """The CTs of a study's cases; none of a folder that is no study yet."""
+    queries, series = known_queries(study)
+    return Batch(queries, series=series)
 
 
 def _select(box: Any, value: str) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.jobs.live_worker import LiveWorker
+from OneShotSegLib.interface.jobs.runs import RunController, RunPlan
+from OneShotSegLib.interface.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.jobs.live_worker import LiveWorker
-from OneShotSegLib.slicer.jobs.runs import RunController, RunPlan
-from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError
 from OneShotSegLib.slicer.messages import Messages
 from OneShotSegLib.slicer.mrml.structures import StructureCatalog
 from OneShotSegLib.slicer.segment_editor import SegmentEditor

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.brush import brush_for
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.slicer.review.regrowing import Regrowing
-from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.study.layout import StudyPaths
 

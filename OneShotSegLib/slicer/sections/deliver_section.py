@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import functools
-import re
-from enum import Enum
 from pathlib import Path
 
 import qt
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.exports import ExportFormat, plan_export
+from OneShotSegLib.interface.jobs.commands import report, segment
+from OneShotSegLib.interface.jobs.inputs import inputs_folder
+from OneShotSegLib.interface.jobs.runs import RunPlan, RunState
 from OneShotSegLib.runner.request import SegmentationRequest
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.commands import export, report, segment
-from OneShotSegLib.slicer.jobs.inputs import inputs_folder
-from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.train_section import MODEL_FOLDER
 from OneShotSegLib.study.layout import StudyPaths
 
 SEGMENTED_SUFFIX = "-segmented"
-DATASET = re.compile(r"Dataset(\d{3})_")
-DATASETS = 999
-
-
-class ExportFormat(Enum):
-    """What can be written; the values are the command line's names."""
-
-    NNUNET = "nnunet"
-    NIFTI = "nifti"
-    DICOM_SEG = "dicom-seg"
-    RTSTRUCT = "rtstruct"
-    ZIP = "zip"
-
-    def label(self) -> str:
-        """As the panel shows it."""
-        labels = {
-            "nnunet": _("nnU-Net dataset"),
-            "nifti": _("NIfTI label maps"),
-            "dicom-seg": _("DICOM SEG"),
-            "rtstruct": _("DICOM RTSTRUCT"),
-            "zip": _("Review without CTs (zip)"),
-        }
-        return labels[self.value]
 
 
 class DeliverSection:
@@ -107,7 +83,8 @@ class DeliverSection:
         chosen = qt.QFileDialog.getExistingDirectory(parent, _("Where to write it"), str(study.root.parent))
         if not chosen:
             return
-        arguments, target = self._plan(study, format_, Path(chosen))
+        accepted_only = bool(self.context.ui.acceptedOnlyBox.checked)
+        arguments, target = plan_export(study, format_, Path(chosen), accepted_only)
         self.context.start(
             RunPlan(
                 title=_("Exporting {format}").format(format=format_.label()),
@@ -116,17 +93,6 @@ class DeliverSection:
                 on_success=functools.partial(self._exported, target),
             )
         )
-
-    def _plan(self, study: StudyPaths, format_: ExportFormat, chosen: Path) -> tuple[list[str], Path]:
-        """The arguments of an export, and what it writes."""
-        accepted_only = bool(self.context.ui.acceptedOnlyBox.checked)
-        if format_ is ExportFormat.NNUNET:
-            return export(format_.value, study.root, chosen, accepted_only, free_dataset(chosen)), chosen
-        ending = ".zip" if format_ is ExportFormat.ZIP else ""
-        target = chosen / f"{study.root.name}-{format_.value}{ending}"
-        if target.exists():
-            raise InputError(_("{path}: there is something already; choose another folder.").format(path=target))
-        return export(format_.value, study.root, target, accepted_only), target
 
     def _exported(self, target: Path) -> None:
         self.context.messages.success(_("Exported: {path}").format(path=target))
@@ -146,16 +112,3 @@ class DeliverSection:
 
     def _open(self, path: Path) -> None:
         qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
-
-
-def free_dataset(raw: Path) -> int:
-    """The first number that no nnU-Net dataset of a folder has.
-
-    Raises:
-        InputError: If all are taken.
-    """
-    taken = {int(match[1]) for path in raw.iterdir() if (match := DATASET.match(path.name))}
-    free = next((number for number in range(1, DATASETS + 1) if number not in taken), None)
-    if free is None:
-        raise InputError(_("{path}: expected a free dataset number, found none.").format(path=raw))
-    return free

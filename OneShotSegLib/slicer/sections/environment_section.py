@@ -18,11 +18,11 @@ from OneShotSegLib.backend.record import State
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Event
 from OneShotSegLib.exit_status import ExitStatus
+from OneShotSegLib.interface.jobs.interpreter import python_executable
+from OneShotSegLib.interface.jobs.runs import RunPlan
+from OneShotSegLib.interface.jobs.worker import JobOutcome, Worker
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.dependencies import Choice, Dependencies
-from OneShotSegLib.slicer.jobs.interpreter import python_executable
-from OneShotSegLib.slicer.jobs.runs import RunPlan
-from OneShotSegLib.slicer.jobs.worker import JobOutcome, Worker
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.path_field import PathField
 

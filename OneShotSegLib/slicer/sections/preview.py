@@ -15,16 +15,16 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.jobs.live_worker import Answer, LiveWorker
+from OneShotSegLib.interface.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
+from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.live_worker import Answer, LiveWorker
-from OneShotSegLib.slicer.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.slicer.mrml.display import SHOWN_ATTRIBUTE, contours_only
 from OneShotSegLib.slicer.mrml.segmentations import fill_segmentation, take_snapshot
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.scene_inputs import unchanged_file
 from OneShotSegLib.slicer.sections.weights import Settings
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.worker.client import WorkerError
 
 SETTING = "OneShotSeg/Preview"

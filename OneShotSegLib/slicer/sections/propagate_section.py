@@ -6,22 +6,21 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.case_files import read_case_volumes
+from OneShotSegLib.interface.jobs.commands import import_weights, propagate
+from OneShotSegLib.interface.jobs.inputs import Export, inputs_folder
+from OneShotSegLib.interface.jobs.progress import RunProgress
+from OneShotSegLib.interface.jobs.runs import RunPlan, RunState
+from OneShotSegLib.interface.known_inputs import known_supports
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.commands import import_weights, propagate
-from OneShotSegLib.slicer.jobs.inputs import Export, inputs_folder
-from OneShotSegLib.slicer.jobs.progress import RunProgress
-from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import mark
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.scene_inputs import export_scribbles, export_volume
 from OneShotSegLib.slicer.sections.support_section import SupportSection
 from OneShotSegLib.slicer.sections.weights import IMPORTED_FOLDER
-from OneShotSegLib.study.description import StudyDescription, located
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
 
@@ -157,12 +156,3 @@ class PropagateSection:
     def on_cancel(self) -> None:
         """Stop the run."""
         self.context.controller.cancel()
-
-
-def known_supports(study: StudyPaths) -> list[tuple[Path, Path]]:
-    """CT and strokes of the scribbled supports that a study keeps; none of a folder that is no study yet."""
-    try:
-        present = StudyDescription.read(study).present
-    except InputError:
-        return []
-    return [(located(study.root, support["ct"]), study.support_scribbles(support)) for support in present.scribbled]

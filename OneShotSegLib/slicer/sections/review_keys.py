@@ -8,29 +8,10 @@ from typing import Any
 
 import qt
 
+from OneShotSegLib.interface.review_keys import REVIEW_KEYS
 from OneShotSegLib.slicer.i18n import tr as _
 
-KEYS = {
-    "N": "on_next",
-    "Shift+N": "on_previous",
-    "A": "on_accept",
-    "Shift+A": "on_accept",
-    "X": "on_reject",
-    "Shift+X": "on_reject",
-    "C": "on_edit",
-    "Shift+C": "on_edit",
-    "R": "on_regrow",
-    "Shift+R": "on_regrow",
-    "U": "on_undo",
-    "D": "on_next_structure",
-    "Shift+D": "on_previous_structure",
-    "Shift+U": "on_undo",
-    "Alt+A": "on_accept_structure",
-    "Alt+D": "on_doubt_structure",
-    "Alt+X": "on_reject_structure",
-}
-"""None of Slicer's own or of the Segment Editor's; two keys for what is done most, for where another extension has one
-of them (SlicerNNInteractive has R): then Qt gives the key to neither."""
+KEYS = {key: f"on_{action}" for key, action in REVIEW_KEYS.items()}
 TABLE_KEYS = {"Tab": "on_next_structure", "Shift+Tab": "on_previous_structure"}
 """In the tables alone: elsewhere Tab moves the focus, and completes words in Slicer's Python console."""
 

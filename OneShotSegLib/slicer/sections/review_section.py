@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.case_files import read_case_volumes
+from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
-from OneShotSegLib.slicer.review.session import ReviewSession
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_corrections import ReviewCorrections

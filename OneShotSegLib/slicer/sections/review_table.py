@@ -7,8 +7,8 @@ from typing import Any
 
 import qt
 
+from OneShotSegLib.interface.review_session import ReviewRow
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.review.session import ReviewRow
 
 COLUMNS = 4
 DOUBTFUL, FAIR = 0.5, 0.75

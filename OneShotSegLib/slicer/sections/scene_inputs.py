@@ -10,11 +10,11 @@ from typing import Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import suffix_of, write_volume
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.jobs.inputs import Export, link_or_copy
+from OneShotSegLib.interface.snapshots import write_snapshot
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.inputs import Export, link_or_copy
 from OneShotSegLib.slicer.mrml.segmentations import take_snapshot
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.snapshots import write_snapshot
 from OneShotSegLib.study.naming import unique_names
 
 ONE_FILE = (".nii.gz", ".nii", ".nrrd", ".mha")

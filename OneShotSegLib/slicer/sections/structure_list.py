@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from OneShotSegLib.interface.review_session import ReviewRow, StructureRow
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.review.session import ReviewRow, StructureRow
 from OneShotSegLib.slicer.sections.review_table import item_at, paint_score, prepare, row_height
 
 COLUMNS = 3

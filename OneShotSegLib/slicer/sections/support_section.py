@@ -9,6 +9,7 @@ from typing import Any
 import slicer
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.messages import STYLES
 from OneShotSegLib.slicer.mrml.brush import brush_for
@@ -21,7 +22,6 @@ from OneShotSegLib.slicer.mrml.scribble_segments import (
 )
 from OneShotSegLib.slicer.mrml.support import support_content
 from OneShotSegLib.slicer.review.case_view import show_strokes
-from OneShotSegLib.slicer.scribble_checks import Finding, check_content
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.preview import SupportPreview
 

@@ -6,11 +6,11 @@ import functools
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.case_files import read_case_volumes
+from OneShotSegLib.interface.jobs.commands import train_prnet, train_segmentation
+from OneShotSegLib.interface.jobs.inputs import Export, inputs_folder
+from OneShotSegLib.interface.jobs.runs import RunPlan, RunState
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.commands import train_prnet, train_segmentation
-from OneShotSegLib.slicer.jobs.inputs import Export, inputs_folder
-from OneShotSegLib.slicer.jobs.runs import RunPlan, RunState
-from OneShotSegLib.slicer.review.case_files import read_case_volumes
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.weights import trained_weights

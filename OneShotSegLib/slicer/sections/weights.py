@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from OneShotSegLib.interface.jobs.inputs import inputs_folder
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.inputs import inputs_folder
 from OneShotSegLib.study.layout import StudyPaths
 
 SETTING = "OneShotSeg/Weights"

@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.interface.i18n import tr as _
 from OneShotSegLib.scoring.suggestion import choose
-from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.study.description import StudyDescription, support_cases
 from OneShotSegLib.study.layout import CasePaths, StudyPaths, read_json
 from OneShotSegLib.study.quality import CaseQuality, read_quality
 from OneShotSegLib.study.results import counting_mask
 from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger, ReviewState, StructureDecision
 
+DOUBTFUL, FAIR = 0.5, 0.75
+"""Scores below which a case is doubtful, or only fair."""
 SUGGESTED = 3
 """As many as are corrected in one session; with each decision they are chosen anew."""
 
@@ -86,6 +88,31 @@ class ReviewRow:
         return self.state in TRUSTED_STATES
 
     @property
+    def level(self) -> str:
+        """How its score is coloured: bad, fair or good."""
+        if self.score is None or self.score < DOUBTFUL:
+            return "bad"
+        return "fair" if self.score < FAIR else "good"
+
+    @property
+    def doubtful_first(self) -> list[str]:
+        """Its structures in the order in which they are looked at."""
+        return [one.name for one in self.details]
+
+    @property
+    def described(self) -> str:
+        """What there is to say of it, a sentence per line."""
+        scores = sorted(self.structures.items(), key=lambda entry: entry[1])
+        lines = [", ".join(f"{name} {score:.2f}" for name, score in scores), *self.notes]
+        if self.has_edit and self.state == "accepted":
+            lines.append(_("There is a correction that does not count: the pseudo mask was accepted. Accept takes it."))
+        elif self.has_edit and self.state != "edited":
+            lines.append(_("There is a correction; Accept takes it."))
+        if self.suggested:
+            lines.append(_("Correcting it would teach most: it is doubtful, and unlike what was reviewed."))
+        return "\n".join(line for line in lines if line)
+
+    @property
     def rejected(self) -> tuple[str, ...]:
         """The structures that were rejected by themselves."""
         return tuple(one.name for one in self.details if one.decision == "rejected")
@@ -133,15 +160,16 @@ class ReviewSession:
         return sum(not row.is_open for row in results), len(results)
 
     def refresh(self) -> None:
-        """Read the folder again: cases that were done since, corrections, files that were removed.
+        """Read the folder again: cases that were done since, corrections, decisions of others, removed files.
 
         Raises:
-            InputError: If the study folder vanished.
+            InputError: If the study folder vanished, or its ledger is broken.
         """
         self._require_folder()
         folders = sorted(self.study.cases_folder.iterdir()) if self.study.cases_folder.is_dir() else []
-        cases = [CasePaths(folder) for folder in folders if folder.is_dir()]
+        cases = [self.study.case(folder.name) for folder in folders if folder.is_dir()]
         self._qualities = {case.name: self._quality(case) for case in cases if case.is_done}
+        self._ledger.refresh()
         self._ledger.ensure_cases(self._qualities.values())
         suggested, supports = self._suggested(), self._supports()
         rows = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from OneShotSegLib.imaging.boxes import Box, bounding_box, cropped, union
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Snapshot
+from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from OneShotSegLib.imaging.hounsfield import examine_hounsfield
 from OneShotSegLib.imaging.intensity import BODY_HU
 from OneShotSegLib.imaging.labelmaps import BACKGROUND_NAME, LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.snapshots import Overlap, Snapshot
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.snapshots import Overlap, Snapshot
 
 FEW_VOXELS = 10
 OUTSIDE_SHARE = 0.2

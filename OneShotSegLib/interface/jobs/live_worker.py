@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.interpreter import child_environment
-from OneShotSegLib.slicer.jobs.worker import slicer_python
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.jobs.interpreter import child_environment
+from OneShotSegLib.interface.jobs.worker import slicer_python
 from OneShotSegLib.worker.client import WorkerClient, WorkerError
 
 Answer = dict[str, Any]

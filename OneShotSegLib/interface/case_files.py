@@ -13,12 +13,23 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_matching import match_labels, with_values_of
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
-from OneShotSegLib.slicer.snapshots import CroppedLabels, Snapshot
+from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
 MANY_VOXELS = 1_000_000
+Version = tuple[str, int, int]
+"""Path, time of writing, size of a mask file."""
 PSEUDO_MASK = CasePaths(Path()).pseudo_mask.name
+
+
+def version_of(path: Path) -> Version:
+    """Which version of a file is there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), status.st_mtime_ns, status.st_size
 
 
 def read_case_volumes(study: StudyPaths) -> dict[str, Path]:
@@ -148,7 +159,16 @@ def write_correction(
     """
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: the folder is no longer there.")
-    label_map, notes = with_study_values(snapshot.merged(grid), study, path)
+    return write_corrected(snapshot.merged(grid), study, path, pseudo_mask, older)
+
+
+def write_corrected(
+    labels: LabelMap, study: StudyPaths, path: Path, pseudo_mask: Path | None = None, older: bool = False
+) -> tuple[str, ...]:
+    """Write a corrected mask of a case; see `write_correction`."""
+    if not study.cases_folder.is_dir():
+        raise InputError(f"{study.root}: the folder is no longer there.")
+    label_map, notes = with_study_values(labels, study, path)
     if pseudo_mask is not None and _is_equal(label_map, pseudo_mask):
         path.unlink(missing_ok=True)
         return notes

@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Event
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.background import Background
-from OneShotSegLib.slicer.jobs.inputs import Export
-from OneShotSegLib.slicer.jobs.progress import RunProgress
-from OneShotSegLib.slicer.jobs.worker import AlreadyRunningError, JobOutcome, Worker
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.jobs.inputs import Export
+from OneShotSegLib.interface.jobs.progress import RunProgress
+from OneShotSegLib.interface.jobs.worker import AlreadyRunningError, JobOutcome, Worker
 
 FULL_DISK_BYTES = 1_000_000
 WITH_TEXT = ("warning", "planned", "left_out", "revision")
@@ -74,6 +73,48 @@ class RunObserver(Protocol):
         """It is over; the state is idle again."""
 
 
+class Background(Protocol):
+    """Where what a run reads is written."""
+
+    def run(
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any], None] = ...,
+        failed: Callable[[Exception], None] = ...,
+    ) -> None:
+        """Run a function; its result or its error is delivered by `poll`, or at once."""
+
+    def poll(self) -> None:
+        """Deliver what is ready; returns at once."""
+
+    def forget(self) -> None:
+        """Drop what is not needed any more."""
+
+
+class AtOnce:
+    """Writes in this thread, at once: for a user interface that is another process."""
+
+    def run(
+        self,
+        function: Callable[[], Any],
+        done: Callable[[Any], None] = lambda result: None,
+        failed: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        """Run a function and deliver its result or its error."""
+        try:
+            result = function()
+        except (InputError, OSError) as error:
+            failed(error)
+            return
+        done(result)
+
+    def poll(self) -> None:
+        """Nothing waits."""
+
+    def forget(self) -> None:
+        """Nothing waits."""
+
+
 class RunController:
     """At most one run at a time. `poll` moves everything on; nothing here waits.
 
@@ -87,7 +128,7 @@ class RunController:
     ) -> None:
         self._observer = observer
         self._worker = worker or Worker()
-        self._background = background or Background()
+        self._background = background or AtOnce()
         self._exports: deque[Export] = deque()
         self._state = RunState.IDLE
         self.progress = RunProgress()

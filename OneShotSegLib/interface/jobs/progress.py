@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from OneShotSegLib.events import Event
-from OneShotSegLib.slicer.i18n import tr as _
+from OneShotSegLib.interface.i18n import tr as _
 
 NOTEWORTHY = 0.005
 """Two scores that differ by less look the same in the table."""

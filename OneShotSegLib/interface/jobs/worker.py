@@ -10,9 +10,9 @@ from typing import Protocol
 
 from OneShotSegLib.events import Event, parse_event, readable_text
 from OneShotSegLib.exit_status import ExitStatus
-from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.jobs.interpreter import child_environment, python_executable
-from OneShotSegLib.slicer.jobs.process import GRACE_SECONDS, ChildProcess
+from OneShotSegLib.interface.i18n import tr as _
+from OneShotSegLib.interface.jobs.interpreter import child_environment, python_executable
+from OneShotSegLib.interface.jobs.process import GRACE_SECONDS, ChildProcess
 
 MAX_ERROR_LINES = 20
 FRAMES = " \t│╭╮╰╯─|+-"

@@ -1,0 +1,161 @@
+"""Routes of the support: choosing a CT, naming structures, painting, seeing what grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from OneShotSegLib.browser.desk import Desk
+from OneShotSegLib.browser.masks import box_json, segments_json
+from OneShotSegLib.browser.packing import packed
+from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of, text_of
+from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.boxes import Box, bounding_box
+from OneShotSegLib.imaging.inputs import FoundCT
+from OneShotSegLib.worker.client import WorkerError
+
+
+async def cts(request: Request) -> Response:
+    """The CTs to choose from: a number and a name for each; paths stay here."""
+    found = await desk_of(request).cts()
+    return JSONResponse([{"number": number, "name": _name(ct, found)} for number, ct in enumerate(found)])
+
+
+async def support(request: Request) -> Response:
+    """The support as it stands: its CT and its strokes."""
+    desk = desk_of(request)
+    await desk.support.load()
+    return _described(desk)
+
+
+async def choose(request: Request) -> Response:
+    """Paint in this CT from now on."""
+    desk = desk_of(request)
+    desk.require_author()
+    number = (await body_of(request)).get("number")
+    found = await desk.cts()
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(found):
+        raise InputError("Expected a CT of the list, found another.")
+    await desk.support.choose(found[number])
+    _tell(desk)
+    return _described(desk)
+
+
+async def structures(request: Request) -> Response:
+    """Name structures, or remove one."""
+    desk = desk_of(request)
+    desk.require_author()
+    draft, _image = desk.support.require()
+    content = await body_of(request)
+    if "remove" in content:
+        value = content["remove"]
+        if not isinstance(value, int):
+            raise InputError("Expected a structure's value, found another.")
+        draft.remove_structure(value)
+    else:
+        names = text_of(content, "names").replace(";", ",").split(",")
+        draft.add_structures([name for name in names if name.strip()], desk.support.known_structures())
+    _tell(desk)
+    return _described(desk)
+
+
+async def stroke(request: Request) -> Response:
+    """A stroke; it is on disk when this is answered."""
+    desk = desk_of(request)
+    desk.require_author()
+    painted = await stroke_of(request)
+    draft, _image = desk.support.require()
+    box = draft.add(painted) if painted is not None else None
+    _tell(desk)
+    return _part(desk, box)
+
+
+async def undo(request: Request) -> Response:
+    """Take the latest stroke back."""
+    desk = desk_of(request)
+    desk.require_author()
+    await body_of(request)
+    desk.support.require()[0].undo()
+    _tell(desk)
+    return _described(desk)
+
+
+async def grow(request: Request) -> Response:
+    """What the strokes grow into."""
+    desk = desk_of(request)
+    desk.require_writable()
+    await body_of(request)
+    try:
+        grown = await desk.support.grow()
+    except (InputError, WorkerError) as error:
+        return packed({"waiting": str(error)})  # the first strokes grow into nothing yet: no error of anybody's
+    if grown is None:
+        return packed({"superseded": True})
+    described: dict[str, Any] = {
+        "volumes_ml": grown.volumes_ml,
+        "segments": segments_json(grown.segments),
+        "without_strokes": list(grown.without_strokes),
+    }
+    if grown.box is not None:
+        described["box"] = box_json(grown.box)
+    return packed(described, grown.voxels)
+
+
+async def check(request: Request) -> Response:
+    """What is missing before the strokes can be propagated."""
+    findings = await desk_of(request).support.check()
+    return JSONResponse([{"severity": finding.severity, "text": finding.text} for finding in findings])
+
+
+def _described(desk: Desk) -> Response:
+    draft, image = desk.support.draft, desk.support.image
+    if draft is None or image is None:
+        return packed({"ct": ""})
+    box = bounding_box(draft.labels > 0)
+    described: dict[str, Any] = {
+        "ct": draft.text.ct.replace("\\", "/").rsplit("/", 1)[-1],
+        "image": image.as_json(),
+        "segments": [
+            {**entry, "background": segment.is_background_stroke}
+            for entry, segment in zip(segments_json(draft.text.segments), draft.text.segments, strict=True)
+        ],
+        "strokes": len(draft.text.strokes),
+        "number": draft.number,
+        "box": box_json(box) if box is not None else None,
+    }
+    return packed(described, draft.labels[box] if box is not None else None)
+
+
+def _part(desk: Desk, box: Box | None) -> Response:
+    draft, _image = desk.support.require()
+    described = {"number": draft.number, "strokes": len(draft.text.strokes)}
+    if box is None:
+        return packed(described)
+    return packed({**described, "box": box_json(box)}, draft.labels[box])
+
+
+def _tell(desk: Desk) -> None:
+    draft = desk.support.draft
+    desk.events.send("support", number=draft.number if draft is not None else 0)
+
+
+def _name(ct: FoundCT, others: list[FoundCT]) -> str:
+    """A CT's name; with its folder where two have one name."""
+    alike = sum(other.path.name == ct.path.name for other in others) > 1
+    name = f"{ct.path.parent.name}/{ct.path.name}" if alike else ct.path.name
+    return f"{name}: {ct.description}" if ct.series and ct.description else name
+
+
+ROUTES = [
+    Route("/api/cts", answered(cts)),
+    Route("/api/support", answered(support)),
+    Route("/api/support/check", answered(check)),
+    Route("/api/support/choose", answered(choose), methods=["POST"]),
+    Route("/api/support/structures", answered(structures), methods=["POST"]),
+    Route("/api/support/stroke", answered(stroke), methods=["POST"]),
+    Route("/api/support/undo", answered(undo), methods=["POST"]),
+    Route("/api/support/grow", answered(grow), methods=["POST"]),
+]

@@ -1,0 +1,1 @@
+"""Child processes: commands, their progress and end, the live worker."""

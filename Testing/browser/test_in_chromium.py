@@ -1,0 +1,324 @@
+"""The page in a real Chromium, from the first stroke to an export; and what may happen on the way."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.report.html import write_report
+from OneShotSegLib.study.layout import StudyPaths
+from OneShotSegLib.study.review import ReviewLedger
+from Testing.browser.chromium import FLAGS, Served, Window, program
+from Testing.helpers.tiny_batch import TinyBatch
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (the extra browser-test)")
+
+MIDDLE = (0.31, 0.5)
+SLOW = 120_000
+VIEWPORT: Any = {"width": 1000, "height": 640}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    with ExitStack() as stack:
+
+        def start(*arguments: object) -> Served:
+            served = Served(*arguments)
+            stack.callback(served.stop)
+            return served
+
+        yield start
+
+
+@pytest.fixture
+def window(chromium: Any) -> Iterator[Window]:
+    context = chromium.new_context(viewport=VIEWPORT)
+    opened = Window(context.new_page())
+    yield opened
+    context.close()
+    assert opened.troubles == []
+
+
+def states(study: StudyPaths) -> dict[str, str]:
+    return {entry.case: entry.state for entry in ReviewLedger.load(study.review)}
+
+
+def wait_until_over(window: Window) -> None:
+    window.until("document.querySelector('#runTitle')?.textContent.endsWith('over')")
+
+
+def test_a_whole_session_from_the_first_stroke_to_an_export(
+    tiny: TinyBatch, serve: Callable[..., Served], window: Window, tmp_path: Path
+) -> None:
+    cts = tmp_path / "cts"
+    shutil.copytree(tiny.files.support.parent, cts)
+    study = StudyPaths(tmp_path / "cts-study")
+    served = serve(cts, "--weights", tiny.weights)
+    page = window.page
+    window.open(served.address)
+    window.shot("01-choose")
+    page.get_by_label("CT of the support").select_option("phantom_00.nii.gz")
+    page.get_by_label("Add structures").fill("Brainstem, Mandible")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Mandible", exact=True).check()
+    window.shot("02-named")
+    page.get_by_role("slider", name="Brush").fill("30")  # the phantoms' voxels are coarse
+    window.draw((0.4, 0.6), (0.41, 0.66))
+    page.get_by_label("Paint").select_option("Brainstem")
+    page.get_by_role("slider", name="Brush").fill("30")
+    window.draw((0.28, 0.52), (0.33, 0.54))
+    page.get_by_label("Paint").select_option("Background")
+    window.draw((0.18, 0.35), (0.44, 0.35))
+    page.wait_for_selector("body[data-grown]")
+    page.locator(".ml", has_text="ml").first.wait_for()
+    window.shot("03-grown")
+
+    page.get_by_role("button", name="Propagate").click()
+    page.wait_for_selector("#runBar:not([hidden])")
+    window.shot("04-propagating")
+    wait_until_over(window)
+    window.tab("Review")
+    page.wait_for_selector("body[data-case]")
+    window.wait_for_case(page.evaluate("document.body.dataset.case"))
+    window.shot("05-review")
+    first, second, third = page.evaluate(
+        "[...document.querySelectorAll('#side tbody tr td:first-child')].map((e) => e.innerText)"
+    )
+
+    page.get_by_label("Comment").fill("<b>left out</b>")
+    page.get_by_role("button", name="Accept").click()
+    window.wait_for_case(second)
+    page.get_by_role("button", name="Regrow").click()
+    window.draw(MIDDLE, (0.34, 0.5))
+    window.wait_for_message(f"{second}: ")
+    window.until("!document.querySelector('#message').hidden")
+    window.shot("06-regrown")
+    page.get_by_role("button", name="Stop painting").click()
+    page.get_by_role("button", name="Edit").click()
+    window.draw((0.25, 0.4), (0.27, 0.4))
+    window.wait_for_message("painted; saved as its correction")
+    window.shot("07-edited")
+    page.get_by_role("button", name="Accept").click()
+    window.wait_for_case(third)
+    page.get_by_role("button", name="Reject").click()
+    window.wait_for_message("All cases are reviewed.")
+    assert states(study) == {first: "accepted", second: "edited", third: "rejected"}
+    assert ReviewLedger.load(study.review)[first].comment == "<b>left out</b>"
+
+    page.get_by_role("button", name="propagate again").click()
+    wait_until_over(window)
+    assert states(study) == {first: "accepted", second: "edited", third: "rejected"}
+
+    window.tab("Deliver")
+    page.get_by_label("Format").select_option("NIfTI label maps")
+    page.get_by_role("button", name="Export", exact=True).click()
+    page.wait_for_selector(".exported", timeout=SLOW)
+    window.shot("08-exported")
+    written = tmp_path / "cts-study-exports" / "cts-study-nifti"
+    assert {path.name for path in written.rglob("*.nii.gz")} == {f"{first}.nii.gz", f"{second}.nii.gz"}
+    exported = read_label_map(next(written.rglob(f"{second}.nii.gz"))).volume.array
+    edited = read_label_map(study.case(second).edited_mask).volume.array
+    assert np.array_equal(exported > 0, edited > 0)
+    assert served.stop() == 0
+
+
+def test_the_review_by_keys_alone(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    before = read_label_map(study.case("phantom_01").pseudo_mask).volume.array
+    window.press("d", "d", "Shift+D", "n")
+    window.wait_for_case("phantom_02")
+    window.press("Shift+N")
+    window.wait_for_case("phantom_01")
+    window.press("r")
+    window.page.wait_for_selector("#painting:not([hidden])")
+    window.page.get_by_label("Paint").focus()
+    window.press("End")  # the background, last of the list
+    window.page.locator("#gl").focus()
+    window.press("1", "PageUp", "ArrowLeft", "Space")
+    window.wait_for_message("saved as its correction")
+    assert (read_label_map(study.case("phantom_01").edited_mask).volume.array != before).any()
+    window.press("Escape", "c")
+    window.page.locator("#gl").focus()
+    window.press("Shift+ArrowRight", "Shift+ArrowRight")
+    window.wait_for_message("painted; saved as its correction")
+    window.press("Escape", "u")
+    window.wait_for_message("taken back")
+    window.press("a")
+    window.wait_for_case("phantom_02")
+    window.press("x")
+    window.wait_for_case("phantom_03")
+    assert states(study) == {"phantom_01": "edited", "phantom_02": "rejected", "phantom_03": "pending"}
+    window.press("u")
+    window.wait_for_case("phantom_02")
+    assert states(study)["phantom_02"] == "pending"
+    window.page.get_by_label("Comment").focus()
+    window.page.keyboard.type("axn")  # letters in a field are no keys
+    window.page.keyboard.press("Tab")
+    window.page.wait_for_timeout(300)
+    assert states(study)["phantom_02"] == "pending"
+    assert ReviewLedger.load(study.review)["phantom_02"].comment == "axn"
+
+
+def test_a_key_that_is_held_down_decides_one_case(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    for _ in range(5):
+        window.page.keyboard.down("a")
+    window.wait_for_case("phantom_02")
+    window.page.keyboard.up("a")
+    assert states(study) == {"phantom_01": "accepted", "phantom_02": "pending", "phantom_03": "pending"}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_part_of_the_page_has_serious_findings(
+    study: StudyPaths, serve: Callable[..., Served], chromium: Any, theme: str
+) -> None:
+    write_report(study.root)
+    served = serve(study.root)
+    context = chromium.new_context(viewport=VIEWPORT, color_scheme=theme)
+    window = Window(context.new_page())
+    window.open(served.address)
+    found = {}
+    for tab in ("Review", "Support", "Readers", "Deliver"):
+        window.tab(tab)
+        window.page.wait_for_timeout(300)
+        window.until("document.querySelector('#loading').hidden")
+        if tab == "Review":
+            window.press("r")
+            window.page.wait_for_selector("#painting:not([hidden])")
+        found[tab] = window.findings()
+        window.shot(f"{theme}-{tab.lower()}")
+    window.page.get_by_role("button", name="Keys").click()
+    found["keys"] = window.findings()
+    window.shot(f"{theme}-keys")
+    assert {name: texts for name, texts in found.items() if texts} == {}
+    assert window.troubles == []
+    context.close()
+
+
+def test_the_report_works_in_a_browser(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    report = write_report(study.root)
+    served = serve(study.root, "--read-only")
+    window.open(served.address)
+    for address in (f"http://127.0.0.1:{served.port}/report.html", report.as_uri()):
+        window.page.goto(address)
+        window.page.get_by_text("phantom_01").first.wait_for()
+        assert window.findings() == []
+    window.shot("report")
+
+
+def test_names_of_others_are_no_markup(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    text = study.description.read_text(encoding="utf-8")
+    name = "<img src=x onerror=alert(1)>"
+    study.description.write_text(text.replace('"Brainstem"', f'"{name}"'), encoding="utf-8")
+    quality = study.case("phantom_01").quality
+    quality.write_text(quality.read_text(encoding="utf-8").replace('"Brainstem"', f'"{name}"'), encoding="utf-8")
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    window.page.get_by_text(name).first.wait_for()
+    assert window.page.locator("#side img").count() == 0
+
+
+def test_two_tabs_show_the_same(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    served = serve(study.root)
+    window.open(served.address)
+    other = Window(window.page.context.new_page())
+    other.open(f"http://127.0.0.1:{served.port}/")
+    other.wait_for_case("phantom_01")
+    window.wait_for_case("phantom_01")
+    window.press("a")
+    window.wait_for_case("phantom_02")
+    other.page.locator("tr", has_text="phantom_01").get_by_text("accepted").wait_for()
+    window.press("r")
+    window.page.wait_for_selector("#painting:not([hidden])")
+    other.press("n")
+    other.wait_for_case("phantom_02")
+    window.draw(MIDDLE, (0.34, 0.5))
+    window.wait_for_message("phantom_02: ")
+    other.page.get_by_text("There is a correction").wait_for()
+    other.press("a")
+    other.wait_for_case("phantom_03")
+    assert states(study)["phantom_02"] == "edited"
+    assert other.troubles == []
+
+
+def test_a_comment_is_kept_when_the_tab_is_closed(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    served = serve(study.root)
+    window.open(served.address)
+    window.wait_for_case("phantom_01")
+    window.page.get_by_label("Comment").fill("seen")
+    window.page.close(run_before_unload=True)
+    again = Window(window.page.context.new_page())
+    again.open(f"http://127.0.0.1:{served.port}/")
+    again.wait_for_case("phantom_01")
+    again.until("document.querySelector('#comment').value === 'seen'")
+
+
+def test_a_reload_in_mid_stroke_loses_nothing(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    window.press("c")
+    window.page.wait_for_selector("#painting:not([hidden])")
+    mouse = window.page.mouse
+    mouse.move(*window.place(0.25, 0.4))
+    mouse.down()
+    mouse.move(*window.place(0.3, 0.4), steps=5)
+    window.page.reload()
+    window.page.wait_for_selector("body[data-ready]")
+    window.page.get_by_text("There is a correction").wait_for()
+    before = read_label_map(study.case("phantom_01").pseudo_mask).volume.array
+    assert (read_label_map(study.case("phantom_01").edited_mask).volume.array != before).any()
+
+
+def test_a_server_that_was_killed_loses_nothing(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    served = serve(study.root)
+    window.open(served.address)
+    window.wait_for_case("phantom_01")
+    window.press("a")
+    window.wait_for_case("phantom_02")
+    window.press("c")
+    window.page.wait_for_selector("#painting:not([hidden])")
+    served.kill()
+    window.draw((0.25, 0.4), (0.3, 0.4))
+    window.wait_for_message("Nothing is lost")
+    window.shot("09-gone")
+    assert not study.case("phantom_02").edited_mask.exists()
+    window.open(served.again())
+    window.wait_for_message("Strokes that the server had not got yet are there now.")
+    assert study.case("phantom_02").edited_mask.is_file()
+    assert states(study)["phantom_01"] == "accepted"
+
+
+def test_a_run_is_cancelled_and_leaves_what_was_done(
+    tiny: TinyBatch, serve: Callable[..., Served], window: Window, tmp_path: Path, study: StudyPaths
+) -> None:
+    window.open(serve(study.root, "--weights", tiny.weights).address)
+    window.wait_for_case("phantom_01")
+    window.page.get_by_role("button", name="propagate again").click()
+    window.page.get_by_role("button", name="Cancel").click()
+    window.wait_for_message(re.compile("Cancelled").pattern)
+    wait_until_over(window)
+    assert len(states(study) or {"": ""}) >= 1
