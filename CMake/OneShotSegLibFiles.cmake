@@ -16,6 +16,25 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/backend/progress.py
   OneShotSegLib/backend/pythons.py
   OneShotSegLib/backend/record.py
+  OneShotSegLib/browser/__init__.py
+  OneShotSegLib/browser/app.py
+  OneShotSegLib/browser/corrections.py
+  OneShotSegLib/browser/desk.py
+  OneShotSegLib/browser/drafts.py
+  OneShotSegLib/browser/events.py
+  OneShotSegLib/browser/images.py
+  OneShotSegLib/browser/live.py
+  OneShotSegLib/browser/masks.py
+  OneShotSegLib/browser/packing.py
+  OneShotSegLib/browser/replies.py
+  OneShotSegLib/browser/review_routes.py
+  OneShotSegLib/browser/run_routes.py
+  OneShotSegLib/browser/runs.py
+  OneShotSegLib/browser/security.py
+  OneShotSegLib/browser/server.py
+  OneShotSegLib/browser/strokes.py
+  OneShotSegLib/browser/support.py
+  OneShotSegLib/browser/support_routes.py
   OneShotSegLib/build_info.py
   OneShotSegLib/cli/__init__.py
   OneShotSegLib/cli/app.py
@@ -36,6 +55,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/segmentation_progress.py
   OneShotSegLib/cli/studies.py
   OneShotSegLib/cli/suggest.py
+  OneShotSegLib/cli/support_advice.py
   OneShotSegLib/cli/training.py
   OneShotSegLib/doctor/__init__.py
   OneShotSegLib/doctor/__main__.py
@@ -49,6 +69,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/doctor/requirements.py
   OneShotSegLib/errors.py
   OneShotSegLib/evaluation/__init__.py
+  OneShotSegLib/evaluation/agreement.py
   OneShotSegLib/evaluation/evaluate.py
   OneShotSegLib/evaluation/figures.py
   OneShotSegLib/evaluation/matching.py
@@ -80,6 +101,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/fusion/local_similarity.py
   OneShotSegLib/fusion/mask_fusion.py
   OneShotSegLib/fusion/share_sums.py
+  OneShotSegLib/fusion/support_advice.py
   OneShotSegLib/fusion/support_selection.py
   OneShotSegLib/geodesic/__init__.py
   OneShotSegLib/geodesic/checks.py
@@ -90,6 +112,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/geodesic/raster_scan.py
   OneShotSegLib/imaging/__init__.py
   OneShotSegLib/imaging/atomic.py
+  OneShotSegLib/imaging/body_profile.py
   OneShotSegLib/imaging/boxes.py
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
@@ -140,6 +163,26 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/inference/network_candidate.py
   OneShotSegLib/inference/own_case.py
   OneShotSegLib/inference/placement_cache.py
+  OneShotSegLib/interface/__init__.py
+  OneShotSegLib/interface/case_files.py
+  OneShotSegLib/interface/exports.py
+  OneShotSegLib/interface/i18n.py
+  OneShotSegLib/interface/jobs/__init__.py
+  OneShotSegLib/interface/jobs/commands.py
+  OneShotSegLib/interface/jobs/inputs.py
+  OneShotSegLib/interface/jobs/interpreter.py
+  OneShotSegLib/interface/jobs/live_worker.py
+  OneShotSegLib/interface/jobs/process.py
+  OneShotSegLib/interface/jobs/progress.py
+  OneShotSegLib/interface/jobs/runs.py
+  OneShotSegLib/interface/jobs/worker.py
+  OneShotSegLib/interface/known_inputs.py
+  OneShotSegLib/interface/live_parts.py
+  OneShotSegLib/interface/regrowth_sentence.py
+  OneShotSegLib/interface/review_keys.py
+  OneShotSegLib/interface/review_session.py
+  OneShotSegLib/interface/scribble_checks.py
+  OneShotSegLib/interface/snapshots.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
@@ -220,6 +263,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/run_log.py
   OneShotSegLib/runner/segmentation.py
   OneShotSegLib/runner/standing.py
+  OneShotSegLib/runner/support_advice.py
   OneShotSegLib/runner/supports.py
   OneShotSegLib/runner/taking_back.py
   OneShotSegLib/runner/warning_events.py
@@ -237,18 +281,9 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/jobs/__init__.py
   OneShotSegLib/slicer/jobs/background.py
   OneShotSegLib/slicer/jobs/background_child.py
-  OneShotSegLib/slicer/jobs/commands.py
   OneShotSegLib/slicer/jobs/dependencies.py
   OneShotSegLib/slicer/jobs/devices.py
-  OneShotSegLib/slicer/jobs/inputs.py
-  OneShotSegLib/slicer/jobs/interpreter.py
-  OneShotSegLib/slicer/jobs/live_worker.py
   OneShotSegLib/slicer/jobs/parcels.py
-  OneShotSegLib/slicer/jobs/process.py
-  OneShotSegLib/slicer/jobs/progress.py
-  OneShotSegLib/slicer/jobs/runs.py
-  OneShotSegLib/slicer/jobs/worker.py
-  OneShotSegLib/slicer/live_parts.py
   OneShotSegLib/slicer/messages.py
   OneShotSegLib/slicer/mrml/__init__.py
   OneShotSegLib/slicer/mrml/brush.py
@@ -265,13 +300,10 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/panel.py
   OneShotSegLib/slicer/parameters.py
   OneShotSegLib/slicer/review/__init__.py
-  OneShotSegLib/slicer/review/case_files.py
   OneShotSegLib/slicer/review/case_nodes.py
   OneShotSegLib/slicer/review/case_view.py
   OneShotSegLib/slicer/review/regrowing.py
-  OneShotSegLib/slicer/review/session.py
   OneShotSegLib/slicer/sample_data.py
-  OneShotSegLib/slicer/scribble_checks.py
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
   OneShotSegLib/slicer/sections/context.py
@@ -294,7 +326,6 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/weights.py
   OneShotSegLib/slicer/segment_editor.py
   OneShotSegLib/slicer/self_tests.py
-  OneShotSegLib/slicer/snapshots.py
   OneShotSegLib/study/__init__.py
   OneShotSegLib/study/case_ct.py
   OneShotSegLib/study/case_names.py
@@ -311,9 +342,11 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/study/naming.py
   OneShotSegLib/study/opening.py
   OneShotSegLib/study/quality.py
+  OneShotSegLib/study/readers.py
   OneShotSegLib/study/replacement.py
   OneShotSegLib/study/results.py
   OneShotSegLib/study/review.py
+  OneShotSegLib/study/review_lock.py
   OneShotSegLib/study/revisions.py
   OneShotSegLib/study/segmentation.py
   OneShotSegLib/study/shares.py
@@ -356,6 +389,28 @@ set(OneShotSegLib_SCRIPTS
   )
 
 set(OneShotSegLib_RESOURCES
+  OneShotSegLib/browser/page/icon.svg
+  OneShotSegLib/browser/page/index.html
+  OneShotSegLib/browser/page/js/deliver.js
+  OneShotSegLib/browser/page/js/dom.js
+  OneShotSegLib/browser/page/js/keys.js
+  OneShotSegLib/browser/page/js/labels.js
+  OneShotSegLib/browser/page/js/main.js
+  OneShotSegLib/browser/page/js/messages.js
+  OneShotSegLib/browser/page/js/overlay.js
+  OneShotSegLib/browser/page/js/painter.js
+  OneShotSegLib/browser/page/js/readers.js
+  OneShotSegLib/browser/page/js/review.js
+  OneShotSegLib/browser/page/js/run.js
+  OneShotSegLib/browser/page/js/server.js
+  OneShotSegLib/browser/page/js/support.js
+  OneShotSegLib/browser/page/js/theme.js
+  OneShotSegLib/browser/page/js/toolbar.js
+  OneShotSegLib/browser/page/js/viewer.js
+  OneShotSegLib/browser/page/page.css
+  OneShotSegLib/browser/page/vendor/LICENSES.txt
+  OneShotSegLib/browser/page/vendor/VERSION.txt
+  OneShotSegLib/browser/page/vendor/niivue.js
   OneShotSegLib/py.typed
   OneShotSegLib/report/templates/report.css
   OneShotSegLib/report/templates/report.html.j2

@@ -151,8 +151,8 @@ def fetch(plan: Plan, layout: Layout, source: Source) -> BasePython:
     found = best(plan, sorted(layout.pythons.glob(pattern)))
     if done.returncode or found is None:
         raise InputError(
-            f"No Python {', '.join(plan.pythons[:-1])} or {plan.pythons[-1]} was found on this machine, and none could be "
-            f"fetched ({why_it_failed(done, 'Python')}): install one from python.org, then install again."
+            f"No Python {', '.join(plan.pythons[:-1])} or {plan.pythons[-1]} was found on this machine, and none could "
+            f"be fetched ({why_it_failed(done, 'Python')}): install one from python.org, then install again."
         )
     return found
 

@@ -41,6 +41,7 @@ LEAST_UNUSUAL = 1.0
 LEAST_COVERAGE = 0.7
 TALLER, SHORTER = 1.3, 0.7
 MAD_TO_SD = 1.4826
+OTHER_SHAPES = "other shapes along the body"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,7 +235,7 @@ def _outlier(one: _Compared, height: str, limit: float) -> str:
     if one.coverage < LEAST_COVERAGE:
         return f"it shows {one.coverage:.0%} of the range that most show"
     if one.distance > limit:
-        return f"it is unlike the others: {', '.join(_differences(one)) or 'other shapes along the body'}"
+        return f"it is unlike the others: {', '.join(_differences(one)) or OTHER_SHAPES}"
     return ""
 
 
@@ -245,7 +246,8 @@ def _why(one: _Compared) -> str:
         for levels, end in zip(one.missing, ("lower", "upper"), strict=True)
         if levels * LEVEL_MM >= NOTED_MM
     ]
-    return ", ".join([*parts, *_differences(one)]) or "close to the middle of the batch"
+    ordinary = "close to the middle of the batch" if one.distance < LEAST_UNUSUAL else OTHER_SHAPES
+    return ", ".join([*parts, *_differences(one)]) or ordinary
 
 
 def _differences(one: _Compared) -> list[str]:

@@ -62,5 +62,6 @@ def _measured(segment: Segment, expansion: Expansion) -> StructureQuality:
         core_dice=round(core_dice(mask, expansion.labels.spacing), 4),
         certainty=round(float(expansion.certainty[mask].mean()), 4),
         consensus=1.0,
+        local_correlation=1.0,
     )
     return replace(measured, score=predict_dice(measured).expected)

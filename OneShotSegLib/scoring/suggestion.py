@@ -138,7 +138,8 @@ def _scaled(qualities: Sequence[CaseQuality]) -> NDArray[np.float64]:
     spread = 1.4826 * np.median(np.abs(table - middle), axis=0)
     spread = np.where(spread > 0, spread, table.std(axis=0))
     scaled = (table - middle) / np.where(spread > 0, spread, 1.0)
-    return np.clip(scaled, -MAX_Z, MAX_Z)
+    clipped: NDArray[np.float64] = np.clip(scaled, -MAX_Z, MAX_Z)
+    return clipped
 
 
 def _features(quality: CaseQuality, values: Sequence[int]) -> list[float]:

@@ -48,7 +48,9 @@ def main() -> None:
     names = dict(region.organs)
     weights = choose_weights(options.weights, read_ct(cohort, options.support), torch.device("cpu"))
     method = replace(DEFAULT, check_region=False)
-    support = ScribbledCT(read_ct(cohort, options.support), read_scribbles(cohort, options.support))
+    scribbles = read_scribbles(cohort, options.support)
+    named = tuple(replace(segment, name=names.get(segment.value, segment.name)) for segment in scribbles.segments)
+    support = ScribbledCT(read_ct(cohort, options.support), replace(scribbles, segments=named))
     cache = PlacementCache(options.cache) if options.cache else None
     corrected, qualities = [], dict[str, CaseQuality]()
     rows: list[Figures] = []

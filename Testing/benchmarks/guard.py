@@ -52,6 +52,7 @@ class MaskRead:
     """A corrected case that counts how often it is read."""
 
     fingerprint = ""
+    ct_fingerprint = ""
 
     def __init__(self, masked: MaskedCT) -> None:
         self.masked, self.name, self.reads = masked, masked.name, 0

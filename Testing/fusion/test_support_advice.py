@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from OneShotSegLib.fusion import support_advice
@@ -100,6 +102,14 @@ def test_the_number_of_comparisons_grows_with_the_number_of_cts(
         counts.append(len(calls))
     assert counts[1] == 2 * counts[0]
     assert counts[2] == 4 * counts[0]
+
+
+def test_what_differs_in_no_single_measure_is_not_called_close_to_the_middle(ordinary: list[BodyProfile]) -> None:
+    profile = profiles([body()])[0]
+    wave = (1 + 0.4 * (-1) ** (np.arange(len(profile.levels)) // 20))[:, None]
+    (*_, found) = advise([*ordinary, replace(profile, levels=profile.levels * wave)])
+    assert found.distance > 1
+    assert "close" not in found.why
 
 
 def test_of_few_cts_none_is_called_an_outlier() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report import html
+from OneShotSegLib.report.case_figures import CasePictures
+from OneShotSegLib.report.content import CaseContent
 from OneShotSegLib.report.html import CASE_BYTES, MOST_BYTES, STRUCTURE_BYTES, write_report
 from OneShotSegLib.study.description import StudyCase, StudyDescription, label_table
 from OneShotSegLib.study.layout import StudyPaths
@@ -91,10 +94,15 @@ def test_pages_that_are_no_more_needed_go(tmp_path: Path) -> None:
 
 def test_pictures_of_one_page_are_held_at_a_time(large: StudyPaths, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
-    monkeypatch.setattr(html, "draw_case", lambda case, labels: order.append("draw") or html.CasePictures())
-    monkeypatch.setattr(html, "write_text", lambda path, text: order.append(path.name))
+
+    def draw(case: CaseContent, labels: Sequence[Segment]) -> CasePictures:
+        order.append("d")
+        return CasePictures()
+
+    monkeypatch.setattr(html, "draw_case", draw)
+    monkeypatch.setattr(html, "write_text", lambda path, text: order.append("w"))
     write_report(large.root)
-    assert "".join("d" if one == "draw" else "w" for one in order) == "d" * 57 + "w" + "d" * 57 + "w" + "d" * 16 + "w"
+    assert "".join(order) == "d" * 57 + "w" + "d" * 57 + "w" + "d" * 16 + "w"
 
 
 def test_a_case_takes_no_more_than_a_page_reckons_with(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.runner.planning import plan_batch
 from OneShotSegLib.runner.propagation import propagate_batch
+from OneShotSegLib.scoring.predicted_dice import FEATURES
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.quality import read_quality
@@ -39,6 +40,10 @@ def test_the_supports_own_mask_is_the_first_case_and_counts_for_the_rest_once_it
         assert (own.volume.array[stroke] == segment.value).mean() > 0.7, segment.name
     assert "support" in quality.warnings[0]
     assert 0 < quality.score < 1
+    for structure in quality.structures:
+        # A measure that is left out counts as the worst one.
+        assert None not in [getattr(structure, name) for name in FEATURES[1:]], structure.name
+        assert structure.agreement == structure.consensus == structure.local_correlation == 1.0
     before = read_label_map(study.case(QUERY).pseudo_mask).volume.array
 
     # Other strokes: its mask is grown anew, as those of all cases that nobody decided on.

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,12 @@ def test_the_order_of_the_measures_table_does_not_matter() -> None:
 def test_the_cost_grows_with_the_cases_and_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
     real = suggestion._distances
-    monkeypatch.setattr(suggestion, "_distances", lambda cases, case: compared.append(len(cases)) or real(cases, case))
+
+    def distances(cases: Any, case: Any) -> Any:
+        compared.append(len(cases))
+        return real(cases, case)
+
+    monkeypatch.setattr(suggestion, "_distances", distances)
     monkeypatch.setattr(suggestion, "MOST_COMPARED", 50)
 
     def count(cases: int) -> int:

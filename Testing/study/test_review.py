@@ -298,7 +298,12 @@ def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
     ledger.save()
     reads: list[Path] = []
     real = ReviewLedger.load
-    monkeypatch.setattr(ReviewLedger, "load", lambda path: reads.append(path) or real(path))
+
+    def load(path: Path) -> ReviewLedger:
+        reads.append(path)
+        return real(path)
+
+    monkeypatch.setattr(ReviewLedger, "load", load)
     assert {ledger_on_disk(path).state_of(f"pt_{number}") for number in range(50)} == {"pending"}
     assert len(reads) == 1
     ledger.decide("pt_7", "rejected")

@@ -6,6 +6,8 @@ from typing import Any
 
 from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, show_only, show_volume
 
+CLOSED_SURFACE = "Closed surface"
+
 
 class CaseView:
     """Zoom, window and the other layers stay as the user set them: only the first case is fitted into the views.
@@ -18,20 +20,26 @@ class CaseView:
         self.with_surface = False
         self._fitted = False
 
-    def show(self, ct: Any, mask: Any) -> None:
-        """Show a case, and hide the masks of others."""
+    def show(self, ct: Any, mask: Any) -> bool:
+        """Show a case, and hide the masks of others; whether the mask's node changed by it."""
         show_volume(ct, fit=not self._fitted)
         self._fitted = True
         show_only(mask)
-        self.show_surface(mask)
+        return self.show_surface(mask)
 
-    def show_surface(self, mask: Any) -> None:
-        """Make the surface of a mask, or remove it: while a mask is painted each stroke would make it anew."""
+    def show_surface(self, mask: Any) -> bool:
+        """Make the surface of a mask, or remove it; whether anything was to be done.
+
+        Removing one that is not there would make the node a changed one, which Slicer offers to save.
+        """
+        if bool(mask.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)) == self.with_surface:
+            return False
         if self.with_surface:
             mask.CreateClosedSurfaceRepresentation()
             mask.GetDisplayNode().SetVisibility3D(True)
         else:
             mask.RemoveClosedSurfaceRepresentation()
+        return True
 
     @staticmethod
     def look_at(mask: Any, structure: str, centre: tuple[float, float, float] | None) -> None:

@@ -160,8 +160,7 @@ class LookedAt:
     def _show(self, case: str, ct: Any, mask: Any) -> None:
         if case != self.current or self.session is None or self.case_nodes is None:
             return
-        self._view.show(ct, mask)
-        if self._view.with_surface:
+        if self._view.show(ct, mask):
             self.case_nodes.nothing_to_save(case)
         # The support's strokes lie anywhere in another patient.
         show_strokes(self.context.parameters, self.session.row(case).is_support)
@@ -173,9 +172,11 @@ class LookedAt:
     def _on_surface(self, shown: bool) -> None:
         """Show masks in the 3D views too from now on, or no longer."""
         self._view.with_surface = shown
-        if self.case_nodes is not None and self._is_shown():
-            self._view.show_surface(self.case_nodes.mask_node(self.current))
-            self.case_nodes.nothing_to_save(self.current)
+        case_nodes = self.case_nodes
+        if case_nodes is None or not self._is_shown():
+            return
+        if self._view.show_surface(case_nodes.mask_node(self.current)):
+            case_nodes.nothing_to_save(self.current)
 
     def _look_at(self, structure: str) -> None:
         """Centre a structure of the case that is shown, and show the others faintly."""
