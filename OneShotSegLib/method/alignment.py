@@ -43,7 +43,7 @@ class AlignmentSettings:
     margin_mm: float = 36.0
     control_mm: float = 12.0
     radii_mm: tuple[float, ...] = (32.0, 16.0, 8.0)
-    stiffness: float = 0.001
+    stiffness: float = 0.0015
     between_voxels: bool = True
 
 
