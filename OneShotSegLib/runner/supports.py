@@ -127,7 +127,7 @@ def describe(
             "fingerprint": fingerprint_of_weights(weights),
             "steps": {info.stage: info.step for info in (weights.coarse.info, weights.fine.info)},
             "device": describe_device(device),
-            **({} if request.network is None else {"network": _network_entry(request.network)}),
+            **({} if request.network is None else {"candidate": _network_entry(request.network)}),
         },
     )
 

@@ -33,7 +33,7 @@ class Revision:
         labels: The structures that it segments: value, name, colour.
         background_label: Value of the background stroke.
         settings: The method and all its settings.
-        weights: Name and description of the networks; under ``network`` those of a trained one that is a candidate.
+        weights: Name and description of the networks; under ``candidate`` those of a trained one whose masks are one.
     """
 
     number: int = FIRST
@@ -82,7 +82,7 @@ class Revision:
                 *_changed_masks(self.masks, other.masks),
                 _changed_settings(self.settings, other.settings),
                 _changed_weights(self.weights, other.weights),
-                _changed_network(self.weights.get("network") or {}, other.weights.get("network") or {}),
+                _changed_network(self.weights.get("candidate") or {}, other.weights.get("candidate") or {}),
             )
             if phrase
         )

@@ -144,9 +144,7 @@ def test_a_failed_case_is_tried_once_more_on_request_after_all_the_others(
 ) -> None:
     calls: list[str] = []
 
-    def at_first_the_share_is_away(
-        engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any, revision: int
-    ) -> bool:
+    def at_first_the_share_is_away(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any, *rest: Any) -> bool:
         calls.append(case)
         if calls == ["phantom_01"]:
             return run_case(engine, paths, case, lambda: (_ for _ in ()).throw(OSError(5, "share is away")), emit)
@@ -168,7 +166,7 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
     paths = StudyPaths(tmp_path / "study")
     order = []
 
-    def note(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any, revision: int) -> bool:
+    def note(engine: Any, paths: StudyPaths, case: str, *rest: Any) -> bool:
         order.append(case)
         return True
 

@@ -39,15 +39,15 @@ def test_two_queries_in_the_real_child_process(
         session.ui.cancelButton.click()
         session.until_idle(TIMEOUT)
         assert "ancelled" in session.message, session.ui.logText.toPlainText()
-        assert [row[0] for row in session.rows] == ["phantom_01"]
+        assert [row[0] for row in session.rows] == ["phantom_00 (support)", "phantom_01"]
 
         session.ui.propagateButton.click()
         session.until(lambda: session.panel.controller.busy)
         session.until_idle(TIMEOUT)
         blocked = monitor.stop()
-        assert session.message.startswith("Done: 2 cases"), session.ui.logText.toPlainText()
-        assert session.panel.controller.progress.resumed == 1
-        assert sorted(row[0] for row in session.rows) == ["phantom_01", "phantom_02"]
+        assert session.message.startswith("Done: 3 cases"), session.ui.logText.toPlainText()
+        assert session.panel.controller.progress.resumed == 2
+        assert sorted(row[0] for row in session.rows) == ["phantom_00 (support)", "phantom_01", "phantom_02"]
         session.panel.review.select("phantom_02")
         session.settle()
         names = [segment.name for segment in describe_segments(session.panel.review.case_nodes.mask_node("phantom_02"))]

@@ -495,10 +495,13 @@ def test_the_modules_own_tests_pass(session: Session, application: Any) -> None:
 def test_declining_the_installation_starts_nothing(
     session: Session, cohort: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[Any] = []
     session.panel.context.ensure_ready = lambda: False
+    session.panel.context.prepare = asked.append
     session.ui.propagateButton.click()
     session.settle()
     assert "not installed" in session.message
+    assert len(asked) == 1  # what is to be started once it is installed
     assert not session.panel.controller.busy
 
 

@@ -277,7 +277,11 @@ class EnvironmentSection:
             self.context.messages.log(text)
         if event.kind == "planned":
             reason = str(event.fields.get("reason") or "")
-            self._planned = f"{text} {_sentence_case(reason)}" if event.number("packages") else ""
+            # A path has no spaces at which a narrow label could break it: the folder is in the label's tooltip.
+            folder = str(self._dependencies.layout.root)
+            ui.environmentLabel.toolTip = folder
+            short = text.replace(f" in {folder}", "")
+            self._planned = f"{short} {_sentence_case(reason)}" if event.number("packages") else ""
             self._details = "" if self._planned else text
 
     def on_log(self, line: str) -> None:
