@@ -146,7 +146,7 @@ class Engine:
         candidates = []
         for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
-            score = score_candidate(case, candidate, models.weights)
+            score = score_candidate(case, candidate, models.weights, hold_missing=not self.method.fusion.enabled)
             candidates.append(ScoredCandidate(candidate, score.quality, score.sides))
         kept = self._of_this_region(candidates)
         if not self.method.fusion.enabled:

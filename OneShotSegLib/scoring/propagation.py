@@ -42,18 +42,20 @@ class CandidateScore:
     sides: tuple[UnlikeSides, ...]
 
 
-def score_candidate(case: str, candidate: Candidate, weights: Weights) -> CandidateScore:
+def score_candidate(case: str, candidate: Candidate, weights: Weights, *, hold_missing: bool = True) -> CandidateScore:
     """Score a candidate without a reference.
 
     Args:
         case: The case's name.
         candidate: A support's result for the query.
         weights: Both networks, for the way back from query to support.
+        hold_missing: Whether a side in whose place fat lies is held to be absent; else the fusion decides, which sees
+            whether it was looked for in the right place.
     """
     cycle = cycle_distances(candidate, weights)
     scored = [_score_structure(segment, candidate, cycle) for segment in candidate.support.structures.foreground]
     sides = _unlike_sides(scored, candidate)
-    missing = {pair.suspect.value for pair in sides if pair.is_missing}
+    missing = {pair.suspect.value for pair in sides if pair.is_missing and hold_missing}
     structures = tuple(held_absent(structure) if structure.value in missing else structure for structure in scored)
     quality = CaseQuality(
         case=case,

@@ -12,6 +12,7 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 
 from OneShotSegLib import phantom
+from OneShotSegLib.fusion import fused_quality
 from OneShotSegLib.fusion.candidates import ScoredCandidate
 from OneShotSegLib.fusion.combination import combine
 from OneShotSegLib.imaging.labelmaps import Segment
@@ -154,7 +155,9 @@ def test_core_dice_is_the_dice_with_the_core_wherever_the_mask_lies(at: int) -> 
     assert core_dice(np.zeros_like(mask), np.array([2.0, 2.0, 2.0])) == 0.0
 
 
-def test_a_resected_parotid_is_absent_and_nothing_else(phantom_weights: Weights, phantom_support: Support) -> None:
+def test_a_resected_parotid_is_absent_and_nothing_else(
+    phantom_weights: Weights, phantom_support: Support, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patient = phantom.make_patient(5, coarseness=COARSENESS)
     candidate = segment_query(phantom_support, patient.ct, phantom_weights, DEFAULT)
     score = score_candidate("without", candidate, phantom_weights)
@@ -163,8 +166,21 @@ def test_a_resected_parotid_is_absent_and_nothing_else(phantom_weights: Weights,
     fused = combine(
         "without", candidate.prepared, [scored], [], structures, phantom_weights, DEFAULT, StepTimer(ignore_steps)
     )
-    for quality in (score.quality, fused.quality):
+    left_to_fusion = score_candidate("without", candidate, phantom_weights, hold_missing=False)
+    assert all(one.state != "absent" for one in left_to_fusion.quality.structures)
+    undecided = ScoredCandidate(candidate, left_to_fusion.quality, left_to_fusion.sides)
+    decided = combine(
+        "without", candidate.prepared, [undecided], [], structures, phantom_weights, DEFAULT, StepTimer(ignore_steps)
+    )
+    for quality in (score.quality, fused.quality, decided.quality):
         absent = [structure.name for structure in quality.structures if structure.state == "absent"]
         assert absent == [structure.name for structure in patient.absent] == ["RightParotid"]
         assert len(quality.warnings) == 1
         assert "fatty tissue lies in its place" in quality.warnings[0]
+    # The same fat where the surroundings do not match: the mask may lie beside the organ, no reason to drop it.
+    monkeypatch.setattr(fused_quality, "_mean_around", lambda values, mask, spacing: 0.3)
+    doubtful = combine(
+        "without", candidate.prepared, [undecided], [], structures, phantom_weights, DEFAULT, StepTimer(ignore_steps)
+    )
+    assert all(one.state != "absent" for one in doubtful.quality.structures)
+    assert "RightParotid and LeftParotid differ by" in doubtful.quality.warnings[0]
