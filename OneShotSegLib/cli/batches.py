@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from OneShotSegLib.cli.options import Device, Events, EventsOption, print_error
+from OneShotSegLib.cli.options import Device, Events, EventsOption, SeriesOption, print_error
 from OneShotSegLib.exit_status import ExitStatus
 from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
 
@@ -49,13 +49,7 @@ def suggest_support(
     count: Annotated[
         int, typer.Option(min=1, help="How many CTs to list, the best first; outliers are named too.")
     ] = 10,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
-            "may be repeated."
-        ),
-    ] = None,
+    series: SeriesOption = None,
     events: EventsOption = Events.text,
 ) -> None:
     """Say which CT of a batch would be the best one to scribble, and which ones are outliers; needs no labels."""
@@ -98,13 +92,7 @@ def propagate(
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, whose workers do the cases; instead of --workers.")
     ] = PropagationRequest.scheduler,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
-            "may be repeated."
-        ),
-    ] = None,
+    series: SeriesOption = None,
     reviewed: Annotated[
         str,
         typer.Option(
@@ -178,13 +166,7 @@ def segment(
         str, typer.Option(help="Structures whose holes are filled: all, none, or names with commas.")
     ] = SegmentationRequest.fill_holes,
     device: Device = SegmentationRequest.device,
-    series: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
-            "may be repeated."
-        ),
-    ] = None,
+    series: SeriesOption = None,
     check_region: Annotated[
         bool,
         typer.Option(

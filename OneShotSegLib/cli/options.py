@@ -21,6 +21,13 @@ class Events(StrEnum):
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 EventsOption = Annotated[Events, typer.Option(help="'json' prints one JSON object per line on standard output.")]
+SeriesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Which CT series to take of a folder that holds several: a part of the description, or the UID; "
+        "may be repeated."
+    ),
+]
 Study = Annotated[Path, typer.Argument(help="The study folder.")]
 
 

@@ -55,20 +55,15 @@ def score_fused(
     ct = candidates[0].candidate.prepared.ct
     scored = [_score_structure(segment, fused, expansion, candidates, masks, ct) for segment in structures.foreground]
     sides = _unlike_sides(scored, expansion, candidates, ct, structures)
-    sides = [pair if _is_located(pair, scored) else replace(pair, is_missing=False) for pair in sides]
+    # A mask that was looked for in another place may lie in fat beside its organ: that does not show a resection.
+    located = {one.value for one in scored if (one.local_correlation or 0.0) >= LEAST_CORRELATION}
+    sides = [pair if pair.suspect.value in located else replace(pair, is_missing=False) for pair in sides]
     missing = {pair.suspect.value for pair in sides if pair.is_missing}
     final = tuple(held_absent(one) if one.value in missing else one for one in scored)
     # What every support held to be absent was not drawn, so nothing is left of it to compare with its other side.
     absent = {one.value for one in final if one.state == "absent"} - missing
     sides += [pair for one in candidates for pair in one.sides if pair.is_missing and pair.suspect.value in absent]
     return FusedQuality(final, tuple(warnings_of(final, sides)))
-
-
-def _is_located(pair: UnlikeSides, scored: Sequence[StructureQuality]) -> bool:
-    """Whether the suspect of two sides was looked for in the right place: else its mask may lie beside the organ."""
-    return any(
-        one.value == pair.suspect.value and (one.local_correlation or 0.0) >= LEAST_CORRELATION for one in scored
-    )
 
 
 def _score_structure(

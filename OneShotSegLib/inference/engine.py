@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -176,17 +177,24 @@ class Engine:
             ct: The CT.
         """
         fingerprint = fingerprint_of_ct(ct)
-        for scribbled, support in zip(self.supports, self.models.supports, strict=True):
-            if fingerprint_of_ct(scribbled.ct) == fingerprint:
+        for own, scribbled, support in zip(self._fingerprints, self.supports, self.models.supports, strict=True):
+            if own == fingerprint:
                 return own_segmentation(case, scribbled, support, self.structures, self.method.smooth_mm)
         return None
 
     def _reviewed_supports(self, models: LoadedModels, masks: Sequence[PlacedMask]) -> set[Support]:
         """The scribbled supports whose own mask a reviewer has accepted or corrected, with all their structures."""
+        if not masks:
+            return set()
         cts = {source.name: source.ct_fingerprint for source in self.masks}
         known = {cts[one.support.name]: one.support.values for one in masks}
-        pairs = zip(self.supports, models.supports, strict=True)
-        return {own for read, own in pairs if _values(own) <= known.get(fingerprint_of_ct(read.ct), frozenset())}
+        pairs = zip(self._fingerprints, models.supports, strict=True)
+        return {own for ct, own in pairs if _values(own) <= known.get(ct, frozenset())}
+
+    @cached_property
+    def _fingerprints(self) -> tuple[str, ...]:
+        """Of the supports' CTs; each is read as a whole for it, so once per engine and not once per query."""
+        return tuple(fingerprint_of_ct(one.ct) for one in self.supports)
 
     def _of_this_region(self, candidates: list[ScoredCandidate]) -> list[ScoredCandidate]:
         """The candidates whose supports show the query's part of the body.

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -76,7 +77,7 @@ class LoadedMask:
         """The case's name."""
         return self.masked.name
 
-    @property
+    @cached_property
     def ct_fingerprint(self) -> str:
         """Of its CT alone."""
         return fingerprint_of_ct(self.masked.ct)
