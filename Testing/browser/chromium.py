@@ -125,6 +125,10 @@ class Window:
         self.page.wait_for_selector(f"body[data-case='{case}']")
         self.until("document.querySelector('#loading').hidden")
 
+    def wait_until_shown(self) -> None:
+        """Wait until the mask on the screen is the newest one: nothing older can be accepted."""
+        self.page.get_by_role("button", name="Accept (A)", disabled=False).wait_for()
+
     def until(self, expression: str) -> None:
         """Wait until an expression is true; Playwright's own way is forbidden by the page's policy."""
         for _ in range(MOST_LOOKS):

@@ -160,6 +160,7 @@ def test_the_review_by_keys_alone(study: StudyPaths, serve: Callable[..., Served
     window.wait_for_message("painted; saved as its correction")
     window.press("Escape", "u")
     window.wait_for_message("taken back")
+    window.wait_until_shown()
     window.press("a")
     window.wait_for_case("phantom_02")
     window.press("x")
@@ -255,6 +256,7 @@ def test_two_tabs_show_the_same(study: StudyPaths, serve: Callable[..., Served],
     window.draw(MIDDLE, (0.34, 0.5))
     window.wait_for_message("phantom_02: ")
     other.page.get_by_text("There is a correction").wait_for()
+    other.wait_until_shown()
     other.press("a")
     other.wait_for_case("phantom_03")
     assert states(study)["phantom_02"] == "edited"

@@ -103,6 +103,10 @@ class ChildProcess:
         end = time.monotonic() + seconds
         for reader in list(self._readers):
             reader.join(max(end - time.monotonic(), 0))
+        # A process closes its outputs a moment before it is gone.
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(end - time.monotonic(), 0))
 
     def _run(self, command: list[str], environment: dict[str, str]) -> None:
         try:

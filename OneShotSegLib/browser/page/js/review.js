@@ -143,6 +143,7 @@ export class Review {
       if (wanted === this.wanted) byId("loading").hidden = true;
       this.page.refresh();
     }
+    await this.rowsChanged(); // those that came while it was loaded
     this.prefetch();
   });
 
