@@ -9,6 +9,7 @@ from OneShotSegLib.interface.case_files import read_case_volumes
 from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.support_beside import SupportBeside
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_corrections import ReviewCorrections
@@ -47,6 +48,7 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
         ):
             button.connect("clicked(bool)", action)
         ui.surfaceButton.connect("toggled(bool)", self._on_surface)
+        ui.besideButton.connect("toggled(bool)", self._on_beside)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
 
     def enable_keys(self, enabled: bool) -> None:
@@ -69,6 +71,7 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
             case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
             case_nodes.connect(self._on_saved, self.context.messages.error)
             self.correcting = Correcting(self.context, study, session, case_nodes, self._on_regrown)
+            self.beside = SupportBeside(session, case_nodes, self.context.background, self.context.messages.warning)
             self.session, self.case_nodes = session, case_nodes
         self.update()
 
@@ -78,12 +81,15 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
             self._keep_comment()
         except InputError as error:
             self.context.messages.error(str(error))
+        if self.beside is not None:
+            self.beside.turn_off()
+            self.context.ui.besideButton.setChecked(False)
         if self.case_nodes is not None:
-            self.case_nodes.save_all()
+            self.case_nodes.corrections.save_all()
             self.case_nodes.close()
         if self.correcting is not None:
             self.correcting.regrowing.end()
-        self.session = self.case_nodes = self.correcting = None
+        self.session = self.case_nodes = self.correcting = self.beside = None
         self.current = self._unreadable = self._structure = self._commented = ""
 
     def case_done(self, case: str) -> None:
@@ -99,7 +105,7 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
         self.update()
         if case != self.current:
             return
-        if self.case_nodes.is_kept(case):
+        if self.case_nodes.corrections.is_kept(case):
             text = _("{case}: a new result is there. Your correction stays; it is what you see.")
             self.context.messages.warning(text.format(case=case))
         else:
@@ -108,11 +114,11 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
     def show_state(self, busy: bool) -> None:
         """A run begins or ended: what is being corrected is saved before it begins."""
         if busy and self.case_nodes is not None:
-            self.case_nodes.save_changed()
+            self.case_nodes.corrections.save_changed()
         self._show_details()
 
     def poll(self) -> None:
         """Save corrections that have not changed for a moment; let only what is on the screen be decided."""
         if self.case_nodes is not None:
-            self.case_nodes.poll()
+            self.case_nodes.corrections.poll()
             self._enable_decisions()
