@@ -542,3 +542,36 @@ def test_the_structures_of_a_case_are_looked_at_one_by_one_the_doubtful_in_full(
     assert editor_node(application).GetSelectedSegmentID() == "Segment_1"
     review.on_next_structure()
     assert clear() == ["Mandible"]
+
+
+@needs_keys
+def test_tab_steps_through_structures_in_the_review_and_the_views_and_nowhere_else(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    from PySide6 import QtWidgets
+
+    application.main_window.show()
+    console = QtWidgets.QPlainTextEdit(application.main_window)
+    console.setTabChangesFocus(False)  # as Slicer's Python console
+    console.show()
+    view = application.layouts.sliceWidget("Red").sliceView()
+    view.show()
+    look_at(session, "case_00")
+    review, ui = session.panel.review, session.ui
+    names = [one.name for one in review.session.row("case_00").details]
+    assert review._structure == names[0]
+    for place in (ui.reviewTable, ui.structureTable, ui.acceptButton, ui.nextButton, ui.doubtStructureButton, view):
+        for key, expected in (("Tab", names[1]), ("Shift+Tab", names[0])):
+            loop.press_key(place, key)
+            assert review._structure == expected, (place.objectName(), key)
+            assert place.hasFocus()
+    loop.press_key(ui.commentEdit, "Tab")
+    assert not ui.commentEdit.hasFocus(), "Tab goes from field to field"
+    loop.press_key(console, "Tab")
+    assert console.toPlainText() == "\t"
+    assert review._structure == names[0]
+    session.widget.exit()
+    loop.press_key(view, "Tab")
+    assert review._structure == names[0], "Tab is Slicer's again while another module is shown"
+    session.enter()
+    console.deleteLater()

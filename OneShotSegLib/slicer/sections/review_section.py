@@ -14,7 +14,7 @@ from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_corrections import ReviewCorrections
 from OneShotSegLib.slicer.sections.review_decisions import ReviewDecisions
-from OneShotSegLib.slicer.sections.review_keys import KEYS, TABLE_KEYS, ReviewKeys
+from OneShotSegLib.slicer.sections.review_keys import KEYS, TAB_KEYS, ReviewKeys
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -24,8 +24,10 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
     def __init__(self, context: PanelContext, window: Any = None) -> None:
         super().__init__(context)
         ui = context.ui
-        actions = {name: getattr(self, name) for name in {*KEYS.values(), *TABLE_KEYS.values()}}
-        self._keys = ReviewKeys(window, (ui.reviewTable, ui.structureTable), actions, context.messages.warning)
+        actions = {name: getattr(self, name) for name in {*KEYS.values(), *TAB_KEYS.values()}}
+        rows = (ui.reviewRow, ui.stepButtons, ui.structureButtons, ui.decisionButtons, ui.goOnButton)
+        places = (ui.reviewTable, ui.structureTable, *rows)
+        self._keys = ReviewKeys(window, places, actions, context.messages.warning)
         self._connect()
         self.update()
 
@@ -54,6 +56,10 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
     def enable_keys(self, enabled: bool) -> None:
         """Set whether the keys work: only while the panel is shown."""
         self._keys.enable(enabled)
+
+    def _on_beside(self, shown: bool) -> None:
+        super()._on_beside(shown)
+        self._keys.follow_views()
 
     def remove_keys(self) -> None:
         """Remove the keys, for a panel that is closed or reloaded."""

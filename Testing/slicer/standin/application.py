@@ -49,6 +49,40 @@ class Module:
         return self._logic
 
 
+class SliceWidget:
+    """qMRMLSliceWidget, as far as its view."""
+
+    def __init__(self, parent: QtWidgets.QWidget) -> None:
+        self._view = QtWidgets.QWidget(parent)
+        self._view.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)  # as QVTKOpenGLNativeWidget has it
+
+    def sliceView(self) -> Any:
+        return self._view
+
+
+class LayoutManager:
+    """qSlicerLayoutManager, as far as the slice views."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._widgets: dict[str, SliceWidget] = {}
+
+    def _logics(self) -> list[Any]:
+        return [*self._application._slices, *self._application._more_slices.values()]
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(logic.GetSliceNode().GetLayoutName() for logic in self._logics())
+
+    def sliceWidget(self, name: str) -> SliceWidget:
+        return self._widgets.setdefault(name, SliceWidget(self._application.main_window))
+
+    def mrmlSliceLogics(self) -> Any:
+        found = vtk.vtkCollection()
+        for logic in self._logics():
+            found.AddItem(logic)
+        return found
+
+
 class Application:
     """The running stand-in.
 
@@ -81,7 +115,8 @@ class Application:
         self._layout.SetMRMLScene(self.scene)
         self._layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self._layout.GetLayoutNode().AddObserver("ModifiedEvent", lambda caller, event: self._follow_layout())
-        self.qt.layoutManager = lambda: None
+        self.layouts = LayoutManager(self)
+        self.qt.layoutManager = lambda: self.layouts
         self._install_python()
 
     def _slice_logic(self, name: str) -> Any:
