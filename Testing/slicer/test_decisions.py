@@ -124,14 +124,14 @@ def test_undone_down_to_nothing_there_is_no_correction(session: Session, opened:
     ui.editButton.click()
     mask = review.case_nodes.mask_node("case_00")
     stroke(mask, "Mandible", (2, 2, 2), (2, 4, 4))
-    review.case_nodes.save("case_00")
+    review.case_nodes.corrections.save("case_00")
     session.settle()
     assert files.edited_mask.is_file()
     ui.undoButton.click()  # the editor's own: it brings the mask back, which the stand-in's cannot
     assert session.panel.context.editor.widget.undone == 1
     fill_segmentation(mask, before)
-    review.case_nodes._changed("case_00", mask)
-    review.case_nodes.save("case_00")
+    review.case_nodes.corrections.changed("case_00", mask)
+    review.case_nodes.corrections.save("case_00")
     session.settle()
     assert not files.edited_mask.exists()
     assert "no correction any more" in session.message
@@ -227,10 +227,10 @@ def test_a_mask_is_shown_in_3d_on_demand_and_is_nothing_to_be_saved(
     assert has_surface()
     session.settle()
     assert application.unsaved() == []
-    assert not review.case_nodes.has_unsaved
+    assert not review.case_nodes.corrections.has_unsaved
     ui.surfaceButton.setChecked(False)
     assert not has_surface()
-    assert not review.case_nodes.has_unsaved
+    assert not review.case_nodes.corrections.has_unsaved
     assert application.unsaved() == []
 
 
@@ -248,7 +248,7 @@ def test_a_correction_that_does_not_count_is_kept_when_another_one_is_painted(
     look_at(session, "case_00")
     for number in range(2):
         stroke(review.case_nodes.mask_node("case_00"), "Mandible", (2, 2, 2 + number), (2, 4, 4))
-        review.case_nodes.save("case_00")
+        review.case_nodes.corrections.save("case_00")
         session.settle()
     assert (files.folder / "edited.discarded.seg.nrrd").read_bytes() == older
     assert files.edited_mask.read_bytes() != older

@@ -201,7 +201,7 @@ def test_an_accepted_pseudo_mask_counts_until_its_correction_is_accepted(
     review.select("phantom_02")
     session.settle()
     paint(review.case_nodes.mask_node("phantom_02"))
-    review.case_nodes.save_all()
+    review.case_nodes.corrections.save_all()
     assert review.session.mask("phantom_02") == case / "pseudo.seg.nrrd"
     assert "does not count" in session.ui.caseLabel.text
     session.ui.acceptButton.click()
