@@ -19,6 +19,7 @@ from OneShotSegLib.interface.jobs.commands import (
     propagate,
     report,
     segment,
+    suggest_support,
     train_prnet,
     train_segmentation,
 )
@@ -408,6 +409,13 @@ def test_the_command_line_accepts_the_exports_of_the_panel(tmp_path: Path, name:
     assert params.get("accepted_only", False) is False
     assert params.get("dataset_id") == dataset
     assert understood(report(tmp_path / "study")) == {"study": tmp_path / "study"}
+
+
+def test_the_command_line_accepts_a_suggestion_of_the_panel(tmp_path: Path) -> None:
+    volumes = [tmp_path / "a.nrrd", Path("-b.nrrd")]
+    params = understood(suggest_support(volumes))
+    assert params["events"].value == "json"
+    assert params["volume"] == volumes
 
 
 def test_the_command_line_accepts_an_import_of_weights_of_the_panel(tmp_path: Path) -> None:
