@@ -39,7 +39,7 @@ def child(code: str) -> ChildProcess:
     return ChildProcess([sys.executable, "-c", code], child_environment())
 
 
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 120.0) -> Any:
     end = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < end, "it took too long"
@@ -63,11 +63,10 @@ def test_both_outputs_of_a_child_arrive_line_by_line() -> None:
 
 
 def test_taking_lines_never_waits() -> None:
-    process = child("import time; time.sleep(60)")
-    started = time.perf_counter()
+    process = child("import time; time.sleep(600)")
+    # Whatever waits for the child, or for a line of it, waits for ten minutes.
     assert process.lines() == []
     assert process.exit_status is None
-    assert time.perf_counter() - started < 0.05
     process.kill()
     until(lambda: process.exit_status is not None)
 
