@@ -8,28 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from driving import Session
-from made_study import make_study
+from made_study import make_study, name_support
 from test_session import look_at
 
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.interface.support_link import SupportLink, read_support
-from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 
 SHIFT = (2, 3, -4)
 """By which the support's mask lies elsewhere, voxels [z, y, x] of 3 x 1 x 1 mm."""
 SHIFT_RAS = (4.0, -3.0, 6.0)
 """The same in mm of RAS: x, y, z."""
-
-
-def name_support(study: StudyPaths, case: int) -> None:
-    """Have a study name the CT of one of its cases as its support."""
-    description = StudyDescription.read(study)
-    support = {"kind": "scribbles", "ct": description.cases[case].source, "fingerprint": "0" * 16}
-    object.__setattr__(description, "supports", (support,))
-    description.__post_init__()
-    description.write(study)
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from driving import Session
-from made_study import make_study
+from made_study import make_study, name_support
 from test_live import scene_mask, stroke
 from test_session import look_at
 
 from OneShotSegLib.imaging.labelmaps import read_label_map
-from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 
@@ -22,11 +21,7 @@ from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 def opened(session: Session, tmp_path: Path) -> StudyPaths:
     """A study in a folder with a space and an umlaut, open in the panel; its first case's CT is a support."""
     study = make_study(tmp_path / "Hals Müller" / "study", 3)
-    description = StudyDescription.read(study)
-    support = {"kind": "scribbles", "ct": description.cases[2].source, "fingerprint": "0" * 16}
-    object.__setattr__(description, "supports", (support,))
-    description.__post_init__()
-    description.write(study)
+    name_support(study, 2)
     session.parameters.study_folder = str(study.root)
     session.settle()
     return study
@@ -104,6 +99,7 @@ def test_a_correction_that_is_not_on_disk_yet_is_discarded_too(session: Session,
     files, ui = opened.case("case_00"), session.ui
     look_at(session, "case_00")
     ui.editButton.click()
+    session.panel.review.case_nodes.corrections._clock = lambda: 0.0  # it does not come to rest
     stroke(session.panel.review.case_nodes.mask_node("case_00"), "Mandible", (2, 2, 2), (2, 4, 4))
     session.until(lambda: ui.discardButton.enabled)
     assert not files.edited_mask.is_file()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from driving import PATIENCE, Session
+from driving import IS_QUIET, Session
 from made_study import make_study
 from standin import loop
 from test_rooms import HEAVY
@@ -242,22 +242,24 @@ def test_thirty_large_cases_open_at_once_and_the_next_one_is_there_within_a_seco
     began = time.monotonic()
     session.parameters.study_folder = str(thirty.root)
     assert len(session.rows) == 30
+    assert not session.panel.context.background.busy, "no CT and no mask is read before one is looked at"
     opened_in = time.monotonic() - began
     first = review.session.next_open("")
     review.select(first)
-    session.until(lambda: session.ui.acceptButton.enabled, 15 * PATIENCE)
-    shown_in = time.monotonic() - began
+    session.until(lambda: session.ui.acceptButton.enabled)
     session.settle()
     times = []
     for _case in range(3):
         before, began = review.current, time.monotonic()
         session.ui.acceptButton.click()
-        session.until(lambda before=before: review.current != before and session.ui.acceptButton.enabled)
+        # It was read ahead: nothing has to be waited for.
+        assert review.current != before
+        assert session.ui.acceptButton.enabled
         times.append(time.monotonic() - began)
         session.settle()
-    assert opened_in < 2 * PATIENCE
-    assert shown_in < 15 * PATIENCE
-    assert max(times) < PATIENCE, times
+    if IS_QUIET:
+        assert opened_in < 1
+        assert max(times) < 1, times
 
 
 # 5. What is in the scene already
@@ -294,13 +296,12 @@ def test_closing_in_mid_run_stops_first_and_waits_for_no_export(
     choose(session, [support, *large, strokes], str(tmp_path / "study"))
     propagate(session)
     session.until(lambda: "large" in session.ui.logText.toPlainText())
-    began = time.monotonic()
     if what == "scene":
         application.scene.Clear(0)
     else:
         session.panel.close()
-    assert time.monotonic() - began < 2 * PATIENCE
     assert not session.panel.controller.busy
+    assert len(list((tmp_path / "study-inputs").glob("large*.nrrd"))) < len(large), "it waited for all exports"
 
 
 def test_closing_saves_the_correction_though_a_case_is_being_read(
@@ -390,7 +391,7 @@ def test_cts_of_an_imported_scene_are_offered(session: Session, application: Any
     from OneShotSegLib.slicer.mrml.volumes import add_volume_node
 
     application.import_scene(lambda: add_volume_node(Volume.create(np.zeros((8, 8, 8), np.int16)), "imported"))
-    session.until(lambda: session.ui.volumesList.count == 1, 3)
+    session.until(lambda: session.ui.volumesList.count == 1)
     assert session.ui.volumesList.item(0).text() == "imported"
 
 

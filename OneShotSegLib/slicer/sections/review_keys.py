@@ -1,4 +1,4 @@
-"""The keys of the review: in the whole window while the panel is shown, but Tab only where the review has the focus."""
+"""The keys of the review: in the whole window while the panel is shown; Tab only where the review has the focus."""
 
 from __future__ import annotations
 

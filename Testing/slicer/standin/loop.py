@@ -110,7 +110,7 @@ def type_text(edit: Any, text: str) -> None:
 def _focused(widget: Any) -> Any:
     window = widget.window()
     window.activateWindow()
-    idle_until(window.isActiveWindow, 2)
+    idle_until(window.isActiveWindow, 60)
     if widget is not window:
         widget.setFocus(QtCore.Qt.FocusReason.MouseFocusReason)
     return window.windowHandle()
