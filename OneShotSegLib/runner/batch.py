@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,13 +78,19 @@ class SequentialExecutor:
         """Do cases in their order; returns those that failed."""
         emit = _one_at_a_time(emit)
         ended: list[tuple[StudyCase, Ended]] = []
+        written: list[Future[bool]] = []
         # Leaving the block waits for what is being written, a cancelled run too: that takes less than a second.
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as writer:
+
+            def submit(write: Callable[[], bool]) -> Future[bool]:
+                for before in written[-1:]:
+                    before.result()  # no more than one result waits, and what its events raised is raised
+                written.append(writer.submit(write))
+                return written[-1]
+
             for case, ct in prefetch(cases, self.prepare):
-                ended.append((case, self.run(case, ct.result, emit, writer.submit)))
-                if len(ended) > 1:
-                    _is_done(ended[-2][1])  # no more than one result waits, and what its events raised is raised
-        return [case for case, one in ended if not _is_done(one)]
+                ended.append((case, self.run(case, ct.result, emit, submit)))
+            return [case for case, one in ended if not _is_done(one)]
 
 
 def _is_done(ended: Ended) -> bool:

@@ -202,7 +202,13 @@ def do_case(
     write = run.attempt(begin_and_compute)
     if write is None:
         return False
-    return run.finish(write) if submit is None else submit(lambda: run.finish(write))
+    if submit is None:
+        return run.finish(write)
+    try:
+        return submit(lambda: run.finish(write))
+    except BaseException:  # it was cancelled, or the case before was
+        end(run.files)
+        raise
 
 
 @dataclass(frozen=True)
