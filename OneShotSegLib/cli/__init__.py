@@ -12,11 +12,14 @@ def main() -> None:
     begin_again_in_utf_8()
     prepare_console()
     from OneShotSegLib.cli.cancelling import Cancelled, listen, print_cancelled
+    from OneShotSegLib.cli.priority import LONG, give_way
     from OneShotSegLib.errors import InputError
     from OneShotSegLib.exit_status import ExitStatus
     from OneShotSegLib.troubles import sentence_of
 
     listen()
+    if sys.argv[1:2] and sys.argv[1] in LONG:
+        give_way()
     _warn_of_the_processor()
     try:
         from OneShotSegLib.cli.app import app

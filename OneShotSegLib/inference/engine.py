@@ -41,6 +41,7 @@ from OneShotSegLib.timer import OnStep, StepTimer, ignore_steps
 log = logging.getLogger(__name__)
 CPU = torch.device("cpu")
 MOST_CANDIDATES = 3
+MOST_AHEAD = 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,6 +99,7 @@ class Engine:
         self.folder, self.method, self.masks, self.cache = weights, method, tuple(masks), cache
         self.network = network
         self._on_cpu: LoadedModels | None = None
+        self._ahead: dict[int, tuple[Volume, PreparedCT]] = {}
         try:
             self.models = self._load(device)
         except torch.cuda.OutOfMemoryError:
@@ -121,6 +123,17 @@ class Engine:
         """Both networks."""
         return self.models.weights
 
+    def prepare(self, ct: Volume) -> None:
+        """Resample a query ahead of `segment`, which then need not: in another thread, while the one before is done.
+
+        Raises:
+            InputError: If the query cannot be a CT.
+        """
+        prepared = prepare_query(ct, self.weights, self.models.device)
+        self._ahead[id(ct)] = ct, prepared
+        while len(self._ahead) > MOST_AHEAD:  # one that was never asked for, of a case that was done before
+            self._ahead.pop(next(iter(self._ahead)), None)
+
     def segment(self, case: str, ct: Volume, on_step: OnStep = ignore_steps) -> Segmentation:
         """Propagate the scribbles to a query, grow them and score the result.
 
@@ -143,7 +156,9 @@ class Engine:
         return self._segment(self._on_cpu, case, ct, on_step)
 
     def _segment(self, models: LoadedModels, case: str, ct: Volume, on_step: OnStep) -> Segmentation:
-        query = prepare_query(ct, models.weights, models.device)
+        _, query = self._ahead.pop(id(ct), (ct, None))
+        if query is None or query.coarse.image.device.type != models.device.type:
+            query = prepare_query(ct, models.weights, models.device)
         candidates = []
         for support in self._select_supports(models, query):
             candidate = segment_query(support, ct, models.weights, self.method, models.device, on_step, query)
@@ -186,10 +201,14 @@ class Engine:
         """The scribbled supports whose own mask a reviewer has accepted or corrected, with all their structures."""
         if not masks:
             return set()
-        cts = {source.name: source.ct_fingerprint for source in self.masks}
-        known = {cts[one.support.name]: one.support.values for one in masks}
+        known = {self._masks_by_name[one.support.name].ct_fingerprint: one.support.values for one in masks}
         pairs = zip(self._fingerprints, models.supports, strict=True)
         return {own for ct, own in pairs if _values(own) <= known.get(ct, frozenset())}
+
+    @cached_property
+    def _masks_by_name(self) -> dict[str, MaskSource]:
+        """The reviewed cases, so that a query asks those alone that are placed in it, however many there are."""
+        return {source.name: source for source in self.masks}
 
     @cached_property
     def _fingerprints(self) -> tuple[str, ...]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
 from OneShotSegLib.imaging.inputs import LeftOut
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.report.html import write_report
-from OneShotSegLib.runner.case import done_fields
+from OneShotSegLib.runner.case import Ended, Submit, done_fields
 from OneShotSegLib.runner.inputs import emit_left_out
 from OneShotSegLib.runner.known_cases import KnownCases
 from OneShotSegLib.runner.prefetch import prefetch
 from OneShotSegLib.runner.standing import CaseStanding, Standing, revision_text, standings
+from OneShotSegLib.study.case_ct import record_of
 from OneShotSegLib.study.case_state import SUDDEN_ENDS, check_is_there, end, give_up, sudden_ends
 from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
@@ -27,8 +30,8 @@ from OneShotSegLib.study.quality import read_quality
 from OneShotSegLib.study.replacement import remove_empty
 from OneShotSegLib.study.review import TRUSTED_STATES, ReviewLedger
 
-RunCase = Callable[[StudyCase, Callable[[], Volume], Emit], bool]
-"""Does one case, given a function that reads its CT; returns whether it is done."""
+RunCase = Callable[[StudyCase, Callable[[], Volume], Emit, Submit], Ended]
+"""Does one case, given a function that reads its CT and one that has its files written later."""
 
 
 WITHOUT_MEASURES = (
@@ -61,17 +64,49 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class SequentialExecutor:
-    """Does case after case in this process; the next one's CT is read meanwhile.
+    """Does case after case in this process; the next one's CT is read, and the last one's files are written, meanwhile.
 
     Attributes:
         run: Does one case.
+        prepare: What is done with a CT as soon as it is read, in the thread that reads.
     """
 
     run: RunCase
+    prepare: Callable[[Volume], object] = record_of
 
     def do(self, cases: Sequence[StudyCase], emit: Emit) -> list[StudyCase]:
         """Do cases in their order; returns those that failed."""
-        return [case for case, ct in prefetch(cases) if not self.run(case, ct.result, emit)]
+        emit = _one_at_a_time(emit)
+        ended: list[tuple[StudyCase, Ended]] = []
+        written: list[Future[bool]] = []
+        # Leaving the block waits for what is being written, a cancelled run too: that takes less than a second.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="write") as writer:
+
+            def submit(write: Callable[[], bool]) -> Future[bool]:
+                for before in written[-1:]:
+                    before.result()  # no more than one result waits, and what its events raised is raised
+                written.append(writer.submit(write))
+                return written[-1]
+
+            for case, ct in prefetch(cases, self.prepare):
+                ended.append((case, self.run(case, ct.result, emit, submit)))
+            return [case for case, one in ended if not _is_done(one)]
+
+
+def _is_done(ended: Ended) -> bool:
+    """Whether a case is done, once its files are written."""
+    return ended if isinstance(ended, bool) else ended.result()
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    """The same receiver for several threads."""
+    lock = threading.Lock()
+
+    def locked(event: str, **fields: Any) -> None:
+        with lock:
+            emit(event, **fields)
+
+    return locked
 
 
 @contextmanager

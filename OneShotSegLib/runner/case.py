@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from itertools import count
+from typing import TypeVar
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.events import Emit
@@ -26,6 +28,11 @@ from OneShotSegLib.timer import OnStep
 from OneShotSegLib.troubles import file_sentence
 
 WRITE = "write"
+Found = TypeVar("Found")
+Ended = bool | Future[bool]
+"""Whether a case is done; a future of it where its files are written later."""
+Submit = Callable[[Callable[[], bool]], Future[bool]]
+"""Has what writes a case's files done later."""
 
 
 def run_case(
@@ -36,7 +43,8 @@ def run_case(
     emit: Emit,
     revision: int = FIRST,
     support_cases: bool = False,
-) -> bool:
+    submit: Submit | None = None,
+) -> Ended:
     """Do one case of a propagation.
 
     Args:
@@ -47,6 +55,7 @@ def run_case(
         emit: Takes "case_started", "step", "warning", and "case_done" or "case_failed".
         revision: Number of the study's revision that it is computed from.
         support_cases: Whether a case whose CT is a support's gets the mask that the support's strokes grew into.
+        submit: Has the files written later; None to write them now.
 
     Returns:
         Whether it is done; if not, its failed.json says why.
@@ -61,7 +70,7 @@ def run_case(
             raise InputError(f"{case}: expected another CT than the support, found the support under another name.")
         return engine.segment(case, ct, on_step)
 
-    return segment_case(paths, case, read, segment, steps, emit, revision)
+    return segment_case(paths, case, read, segment, steps, emit, revision, submit)
 
 
 def segment_case(
@@ -72,7 +81,8 @@ def segment_case(
     steps: int,
     emit: Emit,
     revision: int = FIRST,
-) -> bool:
+    submit: Submit | None = None,
+) -> Ended:
     """Read a CT, segment it and write the result, as one case of a study.
 
     A result that is there stays until the new one is whole, and for good if the case fails or was decided meanwhile.
@@ -85,12 +95,13 @@ def segment_case(
         steps: How many steps that will be.
         emit: Takes the events.
         revision: Number of the study's revision that it is computed from.
+        submit: Has the files written later; None to write them now.
 
     Returns:
         Whether it is done; if not, its failed.json says why.
     """
 
-    def work(files: CasePaths) -> CaseDone:
+    def compute(files: CasePaths) -> Callable[[], CaseDone]:
         number = count()
 
         def on_step(step: str) -> None:
@@ -98,22 +109,16 @@ def segment_case(
 
         before = result_of(files)
         if before is not None and _is_decided(paths, files):
-            return CaseDone(before, decided=True)
+            decided = CaseDone(before, decided=True)
+            return lambda: decided
         ct = read()
         record = record_of(ct)
         result = segment(ct, on_step)
         on_step(WRITE)
-        check_is_there(paths)
         result = replace(result, quality=replace(result.quality, ct=record, revision=revision))
-        if before is None:
-            result.write(files)
-        elif _is_decided(paths, files):
-            return CaseDone(before, decided=True)
-        else:
-            _write_anew(paths, files, result)
-        return CaseDone(result.quality, before)
+        return lambda: _write(paths, files, result, before)
 
-    return do_case(paths, case, work, emit)
+    return do_case(paths, case, compute, emit, submit)
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,18 @@ def _is_decided(paths: StudyPaths, files: CasePaths) -> bool:
     return is_decided(files, ledger.state_of(files.name), ledger.structures_of(files.name))
 
 
+def _write(paths: StudyPaths, files: CasePaths, result: Segmentation, before: CaseQuality | None) -> CaseDone:
+    """Write a result, unless the one that is there was decided on meanwhile."""
+    check_is_there(paths)
+    if before is None:
+        result.write(files)
+    elif _is_decided(paths, files):
+        return CaseDone(before, decided=True)
+    else:
+        _write_anew(paths, files, result)
+    return CaseDone(result.quality, before)
+
+
 def _write_anew(paths: StudyPaths, files: CasePaths, result: Segmentation) -> None:
     """Write a result in the place of another, which is kept."""
     fresh = paths.unfinished(files.name)
@@ -156,39 +173,87 @@ def _write_anew(paths: StudyPaths, files: CasePaths, result: Segmentation) -> No
     place_result(paths, files.name)
 
 
-def do_case(paths: StudyPaths, case: str, work: Callable[[CasePaths], CaseDone], emit: Emit) -> bool:
+def do_case(
+    paths: StudyPaths,
+    case: str,
+    compute: Callable[[CasePaths], Callable[[], CaseDone]],
+    emit: Emit,
+    submit: Submit | None = None,
+) -> Ended:
     """Do a piece of work as one case of a study; see `segment_case`.
 
     Args:
         paths: The study, whose folder must be there.
         case: The case's name.
-        work: Writes the case's results, its quality last.
+        compute: Gives what writes the case's results, its quality last.
         emit: Takes the events.
+        submit: Has them written later; None to write them now.
 
     Returns:
         Whether it is done; if not, its failed.json says why.
     """
     emit("case_started", case=case)
-    files = paths.case(case)
-    started = time.perf_counter()
+    run = _CaseRun(paths.case(case), emit)
+
+    def begin_and_compute() -> Callable[[], CaseDone]:
+        begin(paths, run.files)
+        return compute(run.files)
+
+    write = run.attempt(begin_and_compute)
+    if write is None:
+        return False
+    if submit is None:
+        return run.finish(write)
     try:
-        begin(paths, files)
-        with warnings_emitted(emit, case=case):
-            done = work(files)
-    except InputError as error:
-        return _failed(files, emit, str(error))
-    except OSError as error:
-        return _failed(files, emit, file_sentence(error, files.folder), traceback.format_exc())
-    except Exception as error:  # whatever it is, the other cases go on
-        sentence = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
-        return _failed(files, emit, sentence, traceback.format_exc())
-    finally:
-        end(files)
-    if done.decided:
-        emit("warning", case=case, text="It was decided during the run: its result stays as it is.")
-    seconds = {} if done.decided else {"seconds": round(time.perf_counter() - started, 3)}
-    emit("case_done", **done_fields(done.quality), **seconds, **done.fields)
-    return True
+        return submit(lambda: run.finish(write))
+    except BaseException:  # it was cancelled, or the case before was
+        end(run.files)
+        raise
+
+
+@dataclass(frozen=True)
+class _CaseRun:
+    """A case that is being done: whatever one of its steps raises, it ends, and says so.
+
+    Attributes:
+        files: Its files.
+        emit: Takes its events.
+        started: When it began.
+    """
+
+    files: CasePaths
+    emit: Emit
+    started: float = field(default_factory=time.perf_counter)
+
+    def attempt(self, step: Callable[[], Found]) -> Found | None:
+        """Take a step; None if it failed, which is recorded and emitted then."""
+        files = self.files
+        try:
+            with warnings_emitted(self.emit, case=files.name):
+                return step()
+        except InputError as error:
+            _failed(files, self.emit, str(error))
+        except OSError as error:
+            _failed(files, self.emit, file_sentence(error, files.folder), traceback.format_exc())
+        except Exception as error:  # whatever it is, the other cases go on
+            sentence = f"An unexpected error stopped this case ({type(error).__name__}: {error})."
+            _failed(files, self.emit, sentence, traceback.format_exc())
+        except BaseException:  # it was cancelled
+            end(files)
+            raise
+        return None
+
+    def finish(self, write: Callable[[], CaseDone]) -> bool:
+        """Write the results; returns whether the case is done."""
+        done = self.attempt(write)
+        if done is None:
+            return False
+        end(self.files)
+        if done.decided:
+            self.emit("warning", case=self.files.name, text="It was decided during the run: its result stays as it is.")
+        seconds = {} if done.decided else {"seconds": round(time.perf_counter() - self.started, 3)}
+        self.emit("case_done", **done_fields(done.quality), **seconds, **done.fields)
+        return True
 
 
 def done_fields(quality: CaseQuality) -> dict[str, object]:
@@ -197,10 +262,9 @@ def done_fields(quality: CaseQuality) -> dict[str, object]:
     return {"case": quality.case, "score": quality.score, "structures": structures}
 
 
-def _failed(files: CasePaths, emit: Emit, sentence: str, details: str = "") -> bool:
+def _failed(files: CasePaths, emit: Emit, sentence: str, details: str = "") -> None:
     stays = result_of(files)
     if stays is not None:
         sentence += f" Its result of revision {stays.revision} stays."
     record_failure(files, sentence, details)
     emit("case_failed", case=files.name, error=sentence)
-    return False

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.runner.warning_events import collected_warnings
@@ -29,13 +31,21 @@ class PrefetchedCT:
         return volume
 
 
-def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, PrefetchedCT]]:
-    """Each case with its CT, the next one being read meanwhile; at most two CTs are held."""
+def prefetch(
+    cases: Iterable[StudyCase], prepare: Callable[[Volume], Any] = lambda ct: None
+) -> Iterator[tuple[StudyCase, PrefetchedCT]]:
+    """Each case with its CT, the next one being read meanwhile; at most two CTs are held.
+
+    Args:
+        cases: The cases.
+        prepare: What is done with a CT as soon as it is read, in the thread that reads; what it raises is left to who
+            does the same with the CT later.
+    """
     reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
     try:
         previous: tuple[StudyCase, PrefetchedCT] | None = None
         for case in cases:
-            current = (case, PrefetchedCT(reader.submit(_read, case)))
+            current = (case, PrefetchedCT(reader.submit(_read, case, prepare)))
             if previous is not None:
                 yield previous
             previous = current
@@ -46,6 +56,9 @@ def prefetch(cases: Iterable[StudyCase]) -> Iterator[tuple[StudyCase, Prefetched
         reader.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(case: StudyCase) -> tuple[Volume, list[str]]:
+def _read(case: StudyCase, prepare: Callable[[Volume], Any]) -> tuple[Volume, list[str]]:
     with collected_warnings() as warnings:
-        return read_case_ct(case.source, case.series), warnings
+        volume = read_case_ct(case.source, case.series)
+        with suppress(Exception):
+            prepare(volume)
+        return volume, warnings

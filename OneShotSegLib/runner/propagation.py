@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from OneShotSegLib.events import Emit, ignore_events
 from OneShotSegLib.imaging.atomic import remove_left_behind
@@ -20,7 +21,7 @@ from OneShotSegLib.runner.batch import (
     run_batch,
     study_reserved,
 )
-from OneShotSegLib.runner.case import run_case
+from OneShotSegLib.runner.case import Ended, Submit, run_case
 from OneShotSegLib.runner.inputs import cts_of_supports, find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.methods import method_named
@@ -30,7 +31,8 @@ from OneShotSegLib.runner.run_log import run_log
 from OneShotSegLib.runner.support_advice import height_of, heights_from_headers, support_warnings
 from OneShotSegLib.runner.supports import SharedState, describe, read_supports, write_supports
 from OneShotSegLib.runner.warning_events import collected_warnings
-from OneShotSegLib.study.case_ct import fingerprint_of_ct
+from OneShotSegLib.runner.workers import workers_that_fit
+from OneShotSegLib.study.case_ct import fingerprint_of_ct, record_of
 from OneShotSegLib.study.description import StudyCase, StudyDescription
 from OneShotSegLib.study.inputs import write_inputs
 from OneShotSegLib.study.layout import StudyPaths
@@ -68,6 +70,8 @@ def propagate_batch(request: PropagationRequest, emit: Emit = ignore_events) -> 
         device = CPU if request.is_distributed else choose_device(request.device)
         with collected_warnings() as warnings:
             supports = read_supports(request, there.table if there else ())
+            if request.workers is not None and request.scheduler is None:
+                request = replace(request, workers=workers_that_fit(request.workers, found.cts))
             weights = choose_weights(request.weights, supports[0].ct, device, method.registration.enabled)
             structures = common_structures([structures_of(one.scribbles) for one in supports]).foreground
             masks = choose_reviewed(paths, request.reviewed, structures, known)
@@ -106,10 +110,14 @@ def _executor(
     """What does the cases: this process, workers that are started here, or a cluster that is there."""
     if not request.is_distributed:
 
-        def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            return run_case(engine, paths, case.case, read, emit, shared.revision, request.support_cases)
+        def run(case: StudyCase, read: Callable[[], Volume], emit: Emit, submit: Submit) -> Ended:
+            return run_case(engine, paths, case.case, read, emit, shared.revision, request.support_cases, submit)
 
-        yield SequentialExecutor(run)
+        def prepare(ct: Volume) -> None:
+            record_of(ct)
+            engine.prepare(ct)
+
+        yield SequentialExecutor(run, prepare)
         return
     from OneShotSegLib.runner.dask_cluster import connected, started
     from OneShotSegLib.runner.dask_executor import DaskExecutor, job_of

@@ -17,7 +17,7 @@ from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.networks.device import choose_device, describe_device
 from OneShotSegLib.networks.inference import STEPS, Segmenter, SegmentOptions, segment_ct
 from OneShotSegLib.runner.batch import BatchResult, SequentialExecutor, run_batch, study_reserved
-from OneShotSegLib.runner.case import segment_case
+from OneShotSegLib.runner.case import Ended, Submit, segment_case
 from OneShotSegLib.runner.inputs import find_inputs
 from OneShotSegLib.runner.known_cases import discard_results, known_cases
 from OneShotSegLib.runner.request import ALL, NONE, SegmentationRequest
@@ -65,9 +65,9 @@ def segment_batch(request: SegmentationRequest, emit: Emit = ignore_events) -> B
         remove_left_behind(paths.root)
         write_inputs(paths, request.volumes, found.left_out)
 
-        def run(case: StudyCase, read: Callable[[], Volume], emit: Emit) -> bool:
-            checks = request.check_region
-            return _run_case(segmenter, options, structures, checks, paths, case, read, emit, description.revision)
+        def run(case: StudyCase, read: Callable[[], Volume], emit: Emit, submit: Submit) -> Ended:
+            checks, revision = request.check_region, description.revision
+            return _run_case(segmenter, options, structures, checks, paths, case, read, emit, revision, submit)
 
         with run_log(paths, emit) as emit_and_log:
             return run_batch(
@@ -106,7 +106,8 @@ def _run_case(
     read: Callable[[], Volume],
     emit: Emit,
     revision: int,
-) -> bool:
+    submit: Submit,
+) -> Ended:
     own = segmenter.info.structures
     values = {segment.value: of_study.value for segment, of_study in zip(own, structures, strict=True)}
 
@@ -120,7 +121,7 @@ def _run_case(
         labels = translated(LabelMap(prediction.labels, own), values, structures)
         return Segmentation(labels, replace(quality, structures=measures))
 
-    return segment_case(paths, case.case, read, segment, len(STEPS), emit, revision)
+    return segment_case(paths, case.case, read, segment, len(STEPS), emit, revision, submit)
 
 
 def _options(request: SegmentationRequest, structures: tuple[Segment, ...]) -> SegmentOptions:

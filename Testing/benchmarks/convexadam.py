@@ -76,11 +76,13 @@ def main() -> None:
     if not options.convexadam_python:
         parser.error("--convexadam-python: expected an interpreter that has ConvexAdam.")
     atlas, settings = atlas_of(options), ConvexAdamSettings()
-    warp_all("convexadam", options, lambda query: register(atlas, query, options.convexadam_python, settings))
+    warp_all("convexadam", options, lambda query: register_pair(atlas, query, options.convexadam_python, settings))
 
 
-def register(atlas: Atlas, query: Volume, python: str, settings: ConvexAdamSettings) -> tuple[sitk.Transform, Took]:
-    """The map from a query's positions to the atlas's, and the time that took."""
+def register_pair(
+    atlas: Atlas, query: Volume, python: str, settings: ConvexAdamSettings
+) -> tuple[sitk.Transform, Took]:
+    """The map from a query's positions to the support's, and the time that it took."""
     with timed() as ours:
         scan = Scan.of(query, atlas.settings)
         affine = atlas.affine(scan)

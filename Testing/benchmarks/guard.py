@@ -70,7 +70,7 @@ def measure() -> Figures:
     mask = MaskRead(MaskedCT(name="corrected", ct=corrected.ct, mask=LabelMap(corrected.reference, corrected.present)))
     found: Figures = {}
     elements: Counts[str] = Counts()
-    with Counter() as torch_calls, _counted(elements):
+    with Counter() as torch_calls, counted_elements(elements):
         name, before = "supports", (0.0, 0.0)
 
         def step(following: str) -> None:
@@ -93,7 +93,8 @@ def measure() -> Figures:
 
 
 @contextmanager
-def _counted(elements: Counts[str]) -> Iterator[None]:
+def counted_elements(elements: Counts[str]) -> Iterator[None]:
+    """While the block lasts, add up what the compiled loops go through, by their names."""
     real = {(module, name): getattr(module, name) for module, name in ELEMENTS}
 
     def counting(name: str, function: Callable[..., Any], size: Callable[..., float]) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from atlas import Atlas, RegistrationSettings, warp_shares
 from cohort import cases_of, drawn_train_cases, read_ct, read_reference, region_of
-from convexadam import ConvexAdamSettings, register
+from convexadam import ConvexAdamSettings, register_pair
 from figures import Row, evaluated_values, mask_figures, print_table, write_rows
 from machine import timed
 
@@ -40,7 +40,7 @@ def main() -> None:
         query, reference = read_ct(options.cohort, case), read_reference(options.cohort, case)
         total, seconds = np.zeros((1 + len(values), *query.shape), np.float32), 0.0
         for number, (atlas, mask) in enumerate(zip(atlases, masks, strict=True), 1):
-            to_atlas, registering = register(atlas, query, options.convexadam_python, settings)
+            to_atlas, registering = register_pair(atlas, query, options.convexadam_python, settings)
             with timed() as warping:
                 total += warp_shares(mask, values, query, to_atlas)
             seconds += (registering + warping).cpu

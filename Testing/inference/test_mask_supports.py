@@ -161,3 +161,40 @@ def test_of_many_the_most_similar_are_used(
     assert len(placements) == 2
     assert [len(source.reads) > 1 for source in sources] == [False, False, False, True, True]
     assert len(steps) == engine.steps_per_query(QUERY)
+
+
+def test_a_query_asks_only_the_cases_that_it_is_segmented_with_for_their_cts(
+    support: ScribbledCT, tiny: TinyBatch, masked: MaskedCT
+) -> None:
+    asked: list[str] = []
+
+    class Asked(Source):
+        @property
+        def ct_fingerprint(self) -> str:
+            asked.append(self.name)
+            return ""
+
+        @ct_fingerprint.setter
+        def ct_fingerprint(self, value: str) -> None:
+            pass
+
+    sources = [Asked(replace(masked, name=f"reviewed {number}")) for number in range(4)]
+    method = replace(QUICK, fusion=FusionSettings(most_masks=1))
+    engine = Engine([support], tiny.weights, method, masks=sources)
+    asked.clear()
+    engine.segment(QUERY, read_volume(tiny.files.queries[1]))
+    assert len(asked) == 1
+
+
+def test_a_query_that_was_prepared_ahead_gets_the_same_mask(
+    support: ScribbledCT, tiny: TinyBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine([support], tiny.weights, QUICK)
+    ct, others = read_volume(tiny.files.queries[1]), [read_volume(tiny.files.queries[0]) for _ in range(3)]
+    wanted = engine.segment(QUERY, ct)
+    for one in (*others, ct):  # those before are never asked for: no more than two are held
+        engine.prepare(one)
+    monkeypatch.setattr("OneShotSegLib.inference.engine.prepare_query", lambda *_: pytest.fail("prepared again"))
+    assert np.array_equal(engine.segment(QUERY, ct).array, wanted.array)
+    with pytest.raises(pytest.fail.Exception):
+        engine.segment(QUERY, others[0])

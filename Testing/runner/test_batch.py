@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from OneShotSegLib.runner import propagation as runner
 from OneShotSegLib.runner.case import run_case
 from OneShotSegLib.runner.propagation import propagate_batch
 from OneShotSegLib.study.case_state import SUDDEN_ENDS
-from OneShotSegLib.study.layout import StudyPaths, write_json
+from OneShotSegLib.study.layout import CasePaths, StudyPaths, write_json
 from OneShotSegLib.study.locking import exclusive
+from OneShotSegLib.study.segmentation import Segmentation
 from Testing.helpers import tiny_batch
 from Testing.helpers.tiny_batch import TinyBatch
 
@@ -144,7 +146,7 @@ def test_a_failed_case_is_tried_once_more_on_request_after_all_the_others(
 ) -> None:
     calls: list[str] = []
 
-    def at_first_the_share_is_away(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any, *rest: Any) -> bool:
+    def at_first_the_share_is_away(engine: Any, paths: StudyPaths, case: str, read: Any, emit: Any, *rest: Any) -> Any:
         calls.append(case)
         if calls == ["phantom_01"]:
             return run_case(engine, paths, case, lambda: (_ for _ in ()).throw(OSError(5, "share is away")), emit)
@@ -184,6 +186,60 @@ def test_what_ended_the_last_run_comes_last_and_is_given_up_in_the_end(
     order.clear()
     propagate_batch(tiny.request(paths.root))
     assert "phantom_02" in order
+
+
+def test_while_one_result_is_written_the_next_case_is_computed(
+    tiny: TinyBatch, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computing, write = threading.Event(), Segmentation.write
+    order: list[str] = []
+
+    def write_late(result: Segmentation, files: CasePaths) -> None:
+        if files.name == "phantom_01":  # it is whole only after the next case has begun, and both end as ever
+            assert computing.wait(60)
+            assert not files.is_done
+        write(result, files)
+        order.append(files.name)
+
+    def emit(event: str, **fields: Any) -> None:
+        if event == "step" and fields["case"] == "phantom_02":
+            computing.set()
+
+    monkeypatch.setattr(Segmentation, "write", write_late)
+    outcome = propagate_batch(tiny.request(tmp_path / "study"), emit)
+    assert outcome.done == ("phantom_01", "phantom_02", "phantom_03")
+    assert order == ["phantom_01", "phantom_02", "phantom_03"]
+    assert masks(tmp_path / "study") == masks(whole)
+    assert not list(tmp_path.rglob("running.json"))
+
+
+def test_what_cannot_be_written_fails_its_own_case_alone(
+    tiny: TinyBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Segmentation.write
+
+    def full(result: Segmentation, files: CasePaths) -> None:
+        if files.name == "phantom_02":
+            raise OSError(28, "No space left on device")
+        write(result, files)
+
+    monkeypatch.setattr(Segmentation, "write", full)
+    events = Events()
+    outcome = propagate_batch(tiny.request(tmp_path / "study"), events)
+    assert (outcome.done, outcome.failed) == (("phantom_01", "phantom_03"), ("phantom_02",))
+    assert events.cases("case_failed") == ["phantom_02"]
+
+
+def test_what_a_receiver_of_events_raises_ends_the_run(tiny: TinyBatch, tmp_path: Path) -> None:
+    class GoneError(Exception):
+        pass
+
+    def emit(event: str, **fields: Any) -> None:
+        if event == "case_done":
+            raise GoneError
+
+    with pytest.raises(GoneError):
+        propagate_batch(tiny.request(tmp_path / "study"), emit)
 
 
 def test_a_report_that_cannot_be_written_is_said_and_the_results_are_there(
