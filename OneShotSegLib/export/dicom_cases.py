@@ -16,7 +16,7 @@ from OneShotSegLib.export.selection import (
     results_to_export,
 )
 from OneShotSegLib.imaging.atomic import atomic_folder
-from OneShotSegLib.imaging.dicom.headers import read_header, text
+from OneShotSegLib.imaging.dicom.headers import quiet_pydicom, read_header, text
 from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
@@ -76,6 +76,7 @@ def export_cases(
     notes: Notes = {}
     with atomic_folder(folder) as temporary:
 
+        @quiet_pydicom()
         def write_one(result: StudyResult) -> None:
             ct, labels = read_result(result, structures, notes)
             there = _that_occur(labels)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from dicom_writers import series, setting
+from dicom_writers import enhanced, series, setting
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEGLSLossless
@@ -68,6 +68,11 @@ def map_of_iodine(data: Dataset, _plane: int) -> None:
     data.ImageType = ["DERIVED", "PRIMARY", "AXIAL", "DE_IODINE"]
 
 
+def no_rescaling(frame: Dataset, _number: int) -> None:
+    """A frame without its rescaling, which is another one than that of the frames beside it."""
+    del frame.PixelValueTransformationSequence
+
+
 def high_throughput(data: Dataset) -> None:
     """A compression that is not read here."""
     data.PixelData = encapsulate([data.PixelData])
@@ -115,6 +120,11 @@ DICOM_VALUES: Entries = {
     "atomic_number": ("what the values are", always("RescaleType", "Z_EFF"), refused("RescaleType Z_EFF")),
     "own_unit": ("what the values are", always("RescaleType", "normalized"), mended("'normalized'")),
     "iodine": ("what the values are", series(map_of_iodine), refused("ImageType DE_IODINE")),
+    "frames_without_rescaling": (
+        "what the values are",
+        enhanced(np.arange, no_rescaling),
+        refused("one scale of values"),
+    ),
     "projections": (
         "what the values are",
         always("ImageType", ["DERIVED", "SECONDARY", "MIP"]),

@@ -147,7 +147,7 @@ FILES: Entries = {
     "mixed_case": ("plain files", named("ct.Nii", False), {}),
     "voxels_of_any_name": ("plain files", voxels_of_any_name, {}),
     "bzip2": ("encodings and lost files", by_bzip2, refused("bzip2")),
-    "voxels_lost": ("encodings and lost files", voxels_lost, left_out("ct.raw")),
+    "voxels_lost": ("encodings and lost files", voxels_lost, refused("ct.raw")),
     "axes_ras": ("other axes", stored("RAS"), {}),
     "axes_permuted": ("other axes", stored("permuted axes"), {}),
     "oblique": ("other axes", stored("oblique"), of_other_voxels(0.7, OBLIQUE)),
