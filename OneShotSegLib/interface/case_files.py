@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.label_matching import match_labels, with_values_of
-from OneShotSegLib.imaging.labelmaps import LabelMap, Segment, read_label_map, write_label_map
+from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map, write_label_map
 from OneShotSegLib.imaging.volume import Vector, Volume
 from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
+from OneShotSegLib.interface.support_link import Landmarks, landmarks_of
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import CasePaths, StudyPaths
 
@@ -48,11 +50,13 @@ class CaseMask:
         labels: Its labels, with the study's values.
         centres: Structure to a position within it, LPS mm [z, y, x].
         notes: Sentences on what exports will not use.
+        landmarks: Where its structures lie, for the support beside it.
     """
 
     labels: CroppedLabels
     centres: Mapping[str, Vector]
     notes: tuple[str, ...]
+    landmarks: Landmarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,13 @@ def read_mask(path: Path, study: StudyPaths) -> CaseMask:
     """
     label_map, notes = with_study_values(read_label_map(path), study, path, path.name == PSEUDO_MASK)
     cropped = CroppedLabels.of(label_map)
-    return CaseMask(cropped, {segment.name: centre for segment, centre in _centres(cropped)}, notes)
+    places = dict(_places(cropped))
+    return CaseMask(
+        cropped,
+        {name: _centre(at, cropped) for name, at in places.items()},
+        notes,
+        {name: landmarks_of(at, cropped) for name, at in places.items()},
+    )
 
 
 def with_study_values(
@@ -117,7 +127,8 @@ def with_study_values(
         return label_map, (str(error),)
 
 
-def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Vector]]:
+def _places(cropped: CroppedLabels) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Indices of each structure's voxels, or of an even part of them; none of a structure without voxels."""
     # Looking at every voxel of a large map takes long.
     step = max(1, round((cropped.array.size / MANY_VOXELS) ** (1 / 3)))
     for segment in cropped.label_map.segments:
@@ -125,10 +136,14 @@ def _centres(cropped: CroppedLabels) -> Iterator[tuple[Segment, Vector]]:
         if not len(at):
             at = np.argwhere(cropped.array == segment.value)
         if len(at):
-            # The structure's own voxel nearest to its middle: a hollow one is shown where it is.
-            middle = np.median(at, axis=0)
-            nearest = at[np.argmin(((at - middle) ** 2).sum(axis=1))]
-            yield segment, cropped.label_map.volume.to_world(nearest + np.array(cropped.start))
+            yield segment.name, at
+
+
+def _centre(at: NDArray[np.intp], cropped: CroppedLabels) -> Vector:
+    # The structure's own voxel nearest to its middle: a hollow one is shown where it is.
+    middle = np.median(at, axis=0)
+    nearest = at[np.argmin(((at - middle) ** 2).sum(axis=1))]
+    return cropped.label_map.volume.to_world(nearest + np.array(cropped.start))
 
 
 def write_correction(

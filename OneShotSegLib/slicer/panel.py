@@ -31,6 +31,7 @@ from OneShotSegLib.slicer.sections.preview import SupportPreview
 from OneShotSegLib.slicer.sections.propagate_section import PropagateSection
 from OneShotSegLib.slicer.sections.review_section import ReviewSection
 from OneShotSegLib.slicer.sections.support_section import SupportSection
+from OneShotSegLib.slicer.sections.support_suggestions import SupportSuggestions
 from OneShotSegLib.slicer.sections.train_section import TrainSection
 from OneShotSegLib.slicer.sections.weights import WeightsChoice, trained_weights
 from OneShotSegLib.slicer.segment_editor import SegmentEditor
@@ -87,6 +88,9 @@ class Panel:
         self.preview = SupportPreview(self.context, self.live, lambda: not dependencies.missing(), settings)
         self.support.connect_preview(self.preview)
         self.batch = BatchSection(self.context, WeightsChoice(settings))
+        self.suggestions = SupportSuggestions(
+            self.context, Worker(command=dependencies.command, environment=dependencies.environment)
+        )
         self.propagate = PropagateSection(self.context, self.support, self.batch)
         self.review = ReviewSection(self.context, window)
         self.train = TrainSection(self.context, self.batch)
@@ -115,6 +119,7 @@ class Panel:
         self.batch.choose_default()
         self.support.update()
         self.batch.update()
+        self.suggestions.update()
         study = self.context.study
         if (study.root if study else None) != self._shown_study:
             self._open_study()
@@ -159,6 +164,7 @@ class Panel:
         self.preview.close()
         self.live.close()
         self.environment.forget()
+        self.suggestions.close()
         self.context.editor.leave_scene()
         if was_busy:
             self.on_state(RunState.IDLE)
@@ -174,6 +180,7 @@ class Panel:
         self.preview.close()
         self.live.close()
         self.environment.close()
+        self.suggestions.close()
         self.context.background.close()
         if self._devices is not None:
             self._devices.kill()
@@ -189,13 +196,20 @@ class Panel:
     def tick(self) -> None:
         """Move everything on; takes a few milliseconds."""
         started = time.perf_counter()
-        if self.controller.busy or self._devices is not None or self.live.busy or self.environment.busy:
+        if (
+            self.controller.busy
+            or self._devices is not None
+            or self.live.busy
+            or self.environment.busy
+            or self.suggestions.busy
+        ):
             # Slicer's main thread holds Python's lock while it waits for events: give it to the threads that read what
             # a child process writes.
             time.sleep(YIELD_SECONDS)
         self.controller.poll()
         self.live.poll()
         self.environment.poll()
+        self.suggestions.poll()
         self.preview.poll()
         self.review.poll()
         self._poll_devices()
@@ -239,7 +253,7 @@ class Panel:
         self.propagate.show_state(state)
         self.train.show_state(state)
         self.deliver.show_state(state)
-        for section in (self.support, self.batch):
+        for section in (self.support, self.batch, self.suggestions):
             section.lock(state is not RunState.IDLE)
         self.review.show_state(state is not RunState.IDLE)
         if state is RunState.PREPARING:

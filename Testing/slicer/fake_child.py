@@ -56,6 +56,8 @@ def main(arguments: list[str]) -> int:
     if arguments[2] == "worker":  # it computes in a moment, and needs no PyTorch: the real one
         serve()
         return ExitStatus.DONE
+    if arguments[2] == "suggest-support":  # so does this one
+        return suggest(arguments[2:])
     if arguments[2] in ("export", "report", "segment"):
         return deliver(arguments[2:])
     if arguments[2] in TRAININGS:
@@ -90,6 +92,18 @@ def environment(arguments: list[str]) -> int:
     if MODE == "full disk":
         shutil.disk_usage = lambda path: type("Usage", (), {"free": 1000})()
     return main(arguments)
+
+
+def suggest(arguments: list[str]) -> int:
+    """The real comparison; with "slow" it stops at the first CT."""
+    if MODE == "slow":
+        emit("started", cases=arguments[arguments.index("--") + 1 :], study="")
+        emit("case_started", case="first")
+        time.sleep(600)
+    from OneShotSegLib.cli.app import app
+
+    app(arguments, standalone_mode=False)
+    return ExitStatus.DONE
 
 
 def deliver(arguments: list[str]) -> int:

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from made_study import name_support
+
 from OneShotSegLib.slicer.jobs import dependencies
 from OneShotSegLib.study.layout import StudyPaths
 
@@ -169,6 +171,52 @@ def cts_of_an_imported_scene_are_offered() -> None:
     host.import_scene(lambda: slicer.util.addVolumeFromArray(numpy.zeros((4, 4, 4), numpy.int16), name="imported"))
     assert host.wait(2, lambda: ui.volumesList.count == count + 1) is not None
     slicer.mrmlScene.RemoveNode(slicer.util.getNode("imported"))
+
+
+@fact
+def the_support_stands_beside_the_case_and_leaves_nothing_behind() -> None:
+    name_support(study, CASES - 1)
+    parameters().study_folder = ""
+    parameters().study_folder = str(study.root)
+    first = panel.review.session.rows[1].case
+    panel.review.select(first)
+    assert host.wait(20 * PATIENCE, lambda: panel.review.current == first and shown()) is not None
+    layout = slicer.app.layoutManager().layoutLogic().GetLayoutNode()
+    before = layout.GetViewArrangement()
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    ui.besideButton.click()
+    assert layout.GetViewArrangement() == layout.SlicerLayoutThreeOverThreeView
+    # The host has no views for a layout's further slice nodes: their logics make what Slicer's views would.
+    logics = []
+    for name in ("Red+", "Green+", "Yellow+"):
+        logic = slicer.vtkMRMLSliceLogic()
+        logic.SetMRMLScene(slicer.mrmlScene)
+        logic.SetSliceNode(slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode"))
+        logics.append(logic)
+    beside = panel.review.beside
+    assert host.wait(20 * PATIENCE, beside._is_there) is not None, panel.context.messages.text
+    assert logics[0].GetSliceCompositeNode().GetBackgroundVolumeID() == beside._ct.GetID()
+    red, lower = (slicer.mrmlScene.GetSingletonNode(name, "vtkMRMLSliceNode") for name in ("Red", "Red+"))
+    red.SetSliceOffset(red.GetSliceOffset() + 30)
+    # The masks of all cases are the same one.
+    assert abs(lower.GetSliceOffset() - red.GetSliceOffset()) < 0.01, (lower.GetSliceOffset(), red.GetSliceOffset())
+    assert not [node.name for node in host.unsaved()]
+    ui.besideButton.click()
+    assert layout.GetViewArrangement() == before
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count
+
+
+@fact
+def tab_steps_through_structures_in_the_tables_and_buttons_of_the_review() -> None:
+    ui.reviewCollapsibleButton.collapsed = False
+    names = [one.name for one in panel.review.session.row(panel.review.current).details]
+    panel.review._look_at(names[0])
+    for place in (ui.structureTable, ui.acceptButton):
+        for key, expected in (("Tab", names[1]), ("Shift+Tab", names[0])):
+            host.press_key(place, key)
+            assert panel.review._structure == expected, (place.objectName, key, panel.review._structure)
+    host.press_key(ui.commentEdit, "Tab")
+    assert panel.review._structure == names[0]
 
 
 @fact

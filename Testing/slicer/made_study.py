@@ -45,3 +45,12 @@ def make_study(root: Path, count: int, shape: tuple[int, int, int] = (16, 32, 32
         supports=(), labels=label_table(SEGMENTS), background_label=255, settings={}, weights={}, cases=cases
     ).write(study)
     return study
+
+
+def name_support(study: StudyPaths, case: int) -> None:
+    """Have a study name the CT of one of its cases as its support."""
+    description = StudyDescription.read(study)
+    support = {"kind": "scribbles", "ct": description.cases[case].source, "fingerprint": "0" * 16}
+    object.__setattr__(description, "supports", (support,))
+    description.__post_init__()
+    description.write(study)

@@ -27,7 +27,7 @@ application = start()
 import numpy as np
 from driving import PANEL_WIDTH, Session
 from PySide6 import QtCore, QtGui, QtWidgets
-from slice_views import add_grey, four_up
+from slice_views import add_grey, four_up, three_over_three
 
 from OneShotSegLib.slicer.jobs import dependencies
 from OneShotSegLib.slicer.mrml.display import centre_on
@@ -43,6 +43,8 @@ AXES = (
 )
 """Axial, coronal, sagittal."""
 SECONDS = 3000
+MM_PER_PIXEL = 0.55
+"""In the two rows."""
 DARK = {
     "Window": "#323232",
     "WindowText": "#ffffff",
@@ -120,7 +122,13 @@ class Pictures:
         if below is not None:
             self._area.ensureWidgetVisible(below, 0, 40)
         self.session.settle()
-        views = four_up(application._slices, (WIDTH - PANEL_WIDTH, HEIGHT))
+        size = (WIDTH - PANEL_WIDTH, HEIGHT)
+        beside = self.session.panel.review.beside
+        if beside is not None and beside.is_on:
+            lower = [application._more_slices[name] for name in ("Red+", "Green+", "Yellow+")]
+            views = three_over_three([*application._slices, *lower], size, MM_PER_PIXEL)
+        else:
+            views = four_up(application._slices, size)
         whole = QtGui.QImage(WIDTH, HEIGHT, QtGui.QImage.Format.Format_RGB888)
         whole.fill(QtGui.QColor("#3c3c3c"))
         painter = QtGui.QPainter(whole)
@@ -154,6 +162,8 @@ def show_everything(pictures: Pictures) -> None:
     panel.context.editor.close()
     parameters.study_folder = str(pictures.home / "study")
     session.settle()
+    ui.suggestButton.click()
+    session.until(lambda: not panel.suggestions.busy, SECONDS)
     pictures.take("1-ready")
     ui.propagateButton.click()
     session.until(lambda: len(panel.controller.progress.done) > 1, SECONDS)
@@ -166,6 +176,16 @@ def show_everything(pictures: Pictures) -> None:
     pictures.take("3-review", ui.goOnButton)
     ui.editButton.click()
     pictures.take("4-correcting", ui.goOnButton)
+    panel.review.stop_editing()
+    ui.besideButton.click()
+    session.until(lambda: panel.review.beside._is_there(), SECONDS)
+    pictures.take("5-support-beside", ui.goOnButton)
+    ui.besideButton.click()
+    for button in (ui.reviewCollapsibleButton, ui.propagateCollapsibleButton):
+        button.collapsed = True
+    for button in (ui.trainCollapsibleButton, ui.deliverCollapsibleButton, ui.environmentCollapsibleButton):
+        button.collapsed = False
+    pictures.take("6-train-and-deliver")
     session.close()
     shutil.rmtree(pictures.home, ignore_errors=True)
 

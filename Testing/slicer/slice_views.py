@@ -17,7 +17,10 @@ from slicer_core import MRMLDisplayableManager, vtkSlicerSegmentationsModuleMRML
 from vtk.util import numpy_support
 
 MANAGERS = ("vtkMRMLRulerDisplayableManager",)
-BAR_COLORS = {"Red": (242, 114, 88), "Green": (105, 193, 118), "Yellow": (237, 213, 76)}
+BAR_COLORS = {
+    **{"Red": (242, 114, 88), "Green": (105, 193, 118), "Yellow": (237, 213, 76)},
+    **{"Red+": (249, 169, 159), "Green+": (198, 224, 184), "Yellow+": (246, 233, 162)},
+}
 BAR_PIXELS = 14
 ZOOM = 0.8
 assert vtkSlicerSegmentationsModuleMRMLDisplayableManager  # its import makes VTK know the class
@@ -75,6 +78,10 @@ class SliceView:
             matrix.SetElement(row, 3, value)
         self._node.UpdateMatrices()
 
+    def zoom(self, scale: float) -> None:
+        """Show so many mm per pixel, at the place that the view shows."""
+        self._node.SetFieldOfView(scale * self._size[0], scale * self._size[1], 1.0)
+
     def picture(self) -> NDArray[np.uint8]:
         """What it shows now, with its bar above, shape (height, width, 3)."""
         self._logic.UpdatePipeline()
@@ -98,6 +105,27 @@ def add_grey(scene: Any) -> None:
         grey.SetTypeToGrey()
         grey.SetSingletonTag("Grey")
         scene.AddNode(grey)
+
+
+def three_over_three(logics: Sequence[Any], size: tuple[int, int], scale: float) -> NDArray[np.uint8]:
+    """Six views in two rows, as Slicer's layout of this name has them, at their own places; (height, width, 3).
+
+    Args:
+        logics: Of the upper row, then of the lower one.
+        size: Width and height in pixels.
+        scale: mm per pixel of the upper row; the lower one is as its node says.
+    """
+    width, height = size
+    one = (width // 3 - 2, height // 2 - 1)
+    whole = np.full((height, width, 3), 60, dtype=np.uint8)
+    views = [SliceView(logic, one) for logic in logics]
+    for view in views[:3]:
+        view.zoom(scale)
+    for number, view in enumerate(views):
+        picture = view.picture()
+        top, left = (number // 3) * (one[1] + 2), (number % 3) * (one[0] + 3)
+        whole[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return whole
 
 
 def four_up(logics: Sequence[Any], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from driving import Session
-from made_study import make_study
+from made_study import make_study, name_support
 from test_live import scene_mask, stroke
 from test_session import look_at
 
 from OneShotSegLib.imaging.labelmaps import read_label_map
-from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 
@@ -22,11 +21,7 @@ from OneShotSegLib.study.review import ReviewEntry, ReviewLedger
 def opened(session: Session, tmp_path: Path) -> StudyPaths:
     """A study in a folder with a space and an umlaut, open in the panel; its first case's CT is a support."""
     study = make_study(tmp_path / "Hals Müller" / "study", 3)
-    description = StudyDescription.read(study)
-    support = {"kind": "scribbles", "ct": description.cases[2].source, "fingerprint": "0" * 16}
-    object.__setattr__(description, "supports", (support,))
-    description.__post_init__()
-    description.write(study)
+    name_support(study, 2)
     session.parameters.study_folder = str(study.root)
     session.settle()
     return study
@@ -104,6 +99,7 @@ def test_a_correction_that_is_not_on_disk_yet_is_discarded_too(session: Session,
     files, ui = opened.case("case_00"), session.ui
     look_at(session, "case_00")
     ui.editButton.click()
+    session.panel.review.case_nodes.corrections._clock = lambda: 0.0  # it does not come to rest
     stroke(session.panel.review.case_nodes.mask_node("case_00"), "Mandible", (2, 2, 2), (2, 4, 4))
     session.until(lambda: ui.discardButton.enabled)
     assert not files.edited_mask.is_file()
@@ -124,14 +120,14 @@ def test_undone_down_to_nothing_there_is_no_correction(session: Session, opened:
     ui.editButton.click()
     mask = review.case_nodes.mask_node("case_00")
     stroke(mask, "Mandible", (2, 2, 2), (2, 4, 4))
-    review.case_nodes.save("case_00")
+    review.case_nodes.corrections.save("case_00")
     session.settle()
     assert files.edited_mask.is_file()
     ui.undoButton.click()  # the editor's own: it brings the mask back, which the stand-in's cannot
     assert session.panel.context.editor.widget.undone == 1
     fill_segmentation(mask, before)
-    review.case_nodes._changed("case_00", mask)
-    review.case_nodes.save("case_00")
+    review.case_nodes.corrections.changed("case_00", mask)
+    review.case_nodes.corrections.save("case_00")
     session.settle()
     assert not files.edited_mask.exists()
     assert "no correction any more" in session.message
@@ -227,10 +223,10 @@ def test_a_mask_is_shown_in_3d_on_demand_and_is_nothing_to_be_saved(
     assert has_surface()
     session.settle()
     assert application.unsaved() == []
-    assert not review.case_nodes.has_unsaved
+    assert not review.case_nodes.corrections.has_unsaved
     ui.surfaceButton.setChecked(False)
     assert not has_surface()
-    assert not review.case_nodes.has_unsaved
+    assert not review.case_nodes.corrections.has_unsaved
     assert application.unsaved() == []
 
 
@@ -248,7 +244,7 @@ def test_a_correction_that_does_not_count_is_kept_when_another_one_is_painted(
     look_at(session, "case_00")
     for number in range(2):
         stroke(review.case_nodes.mask_node("case_00"), "Mandible", (2, 2, 2 + number), (2, 4, 4))
-        review.case_nodes.save("case_00")
+        review.case_nodes.corrections.save("case_00")
         session.settle()
     assert (files.folder / "edited.discarded.seg.nrrd").read_bytes() == older
     assert files.edited_mask.read_bytes() != older

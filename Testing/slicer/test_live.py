@@ -192,7 +192,7 @@ def test_one_stroke_regrows_a_mask_becomes_its_correction_and_is_taken_back(
     session.until(lambda: "saved as its correction" in session.message, LONG)
     assert review.session.row("case_00").state == "pending"
     assert scene_mask(review, "case_00").volume.array[2, 2, 2] == 0
-    assert not review.case_nodes.has_unsaved
+    assert not review.case_nodes.corrections.has_unsaved
     assert session.ui.undoButton.enabled
     session.ui.undoButton.click()
     session.until(lambda: "taken back" in session.message, LONG)

@@ -101,7 +101,7 @@ def test_the_work_in_progress_is_shown_and_cancel_ends_the_process_tree(
     session.until_idle()
     assert monitor.stop() < MAX_BLOCKED_SECONDS
     assert "ancelled" in session.message
-    session.until(lambda: not group_members(pid), 10)
+    session.until(lambda: not group_members(pid))
     assert [row[0] for row in session.rows] == ["phantom_01"]
     assert session.ui.propagateButton.enabled
 
@@ -201,7 +201,7 @@ def test_an_accepted_pseudo_mask_counts_until_its_correction_is_accepted(
     review.select("phantom_02")
     session.settle()
     paint(review.case_nodes.mask_node("phantom_02"))
-    review.case_nodes.save_all()
+    review.case_nodes.corrections.save_all()
     assert review.session.mask("phantom_02") == case / "pseudo.seg.nrrd"
     assert "does not count" in session.ui.caseLabel.text
     session.ui.acceptButton.click()
@@ -220,7 +220,7 @@ def test_a_correction_is_saved_by_itself_and_by_closing_the_scene(
     edited = [tmp_path / "study" / "cases" / name / "edited.seg.nrrd" for name in ("phantom_02", "phantom_03")]
     look_at(session, "phantom_02")
     paint(review.case_nodes.mask_node("phantom_02"))
-    session.until(edited[0].is_file, 10)
+    session.until(edited[0].is_file)
     look_at(session, "phantom_03")
     paint(review.case_nodes.mask_node("phantom_03"))
     assert not edited[1].exists()
@@ -374,7 +374,7 @@ def test_closing_the_scene_in_mid_run_stops_it_and_leaves_a_usable_panel(
     application.scene.Clear(0)
     session.settle()
     assert "scene was closed" in session.message
-    session.until(lambda: not group_members(pid), 10)
+    session.until(lambda: not group_members(pid))
     from OneShotSegLib.slicer.sample_data import load_cohort
 
     fake_child("normal")

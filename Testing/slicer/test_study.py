@@ -207,6 +207,19 @@ def test_a_case_that_is_just_being_read_ahead_is_not_read_twice(
     assert shown == [case_nodes.ct_node("fair")]
 
 
+def test_a_case_that_is_read_ahead_while_it_is_still_in_the_scene_is_there_later(
+    case_nodes: Any, background: Any, study: StudyPaths
+) -> None:
+    load(case_nodes, background, "good")
+    # The views are told before the other case's nodes leave the scene, and what comes next is read ahead then.
+    ahead = lambda ct, mask: case_nodes.prefetch("good", study.case("good").pseudo_mask)  # noqa: E731
+    case_nodes.load("fair", study.case("fair").pseudo_mask, ahead)
+    background.finish()
+    assert case_nodes.mask_node("good") is None
+    assert load(case_nodes, background, "good") == [(case_nodes.ct_node("good"), case_nodes.mask_node("good"))]
+    assert case_nodes.ct_node("good") is not None
+
+
 def test_a_case_that_cannot_be_read_ahead_is_named_when_it_is_looked_at(
     case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
 ) -> None:
@@ -237,7 +250,7 @@ def test_a_case_whose_ct_is_in_the_scene_is_shown_as_soon_as_its_mask_is_read(
     case_nodes: Any, background: Any, study: StudyPaths, tmp_path: Path
 ) -> None:
     from OneShotSegLib.slicer.mrml.volumes import add_volume_node
-    from OneShotSegLib.slicer.review.case_nodes import mark
+    from OneShotSegLib.slicer.review.case_marks import mark
 
     ct = add_volume_node(read_volume(tmp_path / "good.nrrd"), "mine")
     mark(ct, study, "good")
@@ -274,7 +287,7 @@ def test_slicer_has_nothing_to_save_of_a_case_that_is_only_looked_at(
     paint(mask)
     assert application.unsaved() == ["good"]
     assert mask.GetStorageNode().GetFileName() == str(study.case("good").edited_mask)
-    case_nodes.save("good")
+    case_nodes.corrections.save("good")
     background.finish()
     assert application.unsaved() == []
 
@@ -292,7 +305,7 @@ def test_a_result_that_comes_while_strokes_are_painted_does_not_replace_them(
     case_nodes.load("good", files.pseudo_mask, lambda ct, mask: shown.append(mask))
     paint(case_nodes.mask_node("good"))
     background.finish()
-    case_nodes.save_all()
+    case_nodes.corrections.save_all()
     corrected = read_label_map(files.edited_mask).volume.array
     expected = new.volume.array.copy()
     expected[1, 1, 1] = 5
@@ -303,13 +316,13 @@ def test_a_result_does_not_replace_a_mask_that_is_being_corrected(
     case_nodes: Any, background: Any, study: StudyPaths
 ) -> None:
     load(case_nodes, background, "good")
-    case_nodes.editing = "good"
+    case_nodes.corrections.editing = "good"
     files = study.case("good")
     new = read_label_map(files.pseudo_mask)
     write_label_map(LabelMap(new.volume.with_array(np.zeros_like(new.volume.array)), new.segments), files.pseudo_mask)
     load(case_nodes, background, "good")
     assert case_nodes.mask_node("good").GetSegmentation().GetNthSegment(0).GetRepresentation("Binary labelmap")
-    case_nodes.editing = ""
+    case_nodes.corrections.editing = ""
     load(case_nodes, background, "good")
     assert case_nodes.centre("good", "Cord") is None
 
@@ -348,15 +361,15 @@ def test_a_correction_saves_itself_whole_on_the_cts_grid(case_nodes: Any, backgr
     image = segmentation.GetNthSegment(0).GetRepresentation("Binary labelmap")
     image_array(image)[0, 0, 0] = 5
     segmentation.InvokeEvent(slicer.vtkSegmentation.SourceRepresentationModified)
-    assert case_nodes.is_unsaved("good")
-    case_nodes.poll()
+    assert case_nodes.corrections.is_unsaved("good")
+    case_nodes.corrections.poll()
     assert not study.case("good").edited_mask.exists()
-    case_nodes.save_all()
+    case_nodes.corrections.save_all()
     before, after = read_label_map(study.case("good").pseudo_mask), read_label_map(study.case("good").edited_mask)
     assert after.volume.same_grid(before.volume)
     assert (before.volume.array != after.volume.array).sum() == 1
     assert [s.name for s in after.segments] == ["Mandible", "Cord"]
-    assert not case_nodes.has_unsaved
+    assert not case_nodes.corrections.has_unsaved
 
 
 def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -> Any:
@@ -376,7 +389,7 @@ def paint_anew(case_nodes: Any, background: Any, study: StudyPaths, name: str) -
         "Binary labelmap", oriented_image(reference_grid(node), np.full((2, 2, 2), 3, np.uint8), (4, 5, 5))
     )
     segmentation.AddSegment(segment)
-    case_nodes.save_all()
+    case_nodes.corrections.save_all()
     return read_label_map(study.case("good").edited_mask)
 
 

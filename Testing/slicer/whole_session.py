@@ -59,6 +59,10 @@ def run() -> None:
     nodes = load_cohort(4, coarseness=3.0)
     choose(study, nodes)
 
+    ui.suggestButton.click()
+    until(lambda: not panel.suggestions.busy, "the suggestion of a support")
+    assert "support of these 4 CTs" in ui.suggestLabel.text, panel.context.messages.text
+
     ui.propagateButton.click()
     until(lambda: panel.controller.busy, "start")
     until(lambda: panel.controller.progress.case or not panel.controller.busy, "the first case")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from OneShotSegLib.runner.request import PropagationRequest, SegmentationRequest
@@ -56,6 +57,11 @@ def segment(request: SegmentationRequest) -> list[str]:
     arguments += ["--flips"] if request.flips else []
     arguments += [word for series in request.series for word in ("--series", series)]
     return [*arguments, "--", *map(str, request.volumes)]
+
+
+def suggest_support(volumes: Sequence[Path]) -> list[str]:
+    """Say which CT of a batch would be the best support."""
+    return ["suggest-support", *EVENTS, "--", *map(str, volumes)]
 
 
 def export(name: str, study: Path, target: Path, accepted_only: bool, dataset_id: int | None = None) -> list[str]:

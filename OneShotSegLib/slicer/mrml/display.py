@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import slicer
@@ -10,6 +10,7 @@ import slicer
 OUTLINE_PIXELS = 2
 FAINT = 0.35
 SHOWN_ATTRIBUTE = "OneShotSeg.Case"
+ALL_VIEWS = -1
 
 
 def show_volume(node: Any, fit: bool = True) -> None:
@@ -79,7 +80,26 @@ def show_only(node: Any) -> None:
             other.GetDisplayNode().SetVisibility(other.GetID() == node.GetID())
 
 
-def centre_on(scene: Any, point: tuple[float, float, float]) -> None:
-    """Move all slice views to a RAS position and centre it."""
+def centre_on(scene: Any, point: tuple[float, float, float], view_group: int = ALL_VIEWS) -> None:
+    """Move slice views to a RAS position and centre it.
+
+    Args:
+        scene: The scene.
+        point: The position, mm.
+        view_group: The views that are moved; all if it is left out.
+    """
     slice_node = slicer.vtkMRMLSliceNode
-    slice_node.JumpAllSlices(scene, *point, slice_node.CenteredJumpSlice)
+    slice_node.JumpAllSlices(scene, *point, slice_node.CenteredJumpSlice, view_group)
+
+
+def view_nodes(scene: Any) -> list[Any]:
+    """The nodes of all slice and 3D views."""
+    kinds = ("vtkMRMLSliceNode", "vtkMRMLViewNode")
+    return [scene.GetNthNodeByClass(n, kind) for kind in kinds for n in range(scene.GetNumberOfNodesByClass(kind))]
+
+
+def show_in(display: Any, views: Iterable[Any]) -> None:
+    """Have something shown in these views alone; in all if there are none."""
+    display.RemoveAllViewNodeIDs()
+    for view in views:
+        display.AddViewNodeID(view.GetID())

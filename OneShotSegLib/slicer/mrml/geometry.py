@@ -42,6 +42,12 @@ def to_ras_point(world: Vector) -> tuple[float, float, float]:
     return float(x), float(y), float(z)
 
 
+def from_ras_point(point: tuple[float, float, float]) -> Vector:
+    """A RAS position (x, y, z) as an LPS position [z, y, x]; the inverse of `to_ras_point`."""
+    lps: Vector = np.asarray(point, dtype=np.float64) * RAS_TO_LPS
+    return lps[::-1]
+
+
 def ijk_to_ras(grid: Volume) -> NDArray[Any]:
     """The 4x4 matrix from voxel i, j, k to RAS mm."""
     spacing, origin, directions = to_ras(grid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from OneShotSegLib.slicer.mrml.display import centre_on, emphasise, show_only, show_volume
+from OneShotSegLib.slicer.mrml.display import ALL_VIEWS, centre_on, emphasise, show_only, show_volume
 
 CLOSED_SURFACE = "Closed surface"
 
@@ -42,17 +42,20 @@ class CaseView:
         return True
 
     @staticmethod
-    def look_at(mask: Any, structure: str, centre: tuple[float, float, float] | None) -> None:
+    def look_at(
+        mask: Any, structure: str, centre: tuple[float, float, float] | None, view_group: int = ALL_VIEWS
+    ) -> None:
         """Centre a structure, and show the others faintly.
 
         Args:
             mask: The case's segmentation.
             structure: The structure's name.
             centre: A RAS position in it, mm; None if there is none.
+            view_group: The views that are moved; all if it is left out.
         """
         emphasise(mask, structure)
         if centre is not None:
-            centre_on(mask.GetScene(), centre)
+            centre_on(mask.GetScene(), centre, view_group)
 
 
 def show_strokes(parameters: Any, shown: bool) -> None:

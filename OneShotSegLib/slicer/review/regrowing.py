@@ -139,7 +139,7 @@ class Regrowing:
 
     def _after_saving(self, case: str, action: Callable[[], None]) -> None:
         """What was corrected by hand is on disk before the worker reads the case."""
-        self._case_nodes.save(case, action)
+        self._case_nodes.corrections.save(case, action)
 
     def _key_of(self, case: str) -> Key:
         return case, str(self.study.root), self._session.row(case).state, version_of(self._session.mask(case))
@@ -194,7 +194,7 @@ class Regrowing:
         self._live.ask("save", functools.partial(self._saved, case, text), self._failed, reopen=True)
 
     def _saved(self, case: str, text: str, _answer: Answer) -> None:
-        self._case_nodes.saved_elsewhere(case)
+        self._case_nodes.corrections.saved_elsewhere(case)
         self._on_done(case, text)
         key = self._key_of(case)
         if self._key is not None and self._live.holds(self._key):

@@ -19,7 +19,7 @@ from OneShotSegLib.slicer import dicom_database
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.jobs.devices import FALLBACK, Device
 from OneShotSegLib.slicer.parameters import BatchSource
-from OneShotSegLib.slicer.review.case_nodes import LOADED_ATTRIBUTE
+from OneShotSegLib.slicer.review.case_marks import LOADED_ATTRIBUTE
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.path_field import PathField
 from OneShotSegLib.slicer.sections.scene_inputs import export_volumes

@@ -46,13 +46,13 @@ class Correcting:
     def is_painting(self, case: str) -> bool:
         """Whether the editor is open on the mask of a case."""
         edited = self.context.editor.segmentation
-        return edited is not None and self._case_nodes.editing == case != "" and not self.is_stroking
+        return edited is not None and self._case_nodes.corrections.editing == case != "" and not self.is_stroking
 
     def edit(self, case: str, structure: str) -> None:
         """Open the editor on the mask of a case that is shown, with the structure that is looked at."""
         mask, ct = self._case_nodes.mask_node(case), self._case_nodes.ct_node(case)
         self.stop()
-        self._case_nodes.editing = case
+        self._case_nodes.corrections.editing = case
         name = structure or self._session.row(case).worst
         segment_id = mask.GetSegmentation().GetSegmentIdBySegmentName(name)
         self.context.editor.open(mask, ct, self.context.ui.reviewEditorFrame, segment_id, self._brush_of(case))
@@ -66,7 +66,7 @@ class Correcting:
         if not self.context.ensure_ready():
             raise InputError(_("The packages that are needed are not installed."))
         self.stop()
-        self._case_nodes.editing = case
+        self._case_nodes.corrections.editing = case
         node = self.regrowing.begin(case)
         frame, name = self.context.ui.reviewEditorFrame, structure or self._session.row(case).worst
         segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(name)
@@ -88,8 +88,8 @@ class Correcting:
 
     def stop(self) -> None:
         """Nothing is corrected any more."""
-        if self._case_nodes.editing:
-            self._case_nodes.editing = ""
+        if self._case_nodes.corrections.editing:
+            self._case_nodes.corrections.editing = ""
             self.context.editor.close()
         self.regrowing.end()
 
@@ -121,4 +121,4 @@ class Correcting:
             text = _("{case}: its correction no longer counts; it is kept as {file}. Undo brings it back.")
             self.context.messages.show(text.format(case=case, file=kept.name))
 
-        self.regrowing.after(lambda: self._case_nodes.give_up(case, set_aside))
+        self.regrowing.after(lambda: self._case_nodes.corrections.give_up(case, set_aside))

@@ -8,10 +8,11 @@ from typing import Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.interface.review_session import ReviewRow, ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
-from OneShotSegLib.slicer.mrml.display import is_on_screen
+from OneShotSegLib.slicer.mrml.display import ALL_VIEWS, is_on_screen
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
 from OneShotSegLib.slicer.review.case_view import CaseView, show_strokes
 from OneShotSegLib.slicer.review.regrowing import Regrowing
+from OneShotSegLib.slicer.review.support_beside import CASE_GROUP, SupportBeside
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_table import CaseTable, details_of
@@ -26,6 +27,7 @@ class LookedAt:
         self.session: ReviewSession | None = None
         self.case_nodes: CaseNodes | None = None
         self.correcting: Correcting | None = None
+        self.beside: SupportBeside | None = None
         self.current = ""
         self._filling = False
         self._unreadable = ""
@@ -76,7 +78,7 @@ class LookedAt:
         self._structures.fill(row, self._structure)
         self._enable_decisions()
         ui.goOnButton.enabled = has_rows and not self.context.controller.busy
-        ui.previousButton.enabled = ui.nextButton.enabled = has_rows
+        ui.previousButton.enabled = ui.nextButton.enabled = ui.besideButton.enabled = has_rows
         text = details_of(row) if row else ""
         ui.caseLabel.text = text
         ui.caseLabel.setVisible(bool(text))
@@ -105,7 +107,7 @@ class LookedAt:
         row = self._row()
         if row is None or row.failed or self.case_nodes is None or self.session is None:
             return False
-        if not self.case_nodes.is_current(row.case, self.session.mask(row.case)):
+        if not self.case_nodes.corrections.is_current(row.case, self.session.mask(row.case)):
             return False
         return is_on_screen(self.case_nodes.ct_node(row.case), self.case_nodes.mask_node(row.case))
 
@@ -114,7 +116,9 @@ class LookedAt:
 
     def _has_correction(self) -> bool:
         row = self._row()
-        return row is not None and (row.has_edit or (self.case_nodes is not None and self.case_nodes.is_kept(row.case)))
+        return row is not None and (
+            row.has_edit or (self.case_nodes is not None and self.case_nodes.corrections.is_kept(row.case))
+        )
 
     def _row(self) -> ReviewRow | None:
         if self.session is None or self.session.position(self.current) < 0:
@@ -161,10 +165,12 @@ class LookedAt:
         if case != self.current or self.session is None or self.case_nodes is None:
             return
         if self._view.show(ct, mask):
-            self.case_nodes.nothing_to_save(case)
+            self.case_nodes.corrections.nothing_to_save(case)
         # The support's strokes lie anywhere in another patient.
         show_strokes(self.context.parameters, self.session.row(case).is_support)
         self._look_at(self._structure or self.session.row(case).worst)
+        if self.beside is not None:
+            self.beside.show(case, self._structure)
         following = self.session.next_open(case)
         if following:
             self.case_nodes.prefetch(following, self.session.mask(following))
@@ -176,7 +182,24 @@ class LookedAt:
         if case_nodes is None or not self._is_shown():
             return
         if self._view.show_surface(case_nodes.mask_node(self.current)):
-            case_nodes.nothing_to_save(self.current)
+            case_nodes.corrections.nothing_to_save(self.current)
+
+    def _on_beside(self, shown: bool) -> None:
+        """Show the support beside the case from now on, or no longer."""
+        if self.beside is None:
+            return
+        if not shown:
+            self.beside.turn_off()
+            return
+        try:
+            self.beside.turn_on()
+        except InputError as error:
+            self.context.messages.error(str(error))
+            self.context.ui.besideButton.setChecked(False)
+            return
+        if self._is_shown():
+            self.beside.show(self.current, self._structure)
+        self.beside.keep_to_case(self.regrowing.node if self.regrowing is not None else None)
 
     def _look_at(self, structure: str) -> None:
         """Centre a structure of the case that is shown, and show the others faintly."""
@@ -184,8 +207,12 @@ class LookedAt:
             return
         self._structure = structure
         mask = self.case_nodes.mask_node(self.current)
-        self._view.look_at(mask, structure, self.case_nodes.centre(self.current, structure))
-        if self.case_nodes.editing:
+        beside = self.beside if self.beside is not None and self.beside.is_on else None
+        group = ALL_VIEWS if beside is None else CASE_GROUP
+        self._view.look_at(mask, structure, self.case_nodes.centre(self.current, structure), group)
+        if beside is not None:
+            beside.look_at(structure)
+        if self.case_nodes.corrections.editing:
             self.context.editor.choose(mask.GetSegmentation().GetSegmentIdBySegmentName(structure))
         self._show_details()
 

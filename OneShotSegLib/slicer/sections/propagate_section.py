@@ -15,7 +15,7 @@ from OneShotSegLib.interface.known_inputs import known_supports
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.mrml.volumes import volume_from_node
-from OneShotSegLib.slicer.review.case_nodes import mark
+from OneShotSegLib.slicer.review.case_marks import mark
 from OneShotSegLib.slicer.sections.batch_section import BatchSection
 from OneShotSegLib.slicer.sections.context import PanelContext, guarded
 from OneShotSegLib.slicer.sections.scene_inputs import export_scribbles, export_volume

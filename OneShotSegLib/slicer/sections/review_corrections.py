@@ -29,6 +29,8 @@ class ReviewCorrections(LookedAt):
             return
         self._require_shown(case)
         correcting.stroke(case, self._structure)
+        if self.beside is not None:
+            self.beside.keep_to_case(correcting.regrowing.node)
 
     @guarded
     def on_discard(self) -> None:

@@ -21,7 +21,9 @@ class ReviewDecisions(LookedAt):
         session, case_nodes, correcting, case = self._chosen()
         self._require_shown(case)
         # The correction is on disk before the decision that it counts.
-        correcting.regrowing.after(lambda: case_nodes.save(case, lambda: self._decide(session.accept, case)))
+        correcting.regrowing.after(
+            lambda: case_nodes.corrections.save(case, lambda: self._decide(session.accept, case))
+        )
 
     @guarded
     def on_reject(self) -> None:

@@ -9,11 +9,12 @@ from OneShotSegLib.interface.case_files import read_case_volumes
 from OneShotSegLib.interface.review_session import ReviewSession
 from OneShotSegLib.slicer.i18n import tr as _
 from OneShotSegLib.slicer.review.case_nodes import CaseNodes
+from OneShotSegLib.slicer.review.support_beside import SupportBeside
 from OneShotSegLib.slicer.sections.context import PanelContext
 from OneShotSegLib.slicer.sections.correcting import Correcting
 from OneShotSegLib.slicer.sections.review_corrections import ReviewCorrections
 from OneShotSegLib.slicer.sections.review_decisions import ReviewDecisions
-from OneShotSegLib.slicer.sections.review_keys import KEYS, TABLE_KEYS, ReviewKeys
+from OneShotSegLib.slicer.sections.review_keys import KEYS, TAB_KEYS, ReviewKeys
 from OneShotSegLib.study.layout import StudyPaths
 
 
@@ -23,8 +24,10 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
     def __init__(self, context: PanelContext, window: Any = None) -> None:
         super().__init__(context)
         ui = context.ui
-        actions = {name: getattr(self, name) for name in {*KEYS.values(), *TABLE_KEYS.values()}}
-        self._keys = ReviewKeys(window, (ui.reviewTable, ui.structureTable), actions, context.messages.warning)
+        actions = {name: getattr(self, name) for name in {*KEYS.values(), *TAB_KEYS.values()}}
+        rows = (ui.reviewRow, ui.stepButtons, ui.structureButtons, ui.decisionButtons, ui.goOnButton)
+        places = (ui.reviewTable, ui.structureTable, *rows)
+        self._keys = ReviewKeys(window, places, actions, context.messages.warning)
         self._connect()
         self.update()
 
@@ -47,11 +50,16 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
         ):
             button.connect("clicked(bool)", action)
         ui.surfaceButton.connect("toggled(bool)", self._on_surface)
+        ui.besideButton.connect("toggled(bool)", self._on_beside)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
 
     def enable_keys(self, enabled: bool) -> None:
         """Set whether the keys work: only while the panel is shown."""
         self._keys.enable(enabled)
+
+    def _on_beside(self, shown: bool) -> None:
+        super()._on_beside(shown)
+        self._keys.follow_views()
 
     def remove_keys(self) -> None:
         """Remove the keys, for a panel that is closed or reloaded."""
@@ -69,6 +77,7 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
             case_nodes = CaseNodes(study, self.context.background, read_case_volumes(study))
             case_nodes.connect(self._on_saved, self.context.messages.error)
             self.correcting = Correcting(self.context, study, session, case_nodes, self._on_regrown)
+            self.beside = SupportBeside(session, case_nodes, self.context.background, self.context.messages.warning)
             self.session, self.case_nodes = session, case_nodes
         self.update()
 
@@ -78,12 +87,15 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
             self._keep_comment()
         except InputError as error:
             self.context.messages.error(str(error))
+        if self.beside is not None:
+            self.beside.turn_off()
+            self.context.ui.besideButton.setChecked(False)
         if self.case_nodes is not None:
-            self.case_nodes.save_all()
+            self.case_nodes.corrections.save_all()
             self.case_nodes.close()
         if self.correcting is not None:
             self.correcting.regrowing.end()
-        self.session = self.case_nodes = self.correcting = None
+        self.session = self.case_nodes = self.correcting = self.beside = None
         self.current = self._unreadable = self._structure = self._commented = ""
 
     def case_done(self, case: str) -> None:
@@ -99,7 +111,7 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
         self.update()
         if case != self.current:
             return
-        if self.case_nodes.is_kept(case):
+        if self.case_nodes.corrections.is_kept(case):
             text = _("{case}: a new result is there. Your correction stays; it is what you see.")
             self.context.messages.warning(text.format(case=case))
         else:
@@ -108,11 +120,11 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
     def show_state(self, busy: bool) -> None:
         """A run begins or ended: what is being corrected is saved before it begins."""
         if busy and self.case_nodes is not None:
-            self.case_nodes.save_changed()
+            self.case_nodes.corrections.save_changed()
         self._show_details()
 
     def poll(self) -> None:
         """Save corrections that have not changed for a moment; let only what is on the screen be decided."""
         if self.case_nodes is not None:
-            self.case_nodes.poll()
+            self.case_nodes.corrections.poll()
             self._enable_decisions()

@@ -27,6 +27,8 @@ LOGICS = {
     "volumes": "vtkSlicerVolumesLogic",
 }
 
+ORIENTATIONS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
+
 
 class SlicerApplication(QtWidgets.QApplication):
     """slicer.app."""
@@ -47,6 +49,40 @@ class Module:
         return self._logic
 
 
+class SliceWidget:
+    """qMRMLSliceWidget, as far as its view."""
+
+    def __init__(self, parent: QtWidgets.QWidget) -> None:
+        self._view = QtWidgets.QWidget(parent)
+        self._view.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)  # as QVTKOpenGLNativeWidget has it
+
+    def sliceView(self) -> Any:
+        return self._view
+
+
+class LayoutManager:
+    """qSlicerLayoutManager, as far as the slice views."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._widgets: dict[str, SliceWidget] = {}
+
+    def _logics(self) -> list[Any]:
+        return [*self._application._slices, *self._application._more_slices.values()]
+
+    def sliceViewNames(self) -> tuple[str, ...]:
+        return tuple(logic.GetSliceNode().GetLayoutName() for logic in self._logics())
+
+    def sliceWidget(self, name: str) -> SliceWidget:
+        return self._widgets.setdefault(name, SliceWidget(self._application.main_window))
+
+    def mrmlSliceLogics(self) -> Any:
+        found = vtk.vtkCollection()
+        for logic in self._logics():
+            found.AddItem(logic)
+        return found
+
+
 class Application:
     """The running stand-in.
 
@@ -60,6 +96,7 @@ class Application:
         pythonqt._connect_by_signature(SlicerApplication)
         self.qt = QtWidgets.QApplication.instance() or SlicerApplication([])
         self.scene = slicer.vtkMRMLScene()
+        slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene)
         self.selected: list[str] = []
         self.main_window = QtWidgets.QWidget()
         self._segment_editor: Any = None
@@ -72,15 +109,31 @@ class Application:
                 logic.SetModuleShareDirectory(str(Path(__file__).with_name("terminologies")))
             logic.SetMRMLScene(self.scene)
             setattr(slicer.modules, name, Module(logic))
-        self._slices = [self._slice_logic(name) for name in ("Red", "Green", "Yellow")]
-        self.qt.layoutManager = lambda: None
+        self._slices = [self._slice_logic(name) for name in ORIENTATIONS]
+        self._more_slices: dict[str, Any] = {}
+        self._layout = slicer.vtkMRMLLayoutLogic()
+        self._layout.SetMRMLScene(self.scene)
+        self._layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self._layout.GetLayoutNode().AddObserver("ModifiedEvent", lambda caller, event: self._follow_layout())
+        self.layouts = LayoutManager(self)
+        self.qt.layoutManager = lambda: self.layouts
         self._install_python()
 
     def _slice_logic(self, name: str) -> Any:
         logic = slicer.vtkMRMLSliceLogic()
         logic.SetMRMLScene(self.scene)
-        logic.AddSliceNode(name)
+        logic.AddSliceNode(name).SetOrientation(ORIENTATIONS[name])
         return logic
+
+    def _follow_layout(self) -> None:
+        """Have a logic for each slice view of a layout, as Slicer's layout manager does at once."""
+        for number in range(self.scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+            node = self.scene.GetNthNodeByClass(number, "vtkMRMLSliceNode")
+            known = {*self._more_slices, *(logic.GetSliceNode().GetName() for logic in self._slices)}
+            if node.GetLayoutName() not in known:
+                logic = self._more_slices[node.GetLayoutName()] = slicer.vtkMRMLSliceLogic()
+                logic.SetMRMLScene(self.scene)
+                logic.SetSliceNode(node)
 
     def _install_python(self) -> None:
         # Only now: these want slicer.app and the qt module.

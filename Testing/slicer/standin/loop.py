@@ -21,6 +21,7 @@ ROUND_MS = 20
 SWITCH_SECONDS = 0.0005
 PRESS, RELEASE = 6, 7
 """QEvent.KeyPress, QEvent.KeyRelease."""
+TAB, BACK_TAB = 0x01000001, 0x01000002
 EXEC = "_ZN10QEventLoop4execE6QFlagsINS_17ProcessEventsFlagEE"
 HANDLE_KEY = "_Z17qt_handleKeyEventP7QWindowN6QEvent4TypeEi6QFlagsIN2Qt16KeyboardModifierEERK7QStringbt"
 
@@ -84,7 +85,9 @@ def press_key(widget: Any, text: str, repeats: int = 0, seconds: float = 0.03) -
     window = _focused(widget)
     keys = QtGui.QKeySequence(text)[0]
     code, modifiers = int(keys.key()), keys.keyboardModifiers().value
-    letter = chr(code) if modifiers else chr(code).lower()
+    letter = "\t" if code == TAB else chr(code) if modifiers else chr(code).lower()
+    if code == TAB and modifiers:
+        code = BACK_TAB  # what a keyboard sends
     for number in range(repeats + 1):
         if number:
             _send(window, RELEASE, code, modifiers, letter, True)
@@ -107,7 +110,7 @@ def type_text(edit: Any, text: str) -> None:
 def _focused(widget: Any) -> Any:
     window = widget.window()
     window.activateWindow()
-    idle_until(window.isActiveWindow, 2)
+    idle_until(window.isActiveWindow, 60)
     if widget is not window:
         widget.setFocus(QtCore.Qt.FocusReason.MouseFocusReason)
     return window.windowHandle()

@@ -26,6 +26,7 @@ CONNECTING = (
     QtWidgets.QToolButton,
     QtWidgets.QCheckBox,
     QtWidgets.QComboBox,
+    QtWidgets.QLabel,
     QtWidgets.QListWidget,
     QtWidgets.QTableWidget,
     QtWidgets.QLineEdit,
