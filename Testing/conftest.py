@@ -94,4 +94,3 @@ def phantom_support(phantom_weights: Weights, tmp_path_factory: pytest.TempPathF
 def brief_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spend less on the scores, where they are not what is tested."""
     monkeypatch.setattr(scoring, "CYCLE_POINTS_PER_LABEL", 1)
-    monkeypatch.setattr(scoring, "CYCLE_STARTS", 4)

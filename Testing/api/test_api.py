@@ -33,7 +33,6 @@ def brief() -> Iterator[None]:
     """Spend less on the scores; they are compared with each other only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scoring, "CYCLE_POINTS_PER_LABEL", 1)
-        patch.setattr(scoring, "CYCLE_STARTS", 4)
         yield
 
 

@@ -128,7 +128,7 @@ DICOM: Entries = {
     "rescale_midway": (
         "change midway",
         series(slopes),
-        mended("different rescalings", 0.98, ROUNDED),
+        mended("different rescalings", 0.96, ROUNDED),
     ),
     "rescale_lost_midway": (
         "change midway",

@@ -24,5 +24,5 @@ if __name__ == "__main__":
         denoising=DenoisingSettings(points_per_label=2),
         expansion=replace(default.expansion, spacing=(4.0, 4.0, 4.0)),
     )
-    scoring.CYCLE_POINTS_PER_LABEL, scoring.CYCLE_STARTS = 2, 4
+    scoring.CYCLE_POINTS_PER_LABEL = 2
     main()
