@@ -474,3 +474,14 @@ def test_the_structure_set_among_the_slices_of_a_pacs_export_is_found(tmp_path: 
     data.SeriesInstanceUID = "1.2.3"
     data.save_as(tmp_path / "IM900", enforce_file_format=True)
     assert structure_set_in(tmp_path) == tmp_path / "IM900"
+
+
+@pytest.mark.parametrize(("stored", "name"), [("Drüse", "Drüse"), ("Cord", "Cord"), ("脳幹", "脳幹")])
+def test_names_in_utf_8_are_read_though_the_file_does_not_say_so(stored: str, name: str, tmp_path: Path) -> None:
+    series = series_of(GRID)
+    data = content([Drawn(name="A", contours=[circle(GRID, 5, (18, 18), 8.3)])], header_of(series))
+    del data.SpecificCharacterSet
+    tag, text = Tag(0x30060026), stored.encode()
+    data.StructureSetROISequence[0]._dict[tag] = RawDataElement(tag, "LO", len(text), text, 0, True, True)
+    data.save_as(tmp_path / "rs.dcm", enforce_file_format=True)
+    assert [segment.name for segment in read_rtstruct(tmp_path / "rs.dcm", series).segments] == [name]
