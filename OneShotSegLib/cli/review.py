@@ -10,6 +10,7 @@ from rich.table import Table
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.study.decisions import Decisions, corrections_that_do_not_count, decide
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import STRUCTURE_DECISIONS, ReviewLedger, StructureDecision
 
@@ -64,7 +65,8 @@ def show_review(study: Path, decisions: Decisions) -> None:
         console.print(sentence, markup=False, soft_wrap=True)
     console.print(_table(ledger))
     console.print(", ".join(f"{count} {state}" for state, count in ledger.counts().items()))
-    for sentence in corrections_that_do_not_count(paths, ledger):
+    cases = (case.case for case in StudyDescription.read(paths).cases)
+    for sentence in filter(None, (ledger.decisions_on_no_case(cases), *corrections_that_do_not_count(paths, ledger))):
         console.print(sentence, markup=False, soft_wrap=True)
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation.figures import StructureFigures
-from OneShotSegLib.evaluation.matching import find_predictions, find_references, pair
+from OneShotSegLib.evaluation.matching import find_predictions, find_references, pair, unused_references
 from OneShotSegLib.evaluation.metrics import compare, crop_to_both
 from OneShotSegLib.evaluation.references import check_references, read_reference, structures_of
 from OneShotSegLib.evaluation.result import Evaluation
 from OneShotSegLib.evaluation.shared_labels import Names, shared_labels
+from OneShotSegLib.imaging.boxes import box_on_grid, whole_box
 from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.label_resampling import resample_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.results import read_mask
 from OneShotSegLib.study.structure_table import read_named_label_map
@@ -43,6 +46,7 @@ def evaluate(reference: Path, predictions: Path, edited: bool = False, skip_unco
     check_references(references.values(), predictions)
     asked = find_predictions(predictions, edited)
     cases, notes = pair(references, asked.masks)
+    notes += unused_references(reference)
     if asked.labels:
         labels = dict(asked.labels)
     else:
@@ -103,5 +107,25 @@ def _predicted(
     of_names += [f"{case}: {note}" for note in matched.notes]
     volume = matched.labels.volume
     if not volume.same_grid(truth.volume):
-        notes.append(f"{case}: the prediction was resampled onto the reference's grid.")
+        notes.append(f"{case}: the prediction was resampled onto the reference's grid{_beyond(case, volume, truth)}.")
     return resample_labels(volume, truth.volume).array
+
+
+def _beyond(case: str, predicted: Volume, truth: LabelMap) -> str:
+    """How much of a prediction the reference's grid does not hold, as the end of a sentence.
+
+    Raises:
+        InputError: If the two have no place in common, so that they cannot be masks of one CT.
+    """
+    box = box_on_grid(whole_box(predicted.shape), predicted, truth.volume)
+    if box is None:
+        raise InputError(
+            f"{case}: expected a reference in the place of the CT ({predicted.describe_grid()}), found one elsewhere "
+            f"({truth.volume.describe_grid()})."
+        )
+    painted = np.argwhere(predicted.array)
+    if not len(painted):
+        return ""
+    there = np.rint(truth.volume.to_index(predicted.to_world(painted)))
+    outside = float(np.mean(((there < 0) | (there >= truth.volume.shape)).any(axis=1)))
+    return f", beyond which {max(outside, 0.01):.0%} of it lie" if outside else ""

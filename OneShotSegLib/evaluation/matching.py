@@ -10,12 +10,15 @@ from typing import Any
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.evaluation.references import structure_set_in
 from OneShotSegLib.imaging.files import LABEL_STEMS, stem_of, suffix_of
-from OneShotSegLib.imaging.rtstruct import is_structure_set
+from OneShotSegLib.imaging.rtstruct import is_structure_set, name_of_structure_set
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.naming import safe_name
 from OneShotSegLib.study.results import counting_mask
 from OneShotSegLib.study.review import ReviewLedger
+
+TABLES = (".csv", ".json", ".txt", ".md", ".html")
+"""Of files that describe label maps, and are none."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,39 @@ def _reference(entry: Path) -> tuple[str, Path | None]:
         return "", None
     if entry.is_dir():
         return safe_name(entry.name), _label_map_in(entry)
-    name = entry.stem if is_structure_set(entry) else stem_of(entry)
-    return safe_name(name), entry if suffix_of(entry) or is_structure_set(entry) else None
+    if suffix_of(entry):
+        return safe_name(stem_of(entry)), entry
+    return safe_name(name_of_structure_set(entry)), entry if is_structure_set(entry) else None
+
+
+def unused_references(folder: Path) -> list[str]:
+    """Sentences on what a folder holds that `find_references` makes nothing of."""
+    entries = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    unused = [entry for entry in entries if _reference(entry)[1] is None]
+    notes = []
+    for entry in (entry for entry in unused if entry.is_dir()):
+        count = len(_images_in(entry))
+        found = f"{count} label maps, none of them named {' or '.join(LABEL_STEMS[:2])}" if count else "no label map"
+        notes.append(f"{entry.name}: a folder with {found}: not used.")
+    others = [entry for entry in unused if not entry.is_dir() and entry.suffix.lower() not in TABLES]
+    if others:
+        shown = ", ".join(entry.name for entry in others[:3]) + (", ..." if len(others) > 3 else "")
+        notes.append(f"Files of the references that are no label maps, not used: {shown}.")
+    return notes
 
 
 def _label_map_in(folder: Path) -> Path | None:
-    images = sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
+    images = _images_in(folder)
     named = [p for stem in LABEL_STEMS for p in images if stem_of(p).lower() == stem]
+    if len(named) > 1:
+        raise InputError(f"{folder}: expected one label map per case, found {named[0].name} and {named[1].name}.")
     if named:
         return named[0]
     return images[0] if len(images) == 1 else None if images else structure_set_in(folder)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_file() and suffix_of(p) and not p.name.startswith("."))
 
 
 def pair(references: Mapping[str, Path], predictions: Mapping[str, Any]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.ct_series import read_ct_series
+from OneShotSegLib.imaging.dicom.headers import IDENTITY, BrokenHeaderError, read_header, text
 from OneShotSegLib.imaging.label_matching import match_labels
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.rtstruct import is_structure_set, read_structures
@@ -17,13 +18,26 @@ from OneShotSegLib.study.structure_table import read_named_label_map
 
 
 def structure_set_in(folder: Path) -> Path | None:
-    """The structure set in a case's folder: the only file that ends in .dcm, else the only such named RS or RTSTRUCT.
+    """The structure set in a case's folder, which may hold the CT's slices as well.
 
+    It is the only DICOM file, else the only one that is named RS or RTSTRUCT, else the only one that says what it is.
     None if there is none, or if it cannot be told which it is.
     """
     files = sorted(p for p in folder.iterdir() if p.is_file() and is_structure_set(p) and not p.name.startswith("."))
     named = [path for path in files if path.name.upper().startswith(("RS", "RTSTRUCT"))]
-    return next((found[0] for found in (files, named) if len(found) == 1), None)
+    for found in (files, named):
+        if len(found) == 1:
+            return found[0]
+    by_header = [path for path in files if _says_structure_set(path)]
+    return by_header[0] if len(by_header) == 1 else None
+
+
+def _says_structure_set(path: Path) -> bool:
+    try:
+        data = read_header(path, ["Modality", *IDENTITY])
+    except BrokenHeaderError:
+        return False
+    return data is not None and text(data, "Modality") == "RTSTRUCT"
 
 
 def check_references(references: Iterable[Path], predictions: Path) -> None:

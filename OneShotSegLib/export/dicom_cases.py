@@ -16,6 +16,8 @@ from OneShotSegLib.export.selection import (
     results_to_export,
 )
 from OneShotSegLib.imaging.atomic import atomic_folder
+from OneShotSegLib.imaging.dicom.headers import quiet_pydicom, read_header, text
+from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import StudyPaths
@@ -33,6 +35,7 @@ MAY_BE_EMPTY = (
     "ReferringPhysicianName",
 )
 """What a series must have, if only empty, and anonymised ones may lack."""
+NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 
 Tracked = Callable[[Sequence[StudyResult]], Iterable[StudyResult]]
 WriteCase = Callable[[StudyResult, Volume, LabelMap, Path], None]
@@ -73,12 +76,14 @@ def export_cases(
     notes: Notes = {}
     with atomic_folder(folder) as temporary:
 
+        @quiet_pydicom()
         def write_one(result: StudyResult) -> None:
             ct, labels = read_result(result, structures, notes)
             there = _that_occur(labels)
             if not there:
                 passed_over[result.case] = "it has no structure, passed over."
                 return
+            check_can_be_referred_to(result)
             file = temporary / f"{result.case}.dcm"
             try:
                 write(result, ct, LabelMap(labels.volume, there), file)
@@ -93,3 +98,24 @@ def export_cases(
 def _that_occur(labels: LabelMap) -> tuple[Segment, ...]:
     """The structures that this mask has."""
     return tuple(segment for segment in labels.segments if (labels.volume.array == segment.value).any())
+
+
+def check_can_be_referred_to(result: StudyResult) -> None:
+    """Refuse a series whose slices no other object can refer to, one by one.
+
+    Raises:
+        InputError: If it lacks a UID that may not be empty, or several slices have one and the same.
+    """
+    stack = series_slices(result.ct, result.series)
+    first = read_header(stack.slices[0].file, [*NEEDED])
+    missing = [keyword for keyword in NEEDED if first is None or not text(first, keyword)]
+    if missing:
+        raise InputError(
+            f"{result.ct}: expected a series that other objects can refer to, found none of its {', '.join(missing)}."
+        )
+    uids = [one.uid for one in stack.slices if one.frame is None]
+    if len(set(uids)) < len(uids):
+        raise InputError(
+            f"{result.ct}: expected a UID of its own for each slice (SOPInstanceUID), found {len(set(uids))} for "
+            f"{len(uids)} slices: nothing could refer to one of them."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.export.dicom_cases import MAY_BE_EMPTY, Tracked, export_cases
 from OneShotSegLib.export.dicom_codes import UTF_8, Concept, category_and_type, dicom_text, roi_names, text_of
 from OneShotSegLib.export.selection import OnFailure, log_failure
+from OneShotSegLib.imaging.dicom.headers import text
 from OneShotSegLib.imaging.dicom.regular import labels_on_slices
 from OneShotSegLib.imaging.dicom.stacking import Stack
 from OneShotSegLib.imaging.dicom_series import series_slices
@@ -29,6 +31,14 @@ SERIES_NUMBER = 900
 """Well above those that scanners give, so that a viewer lists it last."""
 TEXTS = ("PN", "LO", "SH", "ST", "LT", "UC", "UT")
 """Types of values that depend on the character set."""
+DATE = re.compile(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?")
+CONFORMING = {
+    "PatientBirthDate": DATE,
+    "StudyDate": DATE,
+    "StudyTime": TIME,
+    "PatientSex": re.compile("[MFO]"),
+}
 
 
 def export_dicom_seg(
@@ -116,8 +126,12 @@ def segmentation(result: StudyResult, numbered: Volume, segments: Sequence[Segme
                 specific_character_set=UTF_8,
             )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # Other errors may have values of the header in them, which are a patient's.
+        found = (
+            f"otherwise ({error})" if isinstance(error, (AttributeError, KeyError)) else "values that do not conform"
+        )
         raise InputError(
-            f"{result.ct}: expected a series with what a DICOM segmentation has to refer to, found otherwise ({error})."
+            f"{result.ct}: expected a series with what a DICOM segmentation has to refer to, found {found}."
         ) from error
 
 
@@ -137,6 +151,7 @@ def _sources(stack: Stack) -> list[Dataset]:
         for keyword in MAY_BE_EMPTY:
             if keyword not in data:
                 setattr(data, keyword, "")
+        _empty_what_does_not_conform(data)
         _put_in_utf_8(data)
         holder = data
         if "PerFrameFunctionalGroupsSequence" in data:
@@ -151,6 +166,13 @@ def _sources(stack: Stack) -> list[Dataset]:
         if stack.is_regular:
             holder.SpacingBetweenSlices = f"{spacing:.10g}"
     return sources
+
+
+def _empty_what_does_not_conform(data: Dataset) -> None:
+    """Dates, times and a sex that DICOM does not know, as anonymisers write them, are left empty."""
+    for keyword, form in CONFORMING.items():
+        if keyword in data and not form.fullmatch(text(data, keyword)):
+            setattr(data, keyword, "")
 
 
 def _put_in_utf_8(data: Dataset) -> None:

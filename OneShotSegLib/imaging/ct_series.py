@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.dicom.headers import quiet_pydicom
 from OneShotSegLib.imaging.dicom.slices import Slice
 from OneShotSegLib.imaging.dicom_series import series_slices
 from OneShotSegLib.imaging.files import read_volume
@@ -57,6 +58,7 @@ def require_pydicom(what: str) -> None:
         ) from error
 
 
+@quiet_pydicom()
 def read_ct_series(folder: Path, ct: Volume | None = None, series: str = "") -> CTSeries:
     """Read a series' headers and its grid.
 

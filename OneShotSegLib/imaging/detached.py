@@ -43,7 +43,11 @@ def _names(named: str, rest: bytes) -> list[str]:
         return [named]
     first, last, step = (int(pattern[number]) for number in (2, 3, 4))
     numbers = range(first, last + (1 if step > 0 else -1), step) if step else range(0)
-    return [NUMBER.sub(lambda found: _number(found, n), pattern[1], count=1) for n in numbers[:MOST_FILES]]
+    place = NUMBER.search(pattern[1])
+    if place is None:
+        return []
+    start, end = pattern[1][: place.start()], pattern[1][place.end() :]
+    return [f"{start}{_number(place, number)}{end}" for number in numbers[:MOST_FILES]]
 
 
 def _number(found: re.Match[str], number: int) -> str:

@@ -19,7 +19,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
 from OneShotSegLib.imaging.detached import voxel_files
 from OneShotSegLib.imaging.dicom_series import read_folder
-from OneShotSegLib.imaging.headers import HeaderGrid
+from OneShotSegLib.imaging.headers import MADE_UP, HeaderGrid
 from OneShotSegLib.imaging.integrity import (
     all_finite,
     can_hold,
@@ -84,7 +84,10 @@ def read_volume(path: Path | str, series: str = "") -> Volume:
     path = Path(path)
     if path.is_dir():
         return read_folder(path, series)
-    return from_itk(read_itk(path))
+    volume = from_itk(read_itk(path))
+    if _grid(path).is_made_up:
+        log.warning("%s: %s.", path, MADE_UP)
+    return volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +154,8 @@ def check_image(path: Path) -> ImageHeader:
     grid = _grid(path)
     spacing = tuple(map(float, grid.spacing))
     along = int(np.abs(grid.direction[2]).argmax())
-    return replace(header, spacing=spacing, notes=grid.notes, height_mm=header.size[along] * spacing[along])
+    notes = (*grid.notes, MADE_UP) if grid.is_made_up else grid.notes
+    return replace(header, spacing=spacing, notes=notes, height_mm=header.size[along] * spacing[along])
 
 
 def read_itk(path: Path, layers: bool = False) -> sitk.Image:

@@ -38,6 +38,7 @@ UNITS_MM = {
     "micrometre": 1e-3,
     "micrometres": 1e-3,
 }
+MADE_UP = "its voxels of 1 mm at 0, 0, 0 are what programs write that know no grid: they were taken as such"
 SAME = 1e-5
 NO_POSITION: tuple[str, ...] = ("the header has no position of the image: taken as 0, 0, 0",)
 
@@ -64,6 +65,15 @@ class HeaderGrid:
             return self
         note = f"sizes and positions are in {unit}: converted to mm"
         return HeaderGrid(self.spacing * factor, self.origin * factor, self.direction, (*self.notes, note))
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether it is the grid of an array without any: voxels of 1 mm at 0, 0, 0, along the axes."""
+        return bool(
+            np.array_equal(self.spacing, np.ones(3))
+            and not self.origin.any()
+            and np.array_equal(np.abs(self.direction), np.eye(3))
+        )
 
     def agrees_with(self, spacing: Vector, origin: Vector, direction: Vector) -> bool:
         """Whether a reader found the same grid, but for rounding errors."""

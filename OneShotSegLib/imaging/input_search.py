@@ -12,7 +12,7 @@ from pathlib import Path
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.detached import HEADERS as DETACHED_HEADERS
 from OneShotSegLib.imaging.detached import voxel_files
-from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, looks_like_dicom, read_header
+from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, looks_like_dicom, quiet_pydicom, read_header
 from OneShotSegLib.imaging.dicom.headers import text as element_text
 from OneShotSegLib.imaging.dicom.search import SeriesInfo, scan_files
 from OneShotSegLib.imaging.file_kinds import file_kind
@@ -286,6 +286,7 @@ class _Search:
             self._leave(self.root, Kind.HIDDEN, reason, len(self.hidden))
 
 
+@quiet_pydicom()
 def _instances(files: Iterable[Path]) -> set[str]:
     """The SOP instance UIDs of DICOM files, those of damaged ones left out."""
     found = set()

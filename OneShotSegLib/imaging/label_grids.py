@@ -128,8 +128,8 @@ def _reordered(labels: Volume, grid: Volume, axes: _Axes) -> OnGrid | None:
     backwards = axes.step < 0
     ends = np.stack([axes.first, axes.first + (axes.voxels - 1) * axes.step])
     low = np.rint(ends.mean(axis=0) - (axes.voxels - 1) / 2).astype(int)
-    off = np.abs(ends.min(axis=0) - low).max()
     high = low + axes.voxels
+    off = max(np.abs(ends.min(axis=0) - low).max(), np.abs(ends.max(axis=0) - (high - 1)).max())
     same_size = bool((axes.voxels == grid.shape).all())
     if off > (MOST_OFF if same_size else MOST_OFF_LATTICE) or (low < 0).any() or (high > grid.shape).any():
         return None
@@ -137,7 +137,7 @@ def _reordered(labels: Volume, grid: Volume, axes: _Axes) -> OnGrid | None:
     array = array[tuple(slice(None, None, -1 if back else 1) for back in backwards)]
     found = np.zeros(grid.shape, dtype=labels.array.dtype)
     found[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = array
-    distance = _distance_mm(ends.min(axis=0) - low, grid)
+    distance = max(_distance_mm(ends.min(axis=0) - low, grid), _distance_mm(ends.max(axis=0) - (high - 1), grid))
     note = f"it lies {distance:.2g} mm beside the CT's voxels and was taken for these"
     return OnGrid(grid.with_array(found), note if distance > GEOMETRY_TOLERANCE_MM else "")
 

@@ -129,9 +129,11 @@ def _by_value(labels: LabelMap, structures: Sequence[Segment], source: Path) -> 
     background = {segment.value for segment in labels.segments if segment.is_background_stroke}
     known = {structure.value for structure in structures}
     others = [value for value in present_labels(labels.volume.array) if value not in known | background]
-    notes = (f"{source.name}: value(s) that were not asked for, not used: {_listed(others)}.",) if others else ()
+    notes = [f"{source.name}: value(s) that were not asked for, not used: {_listed(others)}."] if others else []
+    if labels.has_nameless_segments:
+        notes.append(f"{source.name}: its segments have no names: they were matched by value.")
     values = {value: value for value in known - background}
-    return MatchedLabels(translated(labels, values, tuple(structures)), notes)
+    return MatchedLabels(translated(labels, values, tuple(structures)), tuple(notes))
 
 
 def translated(labels: LabelMap, values: dict[int, int], segments: tuple[Segment, ...]) -> LabelMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
     # Elsewhere it is imported where it is used: Slicer's own process must not import it at start-up.
     import SimpleITK as sitk  # noqa: N813
 
+log = logging.getLogger(__name__)
+
 BACKGROUND_NAME = "Background"
 BACKGROUND_VALUE = 255
 """Out of the way of the structures, which stay 1..N however many are added later."""
 MAX_LABEL = 255
+ROUNDING = 1e-3
+NEARLY_WHOLE = 0.05
+"""What a mask of a few structures is off at most that was stored in 256 steps with a slope."""
 SEGMENT_KEY = re.compile(r"Segment(\d{1,4})_(.+)", re.ASCII)
 LABEL_VALUE = re.compile(r"\d{1,4}", re.ASCII)
 Color = tuple[float, float, float]
@@ -94,11 +100,13 @@ class LabelMap:
         volume: uint8 voxels, 0 where nothing is painted.
         segments: The segments, in the file's order; a segment may have no voxel.
         unnamed: Values of the segments that the file has no name for; theirs was made of the value.
+        has_nameless_segments: Whether the file describes segments, of which none has a name.
     """
 
     volume: Volume
     segments: tuple[Segment, ...]
     unnamed: frozenset[int] = frozenset()
+    has_nameless_segments: bool = False
 
     @property
     def named(self) -> tuple[Segment, ...]:
@@ -142,7 +150,7 @@ def read_label_map(path: Path | str) -> LabelMap:
         raise InputError(f"{path}: expected segments described in UTF-8, found other bytes in the header.") from error
     if array.ndim == 4 and not fields:
         raise InputError(f"{path}: expected one label per voxel, found {array.shape[3]} (a colour or vector image).")
-    _check_labels(path, array)
+    array = _whole_numbers(path, array)
     segments = [_segment(path, number, fields[number]) for number in sorted(fields)]
     if array.ndim == 4:
         layers = [_layer(path, fields[number], array.shape[3]) for number in sorted(fields)]
@@ -154,7 +162,8 @@ def read_label_map(path: Path | str) -> LabelMap:
     nameless = {s.value for n, s in zip(sorted(fields), segments, strict=True) if not _name(fields[n])}
     direction = np.asarray(image.GetDirection()).reshape(3, 3)[::-1, ::-1]
     volume = Volume.create(array.astype(np.uint8), image.GetSpacing()[::-1], image.GetOrigin()[::-1], direction)
-    return LabelMap(volume, (*segments, *numbered), frozenset(nameless.union(s.value for s in numbered)))
+    unnamed = frozenset(nameless.union(s.value for s in numbered))
+    return LabelMap(volume, (*segments, *numbered), unnamed, bool(segments) and len(nameless) == len(segments))
 
 
 def label_map_of(volume: Volume) -> LabelMap:
@@ -163,18 +172,30 @@ def label_map_of(volume: Volume) -> LabelMap:
     Raises:
         InputError: If the voxels are no such labels.
     """
-    _check_labels("The label map", volume.array)
-    labels = volume.with_array(volume.array.astype(np.uint8))
+    array = _whole_numbers("The label map", volume.array)
+    labels = volume.with_array(array.astype(np.uint8))
     present = present_labels(labels.array)
     return LabelMap(labels, tuple(Segment.numbered(value) for value in present), frozenset(present))
 
 
-def _check_labels(path: Path | str, array: np.ndarray) -> None:
-    if array.dtype.kind == "f" and not (np.isfinite(array).all() and np.array_equal(array, np.round(array))):
-        raise InputError(f"{path}: expected a label map of whole numbers, found fractions.")
+def _whole_numbers(path: Path | str, array: np.ndarray) -> np.ndarray:
+    """Labels as whole numbers; what a scale of values, or single precision, made nearly such is rounded.
+
+    Raises:
+        InputError: If they are no whole numbers from 0 to 255.
+    """
+    if array.dtype.kind == "f":
+        rounded = np.round(array)
+        off = float(np.abs(array - rounded).max()) if np.isfinite(array).all() else np.inf
+        if off > NEARLY_WHOLE:
+            raise InputError(f"{path}: expected a label map of whole numbers, found fractions.")
+        if off > ROUNDING:
+            log.warning("%s: its values are up to %.2g beside whole numbers: they were rounded.", path, off)
+        array = rounded
     low, high = array.min(), array.max()
     if low < 0 or high > MAX_LABEL:
         raise InputError(f"{path}: expected label values from 0 to {MAX_LABEL}, found {low:g} to {high:g}.")
+    return array
 
 
 def _segment_entries(image: sitk.Image) -> dict[int, dict[str, str]]:
@@ -228,13 +249,26 @@ def _flattened(
     flat = np.zeros(array.shape[:3], dtype=np.uint8)
     taken: list[Segment] = []
     values = {segment.value for segment in segments}
+    claimed = {(layer, segment.value) for layer, segment in zip(layers, segments, strict=True)}
+    if len(claimed) < len(segments):
+        raise InputError(
+            f"{path}: expected a label value of its own for each segment of a layer, found one used twice."
+        )
+
+    def free_value() -> int:
+        value = next((free for free in range(1, MAX_LABEL + 1) if free not in values), 0)
+        if not value:
+            raise InputError(f"{path}: expected at most {MAX_LABEL} segments, found more.")
+        values.add(value)
+        return value
+
+    # What no segment describes is kept below the others, as in a map without layers, so that it can be said.
+    for layer in range(array.shape[3]):
+        for value in present_labels(array[..., layer]):
+            if (layer, value) not in claimed:
+                flat[array[..., layer] == value] = free_value()
     for segment, layer in zip(segments, layers, strict=True):
-        value = segment.value
-        if any(other.value == value for other in taken):
-            value = next((free for free in range(1, MAX_LABEL + 1) if free not in values), 0)
-            if not value:
-                raise InputError(f"{path}: expected at most {MAX_LABEL} segments, found more.")
-            values.add(value)
+        value = free_value() if any(other.value == segment.value for other in taken) else segment.value
         flat[array[..., layer] == segment.value] = value
         taken.append(replace(segment, value=value))
     return flat, taken

@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, box_between, box_shape
 from OneShotSegLib.imaging.ct_series import CTSeries, read_ct_series
+from OneShotSegLib.imaging.dicom.headers import is_named_as_dicom, looks_like_dicom
+from OneShotSegLib.imaging.files import suffix_of
 from OneShotSegLib.imaging.label_matching import compare_names, name_notes, translated
 from OneShotSegLib.imaging.labelmaps import MAX_LABEL, LabelMap, Segment, name_key, read_label_map
 from OneShotSegLib.imaging.polygons import Polygon, cross, fill_region, region_between
@@ -33,6 +36,7 @@ TIE = 0.01
 """Slices: of contours that all lie half-way between two of the CT's slices, all are to go the same way."""
 REGULAR_GAP = 1.5
 """Of a structure's usual step from slice to slice: a longer way is a gap in the structure."""
+SAME_POINT_MM = 0.02
 LEAST_SLICES = 3
 """That show a regular step."""
 MARGIN = 4
@@ -82,8 +86,15 @@ class _Shape(NamedTuple):
 
 
 def is_structure_set(path: Path) -> bool:
-    """Whether a file's name says that it may be a structure set."""
-    return path.suffix.lower() == SUFFIX
+    """Whether a file may be a structure set: by its name, or by its beginning where its name says nothing."""
+    if path.suffix.lower() == SUFFIX:
+        return True
+    return not suffix_of(path) and looks_like_dicom(path)
+
+
+def name_of_structure_set(path: Path) -> str:
+    """A structure set's name without what only says that it is a DICOM file; UIDs have points of their own."""
+    return path.stem if is_named_as_dicom(path) else path.name
 
 
 def read_labels_of(path: Path, ct_path: Path, ct: Volume, series: str = "") -> LabelMap:
@@ -250,7 +261,7 @@ def _segments(path: Path, regions: Sequence[RegionOfInterest]) -> tuple[Segment,
 
 def _shape(region: RegionOfInterest, grid: Volume, fill_between: bool, notes: _Notes) -> _Shape | None:
     """A structure's voxels; None if none of it lies on the CT, or if it cannot be drawn."""
-    contours = _without_copies([grid.to_index(contour) for contour in region.contours])
+    contours = _without_copies([grid.to_index(contour) for contour in region.contours], grid)
     if len(contours) < len(region.contours):
         notes.add("contours that are there twice, used once", f"'{region.name}'")
     if any(np.abs(contour[:, 0] - contour[:, 0].mean()).max() > MOST_TILT for contour in contours):
@@ -264,9 +275,24 @@ def _shape(region: RegionOfInterest, grid: Volume, fill_between: bool, notes: _N
     return _drawn(region.name, _within(planes, box), box, grid, fill_between, notes)
 
 
-def _without_copies(contours: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-    """Even-odd, a contour and its copy would be nothing."""
-    return list({contour.tobytes(): contour for contour in contours}.values())
+def _without_copies(contours: list[NDArray[np.float64]], grid: Volume) -> list[NDArray[np.float64]]:
+    """Even-odd, a contour and its copy would be nothing, in whatever order and rounding its points are."""
+    millimetres = [contour * grid.spacing for contour in contours]
+    bounds = np.array([(*points.min(axis=0), *points.max(axis=0)) for points in millimetres])
+    kept: list[int] = []
+    for number, points in enumerate(millimetres):
+        close = np.abs(bounds[kept] - bounds[number]).max(axis=1) <= SAME_POINT_MM
+        near = [kept[k] for k in np.flatnonzero(close)]
+        if not any(_same_points(points, millimetres[k]) for k in near):
+            kept.append(number)
+    return [contours[number] for number in kept]
+
+
+def _same_points(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Whether two contours have the same points, in mm, as far as rounded numbers tell."""
+    trees = cKDTree(one), cKDTree(other)
+    away = max(float(trees[1].query(one)[0].max()), float(trees[0].query(other)[0].max()))
+    return away <= SAME_POINT_MM
 
 
 def _levels(contours: list[NDArray[np.float64]]) -> list[_Level]:

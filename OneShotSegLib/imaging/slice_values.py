@@ -18,6 +18,8 @@ FEWEST_PIXELS = 1024
 STEP = 8
 JUMP = 300.0
 """From slice to slice most pixels of a CT stay as they are, or nearly so: the median of what changes is near 0."""
+SMALL_JUMP = 40.0
+"""The same, where eight of ten pixels change in one direction: of 149 CTs, none has any such change."""
 
 
 def slice_axis(volume: Volume) -> int:
@@ -80,7 +82,8 @@ def _check_jumps(slices: NDArray[Any], filled: list[int], name: str) -> None:
     for a, b in pairwise(filled):
         with np.errstate(invalid="ignore"):  # of infinite values, which are refused later
             low, change, high = np.quantile(some[b] - some[a], (0.1, 0.5, 0.9))
-        if abs(change) > JUMP and high - low < JUMP:
+        is_narrow = abs(change) > JUMP and high - low < JUMP
+        if is_narrow or (abs(change) > SMALL_JUMP and min(low * change, high * change) > 0):
             raise InputError(
                 f"{name}: expected one scale of values, found most pixels changed by {change:.0f} from slice {a + 1} "
                 f"to {b + 1}: slices of different rescalings."

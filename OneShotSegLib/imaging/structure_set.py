@@ -6,7 +6,7 @@ import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,12 +128,22 @@ def _structure_set(path: Path, data: Dataset) -> StructureSet:
         raise _damaged(path, f"contours of an ROI that is not described (number {strangers[0]})")
     whole = str(data.get("FrameOfReferenceUID") or "")
     regions = tuple(_region(path, n, item, items.get(n), whole) for n, item in described.items())
+    if not data.get("SpecificCharacterSet"):
+        regions = tuple(replace(region, name=_read_as_utf_8(region.name)) for region in regions)
     return StructureSet(
         path=path,
         patient_id=str(data.get("PatientID") or "").strip(),
         instances=frozenset(_series_instances(data)) | frozenset(_contour_instances(items.values())),
         regions=regions,
     )
+
+
+def _read_as_utf_8(name: str) -> str:
+    """A name in UTF-8 of a file that does not say so, which was read byte by byte; other names stay."""
+    try:
+        return unicodedata.normalize("NFC", name.encode("latin-1").decode("utf-8"))
+    except UnicodeError:
+        return name
 
 
 def _region(path: Path, number: int, described: Dataset, item: Dataset | None, frame: str) -> RegionOfInterest:

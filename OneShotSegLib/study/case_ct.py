@@ -57,10 +57,12 @@ def read_case_ct(source: Path | str, series: str = "") -> Volume:
         series: Series instance UID, where the folder holds several CT series.
 
     Raises:
-        InputError: As `read_volume`.
+        InputError: As `read_volume`, and if its files changed meanwhile.
     """
     state = file_state(Path(source))
     volume = read_volume(source, series)
+    if file_state(Path(source)) != state:
+        raise InputError(f"{source}: expected a CT that is whole, found its files changed while it was read.")
     if state is not None:
         _states[volume] = state
     return volume

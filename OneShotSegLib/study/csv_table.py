@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -17,6 +18,7 @@ from OneShotSegLib.study.layout import write_text
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 GUARDED = re.compile(r"'" + FORMULA.pattern)
 DELIMITERS = ",;\t"
+SEPARATOR = re.compile(r'"?sep=([,;\t])"?\r?\n', re.IGNORECASE)
 NO_UTF_8 = re.compile(r"\\u(d[89a-f][0-9a-f]{2})")
 """How `write_text` escapes what UTF-8 cannot hold."""
 
@@ -63,21 +65,39 @@ class Table:
 
 
 def read_table(path: Path, required: Sequence[str]) -> Table:
-    """Read a CSV file that we wrote, or a spreadsheet saved again (byte order mark, semicolons or tabs).
+    """Read a CSV file that we wrote, or a spreadsheet saved again.
+
+    Such have a byte order mark, semicolons or tabs, a first line that names the delimiter (sep=;), UTF-16, rows and
+    columns without any text at the end or between others.
 
     Raises:
         InputError: If it is no UTF-8 CSV, lacks a required column, or has a row with more or fewer cells than columns.
     """
     try:
-        text = NO_UTF_8.sub(lambda found: chr(int(found[1], 16)), path.read_bytes().decode("utf-8-sig"))
-        header = text.partition("\n")[0]
-        delimiter = max(DELIMITERS, key=header.count)
+        text = NO_UTF_8.sub(lambda found: chr(int(found[1], 16)), _decoded(path.read_bytes()))
+        named = SEPARATOR.match(text)
+        header = text[named.end() if named else 0 :].partition("\n")[0]
+        delimiter = named[1] if named else max(DELIMITERS, key=header.count)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        lines = [(reader.line_num, cells) for cells in reader if cells]
+        lines = [(reader.line_num, cells) for cells in reader if any(map(str.strip, cells))]
+        lines = _without_empty_columns(lines[1:] if named else lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: expected a CSV table in UTF-8, found a file that cannot be read as one.") from error
     columns = _check_header(path, lines[0][1] if lines else [], required)
     return Table(columns, tuple(_row(path, columns, number, cells) for number, cells in lines[1:]))
+
+
+def _decoded(content: bytes) -> str:
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+
+
+def _without_empty_columns(lines: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Without the last columns, as far as they have neither a name nor any text."""
+    width = max((len(cells) for _, cells in lines), default=0)
+    while width and not any(cells[width - 1 : width] and cells[width - 1].strip() for _, cells in lines):
+        width -= 1
+    return [(number, cells[:width]) for number, cells in lines]
 
 
 def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) -> tuple[str, ...]:

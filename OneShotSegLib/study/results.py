@@ -65,8 +65,11 @@ def study_results(paths: StudyPaths, without_broken_measures: bool = False) -> I
     Raises:
         InputError: If the folder is no study, or a file of it is broken.
     """
-    ledger = ReviewLedger.load(paths.review)
-    for case in StudyDescription.read(paths).cases:
+    ledger, description = ReviewLedger.load(paths.review), StudyDescription.read(paths)
+    lost = ledger.decisions_on_no_case(case.case for case in description.cases)
+    if lost:
+        log.warning("%s", lost)
+    for case in description.cases:
         state, files = ledger.state_of(case.case), paths.case(case.case)
         if state == "edited" and not files.edited_mask.is_file():
             log.warning(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ TRUSTED_STATES: tuple[ReviewState, ...] = ("accepted", "edited")
 COLUMNS = ("case", "state", "score", "comment", "time")
 StructureDecision = Literal["accepted", "doubtful", "rejected"]
 STRUCTURE_DECISIONS: tuple[StructureDecision, ...] = get_args(StructureDecision)
+MOST_SHOWN = 8
 STRUCTURES = "structures"
 """The column of decisions on single structures; it is there once there is one."""
 
@@ -143,6 +145,19 @@ class ReviewLedger:
     def can_undo(self) -> bool:
         """Whether there is a decision of this ledger object to take back."""
         return bool(self._undo)
+
+    def decisions_on_no_case(self, cases: Iterable[str]) -> str:
+        """A sentence on decisions in rows that are of none of the study's cases; '' if there are none.
+
+        A spreadsheet makes 1 of a case 001, and a date of 3-4.
+        """
+        known = set(cases)
+        lost = [entry for entry in self if entry.case not in known and (entry.state != "pending" or entry.structures)]
+        if not lost:
+            return ""
+        shown = ", ".join(f"'{entry.case}' {entry.state}" for entry in lost[:MOST_SHOWN])
+        more = f" and {len(lost) - MOST_SHOWN} more" if len(lost) > MOST_SHOWN else ""
+        return f"{self.path.name} has decisions on no case of this study, not used: {shown}{more}."
 
     def counts(self) -> dict[ReviewState, int]:
         """How many cases are in each state."""
@@ -305,14 +320,16 @@ def _read(path: Path) -> list[ReviewEntry]:
 
 
 def _entry(place: str, row: Mapping[str, str]) -> ReviewEntry:
-    if not row["case"]:
+    # Names of cases have one form of letters with accents, and no blanks around them (`study.naming`).
+    case = unicodedata.normalize("NFC", row["case"].strip(" \u00a0"))
+    if not case:
         raise InputError(f"{place}: expected the name of a case, found an empty cell.")
     state: Any = row["state"].strip().lower()
     if state not in STATES:
         raise InputError(f"{place}: expected a state of {', '.join(STATES)}, found {row['state']!r}.")
     extra = {name: text for name, text in row.items() if name not in (*COLUMNS, STRUCTURES)}
     return ReviewEntry(
-        case=row["case"],
+        case=case,
         state=state,
         score=_score(place, row["score"]),
         comment=row["comment"],

@@ -63,6 +63,8 @@ def match_strokes(labels: LabelMap, segments: Sequence[Segment], source: Path, c
         values = {segment.value: known[segment.key] for segment in named if segment.key in known}
     else:
         values, notes = {segment.value: segment.value for segment in segments}, []
+        if labels.has_nameless_segments:
+            notes.append(f"{source.name}: its segments have no names: they were matched by value.")
     unused = [value for value in present_labels(labels.volume.array) if value in labels.unnamed and value not in values]
     notes += [f"{source.name}: value(s) that were not asked for, not used: {str(unused)[1:-1]}."] if unused else []
     found = onto_grid(translated(labels, values, tuple(segments)).volume, ct, strokes=True)

@@ -302,3 +302,43 @@ def test_surface_distances_are_those_of_monai(seed: int) -> None:
     hd95 = metrics.compute_hausdorff_distance(predicted, reference, percentile=95, **options)
     assd = metrics.compute_average_surface_distance(predicted, reference, symmetric=True, **options)
     assert ours == pytest.approx((float(hd95), float(assd)), abs=1e-4)
+
+
+def test_what_is_not_used_of_the_references_is_told(tmp_path: Path) -> None:
+    mask = labels(v1=cube(2, 2, 2))
+    for folder in ("ref", "pred"):
+        save(mask, tmp_path / folder / "a.nii.gz")
+    for name in ("liver", "spleen"):
+        save(mask, tmp_path / "ref" / "b" / f"{name}.nii.gz")
+    (tmp_path / "ref" / "c" / "deep").mkdir(parents=True)
+    (tmp_path / "ref" / "d.mgz").write_bytes(b"x")
+    (tmp_path / "ref" / "structures.csv").write_text("value,name\n1,Cube\n", encoding="utf-8")
+    notes = "\n".join(evaluate(tmp_path / "ref", tmp_path / "pred").notes)
+    assert "b: a folder with 2 label maps, none of them named seg or label: not used." in notes
+    assert "c: a folder with no label map: not used." in notes
+    assert "no label maps, not used: d.mgz." in notes
+
+
+def test_two_references_of_one_case_are_refused(tmp_path: Path) -> None:
+    mask = labels(v1=cube(2, 2, 2))
+    save(mask, tmp_path / "pred" / "a.nii.gz")
+    for name in ("seg", "label"):
+        save(mask, tmp_path / "ref" / "a" / f"{name}.nii.gz")
+    with pytest.raises(InputError, match=r"expected one label map per case, found seg\.nii\.gz and label\.nii\.gz"):
+        evaluate(tmp_path / "ref", tmp_path / "pred")
+
+
+def test_a_reference_in_another_place_is_refused(tmp_path: Path) -> None:
+    mask = labels(v1=cube(2, 2, 2))
+    save(mask, tmp_path / "pred" / "a.nii.gz")
+    save(Volume.create(mask.array, SPACING), tmp_path / "ref" / "a.nii.gz")
+    with pytest.raises(InputError, match=r"^a: expected a reference in the place of the CT .*, found one elsewhere"):
+        evaluate(tmp_path / "ref", tmp_path / "pred")
+
+
+def test_what_lies_beyond_the_reference_s_grid_is_told(tmp_path: Path) -> None:
+    mask = labels(v1=cube(2, 2, 2))
+    save(mask, tmp_path / "pred" / "a.nii.gz")
+    part = Volume.create(mask.array[:6], SPACING, mask.origin)
+    save(part, tmp_path / "ref" / "a.nii.gz")
+    assert any("beyond which 50% of it lie" in note for note in evaluate(tmp_path / "ref", tmp_path / "pred").notes)

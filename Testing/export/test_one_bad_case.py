@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -199,3 +200,45 @@ def test_texts_hold_what_dicom_allows() -> None:
     assert len(dicom_text("漢" * 90)) == 64
     assert text_of(MultiValue(str, ["a", "b"])) == "a\\b"
     assert text_of(None) == ""
+
+
+@pytest.mark.parametrize("kind", ["dicom-seg", "rtstruct"])
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"SOPInstanceUID": "1.2.3"}, "a UID of its own for each slice"),
+        ({"StudyInstanceUID": ""}, "none of its StudyInstanceUID"),
+        ({"FrameOfReferenceUID": ""}, "none of its FrameOfReferenceUID"),
+        ({"SOPClassUID": ""}, "none of its SOPClassUID"),
+    ],
+)
+def test_slices_that_nothing_can_refer_to_get_no_object(
+    study: StudyPaths,
+    tmp_path: Path,
+    kind: str,
+    values: dict[str, str],
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    edit(tmp_path / "ct" / "bad", **values)
+    assert export(monkeypatch, kind, study, tmp_path / "out") == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.dcm"]
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientBirthDate", "1990-02-31"), ("StudyDate", "ANON"), ("StudyTime", "25:99"), ("PatientSex", "WEIBLICH!")],
+)
+def test_dates_and_the_like_that_an_anonymiser_wrote_are_left_empty(
+    study: StudyPaths, tmp_path: Path, keyword: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.warns(UserWarning, match="Invalid value"):
+        edit(tmp_path / "ct" / "bad", **{keyword: value})
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*Invalid value")  # nor does pydicom's word on it reach the user
+        assert export(monkeypatch, "dicom-seg", study, tmp_path / "out") == 0
+    written = pydicom.dcmread(tmp_path / "out" / "bad.dcm")
+    assert not written.get(keyword)
+    assert written.PatientID == "ID-bad"

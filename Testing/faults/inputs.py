@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,9 @@ def run_variants(
     for variant in chosen:
         place = root / variant.name
         place.mkdir(parents=True)
-        variant.write(place, ct)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's own, on what is to be wrong
+            variant.write(place, ct)
     # Each folder is a query of its own, so that what is summed up per query is told per variant.
     events = propagate(files, study, *(root / variant.name for variant in chosen), default=default)
     said = by_folder(root, study, events)

@@ -23,7 +23,7 @@ from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.volume import Volume
 from Testing.helpers.dicom_series import write_series
 
-Edit = Callable[[Dataset, int], object]
+Edit = Callable[[Dataset, int], None]
 CT = Volume.create(np.random.default_rng(0).integers(-1000, 2000, (6, 12, 10)).astype(np.int16), (3.0, 1.5, 1.5))
 
 
@@ -44,7 +44,11 @@ def encoding(data: Dataset) -> dict[str, bool]:
 
 
 def setting(**values: Any) -> Edit:
-    return lambda data, _plane: [setattr(data, keyword, value) for keyword, value in values.items()]
+    def edit(data: Dataset, _plane: int) -> None:
+        for keyword, value in values.items():
+            setattr(data, keyword, value)
+
+    return edit
 
 
 def pixels(data: Dataset) -> np.ndarray:

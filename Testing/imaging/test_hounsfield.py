@@ -188,6 +188,6 @@ def test_a_map_in_air_of_one_value_is_refused_or_said(plain: Make, slope: float)
 @pytest.mark.parametrize("steps", [8, 12, 16, 24])
 @pytest.mark.parametrize("kind", [np.int8, np.int16])
 def test_a_ct_in_few_steps_is_refused_in_any_type(steps: int, kind: type) -> None:
-    coarse = np.clip(np.floor(scanner_ct() / steps), -128, 127).astype(kind)
+    coarse: NDArray[Any] = np.clip(np.floor(scanner_ct() / steps), -128, 127).astype(kind)
     with pytest.raises(InputError, match="expected a CT in HU"):
         as_hounsfield(Volume.create(coarse), "scan")

@@ -135,3 +135,11 @@ def test_a_mask_file_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
         mask_on_ct(path, CT)
     write_label_map(mask.with_volume(painted_part(mask.volume)), path)
     np.testing.assert_array_equal(mask_on_ct(path, CT).volume.array, mask.volume.array)
+
+
+def test_a_distance_at_the_far_end_is_told_as_well() -> None:
+    stretched = Volume.create(LABELS.array, LABELS.spacing * 1.01, LABELS.origin, LABELS.direction)
+    found = onto_grid(stretched, CT)
+    assert found is not None
+    assert "beside the CT's voxels" in found.note
+    np.testing.assert_array_equal(found.labels.array, LABELS.array)

@@ -209,3 +209,11 @@ def test_a_file_knows_which_of_its_values_have_a_name(tmp_path: Path) -> None:
     plain = read_label_map(tmp_path / "plain.nrrd")
     assert plain.unnamed == {1, 2, 3, 7}
     assert plain.named == ()
+
+
+def test_segments_without_names_are_matched_by_value_and_that_is_said(tmp_path: Path) -> None:
+    entries = [(f"Segment{n}_LabelValue", str(s.value)) for n, s in enumerate(STRUCTURES)]
+    write_volume(Volume.create(painted(), (1, 1, 1)), tmp_path / FILE.name, entries)
+    labels, notes = read_matched(tmp_path / FILE.name, STRUCTURES)
+    assert np.array_equal(labels.volume.array, painted())
+    assert notes == ("edited.seg.nrrd: its segments have no names: they were matched by value.",)

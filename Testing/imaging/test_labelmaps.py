@@ -274,3 +274,49 @@ def test_a_value_can_be_named_as_the_background() -> None:
 def test_a_segment_named_as_the_background_needs_no_value_for_it() -> None:
     assert label_map().with_background(2).segments == SEGMENTS
     assert label_map().with_background(200).segments == SEGMENTS
+
+
+# Masks that other programs wrote
+
+
+@pytest.mark.parametrize(("off", "is_said"), [(1e-5, False), (-1e-4, False), (0.014, True), (-0.04, True)])
+def test_values_next_to_whole_numbers_are_these(
+    off: float, is_said: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    volume = label_map().volume
+    array = np.where(volume.array > 0, volume.array + np.float32(off), 0).astype(np.float32)
+    write_volume(volume.with_array(array), tmp_path / "m.nii.gz")
+    assert np.array_equal(read_label_map(tmp_path / "m.nii.gz").volume.array, volume.array)
+    assert any("were rounded" in record.getMessage() for record in caplog.records) == is_said
+
+
+def test_a_mask_in_256_steps_with_a_slope_has_its_labels(tmp_path: Path) -> None:
+    array = np.arange(8, dtype=np.float64).repeat(30).reshape(5, 6, 8)
+    volume = Volume.create(np.round(array / 7 * 255).astype(np.float32) * np.float32(7 / 255), (3, 1, 1))
+    write_volume(volume, tmp_path / "m.nii.gz")
+    assert np.array_equal(read_label_map(tmp_path / "m.nii.gz").volume.array, array)
+
+
+def test_what_lies_in_a_layer_without_a_description_is_there_without_a_name(tmp_path: Path) -> None:
+    layers = np.concatenate([two_layers(), np.zeros((1, 4, 5, 6), np.uint8)])
+    layers[2, 2:, 3:] = 5
+    write_layers(tmp_path / "m.seg.nrrd", layers, FIELDS)
+    read = read_label_map(tmp_path / "m.seg.nrrd")
+    (value,) = read.unnamed
+    assert np.array_equal(read.volume.array == value, (layers[2] == 5) & (layers[0] == 0) & (layers[1] == 0))
+    assert [segment.name for segment in read.named] == ["lower", "upper", "other"]
+
+
+def test_two_segments_of_one_value_in_one_of_several_layers_are_refused(tmp_path: Path) -> None:
+    without_layers = [{key: text for key, text in fields.items() if key != "Layer"} for fields in FIELDS]
+    write_layers(tmp_path / "m.seg.nrrd", two_layers(), without_layers)
+    assert "used twice" in sentence_of(tmp_path / "m.seg.nrrd")
+
+
+def test_a_segmentation_of_which_no_segment_has_a_name_is_known_as_such(tmp_path: Path) -> None:
+    write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7", "Tags": TAGS}, {"LabelValue": "2", "Name": " "})
+    assert read_label_map(tmp_path / "m.seg.nrrd").has_nameless_segments
+    write_with_fields(tmp_path / "m.seg.nrrd", {"LabelValue": "7"}, {"LabelValue": "2", "Name": "a"})
+    assert not read_label_map(tmp_path / "m.seg.nrrd").has_nameless_segments
+    write_volume(label_map().volume, tmp_path / "m.nii.gz")
+    assert not read_label_map(tmp_path / "m.nii.gz").has_nameless_segments

@@ -14,7 +14,8 @@ import SimpleITK as sitk  # noqa: N813
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.detached import voxel_files
-from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.files import check_image, read_volume, write_volume
+from OneShotSegLib.imaging.headers import MADE_UP
 from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.itk import to_itk
 from OneShotSegLib.imaging.volume import Volume
@@ -143,3 +144,18 @@ def test_a_change_of_any_file_of_voxels_is_noticed(tmp_path: Path) -> None:
     assert file_state(tmp_path / "c.nhdr") == before
     os.utime(tmp_path / "c06.raw", (4e9, 4e9))
     assert file_state(tmp_path / "c.nhdr") != before
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_a_grid_that_nobody_gave_is_said_and_others_are_not(
+    suffix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sitk.WriteImage(sitk.GetImageFromArray(CT.array), str(tmp_path / f"a{suffix}"))
+    assert read_volume(tmp_path / f"a{suffix}").same_grid(Volume.create(CT.array, (1, 1, 1)))
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path / f'a{suffix}'}: {MADE_UP}."]
+    assert check_image(tmp_path / f"a{suffix}").notes == (MADE_UP,)
+    caplog.clear()
+    for number, grid in enumerate((((1, 1, 1), (0, 0, 5)), ((1, 1, 2), (0, 0, 0)))):
+        write_volume(Volume.create(CT.array, *grid), tmp_path / f"{number}{suffix}")
+        read_volume(tmp_path / f"{number}{suffix}")
+    assert not caplog.records

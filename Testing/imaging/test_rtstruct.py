@@ -13,9 +13,17 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.evaluation.references import structure_set_in
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.polygons import fill_polygons, region_between
-from OneShotSegLib.imaging.rtstruct import read_labels_of, read_rtstruct, read_rtstruct_with_notes, read_structures
+from OneShotSegLib.imaging.rtstruct import (
+    is_structure_set,
+    name_of_structure_set,
+    read_labels_of,
+    read_rtstruct,
+    read_rtstruct_with_notes,
+    read_structures,
+)
 from OneShotSegLib.imaging.volume import Volume
 
 pydicom = pytest.importorskip("pydicom")
@@ -24,6 +32,7 @@ from pydicom import Dataset  # noqa: E402
 from pydicom.dataelem import RawDataElement  # noqa: E402
 from pydicom.tag import Tag  # noqa: E402
 
+from Testing.helpers.dicom_series import write_series  # noqa: E402
 from Testing.helpers.structure_sets import (  # noqa: E402
     Drawn,
     circle,
@@ -170,6 +179,28 @@ def test_a_contour_that_is_there_twice_does_not_vanish(tmp_path: Path) -> None:
     labels, notes = read(tmp_path, Drawn(name="A", contours=[ring, ring]))
     assert dice(voxels_of(labels, "A"), disc(GRID, 5, (18, 18), 8.3)) > 0.99
     assert "there twice" in notes
+
+
+@pytest.mark.parametrize("copy", ["backwards", "begun elsewhere", "rounded", "closed", "in reverse and rounded"])
+def test_a_copy_of_a_contour_in_other_words_does_not_empty_it(copy: str, tmp_path: Path) -> None:
+    ring = circle(GRID, 5, (18, 18), 8.3)
+    other = {
+        "backwards": ring[::-1],
+        "begun elsewhere": np.roll(ring, 17, axis=0),
+        "rounded": np.round(ring, 2),
+        "closed": np.concatenate([ring, ring[:1]]),
+        "in reverse and rounded": np.round(np.roll(ring[::-1], 3, axis=0), 2),
+    }[copy]
+    labels, notes = read(tmp_path, Drawn(name="A", contours=[ring, other]))
+    assert dice(voxels_of(labels, "A"), disc(GRID, 5, (18, 18), 8.3)) > 0.99
+    assert "there twice" in notes
+
+
+def test_a_thin_wall_between_two_contours_is_no_copy(tmp_path: Path) -> None:
+    rings = [circle(GRID, 5, (18, 18), radius) for radius in (12.3, 11.2)]
+    labels, notes = read(tmp_path, Drawn(name="A", contours=rings))
+    assert dice(voxels_of(labels, "A"), disc(GRID, 5, (18, 18), 12.3) & ~disc(GRID, 5, (18, 18), 11.2)) > 0.9
+    assert "twice" not in notes
 
 
 def test_contours_that_cross_each_other_are_told(tmp_path: Path) -> None:
@@ -415,3 +446,42 @@ def test_a_changed_byte_gives_a_label_map_or_a_sentence(
         assert read_rtstruct(path, SERIES).volume.array.shape == GRID.shape
     except InputError as error:
         assert "expected" in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("name", ["RS.1.2.840.1", "RS0001", "rs.dcm", "RS.DCM", "1.2.3.ima", "plan.dicom"])
+def test_a_structure_set_is_known_by_its_content_where_its_name_says_nothing(name: str, tmp_path: Path) -> None:
+    series = series_of(GRID)
+    drawn = [Drawn(name="A", contours=[circle(GRID, 5, (18, 18), 8.3)])]
+    path = write_structure_set(tmp_path / name, drawn, header_of(series))
+    assert is_structure_set(path)
+    assert dice(voxels_of(read_rtstruct(path, series), "A"), disc(GRID, 5, (18, 18), 8.3)) > 0.99
+    wanted = {"rs.dcm": "rs", "RS.DCM": "RS", "1.2.3.ima": "1.2.3", "plan.dicom": "plan"}
+    assert name_of_structure_set(path) == wanted.get(name, name)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "notes", "RS.txt"])
+def test_other_files_are_no_structure_sets(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x" * 200)
+    assert not is_structure_set(tmp_path / name)
+
+
+def test_the_structure_set_among_the_slices_of_a_pacs_export_is_found(tmp_path: Path) -> None:
+    write_series(tmp_path, Volume.create(np.zeros((4, 5, 6), np.int16), (3, 1, 1)), "P")
+    for path in list(tmp_path.iterdir()):
+        path.rename(path.with_name(f"IM{path.stem}"))
+    assert structure_set_in(tmp_path) is None
+    data = content([Drawn(name="A")], header_of(series_of(GRID)))
+    data.SeriesInstanceUID = "1.2.3"
+    data.save_as(tmp_path / "IM900", enforce_file_format=True)
+    assert structure_set_in(tmp_path) == tmp_path / "IM900"
+
+
+@pytest.mark.parametrize(("stored", "name"), [("Drüse", "Drüse"), ("Cord", "Cord"), ("脳幹", "脳幹")])
+def test_names_in_utf_8_are_read_though_the_file_does_not_say_so(stored: str, name: str, tmp_path: Path) -> None:
+    series = series_of(GRID)
+    data = content([Drawn(name="A", contours=[circle(GRID, 5, (18, 18), 8.3)])], header_of(series))
+    del data.SpecificCharacterSet
+    tag, text = Tag(0x30060026), stored.encode()
+    data.StructureSetROISequence[0]._dict[tag] = RawDataElement(tag, "LO", len(text), text, 0, True, True)
+    data.save_as(tmp_path / "rs.dcm", enforce_file_format=True)
+    assert [segment.name for segment in read_rtstruct(tmp_path / "rs.dcm", series).segments] == [name]

@@ -59,3 +59,10 @@ def test_plain_and_padded_cts_stay_as_they_are(ct: Volume) -> None:
         array, note = mend_slices(volume, "x")
         assert note == ""
         assert array is volume.array
+
+
+@pytest.mark.parametrize("steps", [(0, 100, 200), (0, 60), (0, 0, 0, -50)])
+def test_offsets_that_come_and_go_from_slice_to_slice_are_refused(ct: Volume, steps: tuple[int, ...]) -> None:
+    by_slice = np.resize(steps, len(ct.array))[:, None, None]
+    with pytest.raises(InputError, match="expected one scale of values"):
+        as_hounsfield(ct.with_array(ct.array + by_slice), "scan")

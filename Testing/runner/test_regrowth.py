@@ -262,5 +262,5 @@ def test_the_command_is_there(study: StudyPaths, strokes: Path) -> None:
     assert "saved as its correction" in done.stdout
     done = subprocess.run([*map(str, command[:-1]), "no.seg.nrrd"], capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert json.loads((study.root / "study.json").read_text())["cases"]
+    assert json.loads((study.root / "study.json").read_text(encoding="utf-8"))["cases"]
     assert read_volume(study.case(CASE).edited_mask).shape == scan().shape

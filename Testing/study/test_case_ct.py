@@ -11,7 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import read_volume, write_volume
+from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.study import case_ct
 from OneShotSegLib.study.case_ct import (
     OtherCTError,
     check_ct,
@@ -105,3 +108,21 @@ def test_a_broken_record_is_refused_like_other_measures(tmp_path: Path, entry: o
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), "ct": entry}), encoding="utf-8")
     with pytest.raises(Exception, match="expected the quality of a case"):
         read_quality(path)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_ct_that_changes_while_it_is_read_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _written(tmp_path, kind, 0)
+
+    def read_and_change(path: Path | str, series: str = "") -> Volume:
+        volume = read_volume(path, series)
+        changed = source if source.is_file() else source / "another.dcm"
+        changed.write_bytes(b"still being copied")
+        return volume
+
+    assert read_case_ct(source).shape == small_ct().shape
+    monkeypatch.setattr(case_ct, "read_volume", read_and_change)
+    with pytest.raises(InputError, match="changed while it was read"):
+        read_case_ct(source)

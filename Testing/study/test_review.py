@@ -313,3 +313,32 @@ def test_a_ledger_is_read_again_only_where_it_has_changed(tmp_path: Path, monkey
     assert len(reads) == 2
     path.unlink()
     assert ledger_on_disk(path).state_of("pt_7") == "pending"
+
+
+ROWS = "case,state,score,comment,time\n001,accepted,0.5,,2026-01-02T03:04:05+00:00\nMüller,rejected,0.25,,\n"
+SPREADSHEETS = {
+    "a byte order mark": b"\xef\xbb\xbf" + ROWS.encode(),
+    "semicolons and a decimal comma": ROWS.replace(",", ";").replace("0.5", "0,5").encode(),
+    "UTF-16 with tabs": ROWS.replace(",", "\t").encode("utf-16"),
+    "a line that names the delimiter": b"sep=;\r\n" + ROWS.replace(",", ";").replace("\n", "\r\n").encode(),
+    "rows without text": (ROWS + ",,,,\n\n , ,,,\n").encode(),
+    "columns without text": "".join(f"{line},,\n" for line in ROWS.splitlines()).encode(),
+    "another form of letters with accents": ROWS.replace("ü", "u\u0308").encode(),
+    "blanks around names": ROWS.replace("001", " 001 ").replace("Müller", "Müller ").encode(),
+    "line ends of old Macs": ROWS.replace("\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("content", SPREADSHEETS.values(), ids=SPREADSHEETS)
+def test_a_ledger_that_a_spreadsheet_saved_has_the_same_decisions(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    found = ReviewLedger.load(path)
+    assert [(entry.case, entry.state) for entry in found] == [("001", "accepted"), ("Müller", "rejected")]
+    assert found["001"].score == 0.5
+    assert not found.decisions_on_no_case(["001", "Müller"])
+
+
+def test_decisions_on_names_that_a_spreadsheet_changed_are_told(path: Path) -> None:
+    path.write_text(ROWS.replace("001", "1") + "03. Mrz,edited,,,\nold,pending,,,\n", encoding="utf-8")
+    said = ReviewLedger.load(path).decisions_on_no_case(["001", "Müller", "3-3"])
+    assert said == "review.csv has decisions on no case of this study, not used: '1' accepted, '03. Mrz' edited."

@@ -94,7 +94,7 @@ def _is_whole(element: object) -> bool:
 
 
 def is_compressed(data: Dataset) -> bool:
-    """Whether the pixels of a file, or all of it, are compressed; not where the transfer syntax is none of the known."""
+    """Whether the pixels of a file, or all of it, are compressed; not where nobody knows the transfer syntax."""
     syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
     try:
         return syntax is not None and (syntax.is_compressed or syntax.is_deflated)
