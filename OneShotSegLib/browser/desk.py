@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.browser.children import Children
+from OneShotSegLib.browser.choices import Choices, Offer
 from OneShotSegLib.browser.corrections import Corrections
 from OneShotSegLib.browser.events import Events
 from OneShotSegLib.browser.images import Images, SentImage, is_heavy
@@ -23,7 +24,6 @@ from OneShotSegLib.browser.runs import Runs
 from OneShotSegLib.browser.strokes import Hounsfield
 from OneShotSegLib.browser.support import Support
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.inputs import FoundCT
 from OneShotSegLib.interface.case_files import Version, version_of
 from OneShotSegLib.interface.known_inputs import known_queries, known_supports
@@ -92,6 +92,7 @@ class Desk:
         """
         self.study = reader_paths(StudyPaths(self.request.study), self.request.reader)
         self.events = Events()
+        self.choices = Choices(StudyPaths(self.request.study), self.request.cts)
         self.children = Children()
         self.images = Images(self.folder / "images", self.children)
         self.live = Live()
@@ -259,22 +260,20 @@ class Desk:
                 self.children.warm()
                 await self.image_of(found.case)
 
-    async def cts(self) -> list[FoundCT]:
+    async def offer(self) -> Offer:
         """The CTs to choose a support from: those given, or those of the study.
 
         Raises:
             InputError: If there is none.
         """
+        if self.request.cts:
+            return await self.choices.offer()
         if self._cts is None:
-            if self.request.cts:
-                found = await asyncio.to_thread(lambda: search(self.request.cts).cts)
-                self._cts = list(found)
-            else:
-                queries, series = known_queries(self.whole_study)
-                supports = [ct for ct, _scribbles in known_supports(self.whole_study)]
-                self._cts = [FoundCT(path=path) for path in dict.fromkeys((*supports, *queries)) if path.exists()]
-                self._cts = [ct for ct in self._cts if not (series and ct.path.is_dir())] or self._cts
-        return self._cts
+            queries, series = known_queries(self.whole_study)
+            supports = [ct for ct, _scribbles in known_supports(self.whole_study)]
+            found = [FoundCT(path=path) for path in dict.fromkeys((*supports, *queries)) if path.exists()]
+            self._cts = [ct for ct in found if not (series and ct.path.is_dir())] or found
+        return Offer(tuple(self._cts), {}, ())
 
     def tell_rows(self) -> None:
         """Tell all pages how the cases stand."""

@@ -129,6 +129,7 @@ class Page {
       },
       log: () => addLine(event.line),
       support: () => this.parts.support.changed(event.number),
+      cts: () => this.parts.support.offerChanged(),
       exported: () => this.parts.deliver.exported(event),
       report: () => show("The report is written.", "success"),
       error: () => show(event.text, "error"),

@@ -1,14 +1,14 @@
 // The support: choose a CT, name structures, paint; after each stroke what it grows into.
 import { button, byId, make, replaceKeepingFocus, swatch } from "./dom.js";
 import { guarded, show } from "./messages.js";
-import { get, getPacked, postPacked } from "./server.js";
+import { get, getPacked, post, postPacked } from "./server.js";
 
 const USUAL_SHARE = 0.5;
 
 export class Support {
   constructor(page) {
     this.page = page;
-    this.cts = null;
+    this.offer = null;
     this.draft = null;
     this.volumes = {};
     this.findings = [];
@@ -24,8 +24,8 @@ export class Support {
   open = guarded(async () => {
     byId("loading").hidden = false;
     try {
-      const [cts, draft] = await Promise.all([this.cts ?? get("/api/cts"), getPacked("/api/support")]);
-      this.cts = cts;
+      const [offer, draft] = await Promise.all([this.offer ?? get("/api/cts"), getPacked("/api/support")]);
+      this.offer = offer;
       await this.take(draft);
     } finally {
       byId("loading").hidden = true;
@@ -149,13 +149,46 @@ export class Support {
   choice() {
     const list = make("select", { id: "ct", "data-key": "ct", disabled: this.locked || this.page.busy });
     if (!this.draft) list.append(make("option", { value: "" }, "Choose…"));
-    for (const { number, name } of this.cts ?? []) {
-      list.append(make("option", { value: String(number), selected: this.draft ? name.endsWith(this.draft.ct) : false }, name));
+    for (const { number, name, key } of this.offer?.cts ?? []) {
+      list.append(make("option", { value: String(number), selected: this.draft?.key === key }, name));
     }
-    list.addEventListener("change", guarded(() => this.choose(Number(list.value))));
+    list.addEventListener("change", guarded(() => list.value && this.choose(Number(list.value))));
     const hint = this.draft ? null : make("p", { className: "details" }, "One CT is the support: a few strokes in it are propagated to all others.");
-    return make("div", {}, hint, make("label", { for: "ct" }, "CT of the support"), make("div", { className: "row" }, list));
+    const leftOut = this.offer?.left_out ?? [];
+    return make(
+      "div", {}, hint, this.series(),
+      make("label", { for: "ct" }, "CT of the support"), make("div", { className: "row" }, list),
+      leftOut.length ? make("details", {}, make("summary", {}, "Not used"), make("ul", { className: "details" }, ...leftOut.map((line) => make("li", {}, line)))) : null,
+    );
   }
+
+  // Folders with several CT series: one of each is used, or none.
+  series() {
+    const folders = this.offer?.folders ?? [];
+    if (!folders.length) return null;
+    const fields = folders.map(({ name, series }, folder) => {
+      const list = make("select", {
+        id: `series-${folder}`, "data-key": `series ${folder}`, disabled: this.locked || this.page.busy,
+        onchange: guarded(async (event) => {
+          this.offer = await post("/api/cts/series", { folder, series: Number(event.target.value) });
+          this.page.refresh();
+        }),
+      });
+      list.append(make("option", { value: "-1" }, "not used"));
+      series.forEach(({ text, chosen }, number) => list.append(make("option", { value: String(number), selected: chosen }, text)));
+      return make("div", { className: "row" }, make("label", { for: `series-${folder}` }, name), list);
+    });
+    const open = folders.filter(({ series }) => !series.some(({ chosen }) => chosen)).length;
+    const text = open ? `${open} of ${folders.length} folders with several CT series are not used: choose one; the same is chosen in the others.` : "Folders with several CT series:";
+    return make("div", { className: "scroll series", tabindex: 0, role: "region", "aria-label": "Series" }, make("p", {}, text), ...fields);
+  }
+
+  offerChanged = guarded(async () => {
+    this.offer = null;
+    if (this.page.tab !== "support") return;
+    this.offer = await get("/api/cts");
+    this.page.refresh();
+  });
 
   async choose(number) {
     byId("loading").hidden = false;
