@@ -72,12 +72,16 @@ class Desk:
         study: The study, as the reader has it.
         folder: For files on their way; removed in the end.
         exports: What was exported, by name.
+        number: Grows whenever the pages are told how the cases stand.
+        stroking: To be held while a stroke is done: of two that are sent twice, the second waits for the first.
     """
 
     request: BrowseRequest
     study: StudyPaths = field(init=False)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="OneShotSeg-browse-")))
     exports: dict[str, Path] = field(default_factory=dict)
+    number: int = 0
+    stroking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _sent: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _session: ReviewSession | None = None
     _corrections: Corrections | None = None
@@ -129,13 +133,16 @@ class Desk:
         if self._session is None and self.study.root.is_dir():
             self._session = ReviewSession(self.study)
 
-    def is_new(self, number: str) -> bool:
-        """Whether a stroke of this number was not sent before: pages send again what they got no answer to."""
-        is_new = not number or number not in self._sent
-        self._sent[number] = None
+    def is_known(self, number: str) -> bool:
+        """Whether what has this number was done before: pages send again what they got no answer to."""
+        return number in self._sent
+
+    def remember(self, number: str) -> None:
+        """What has this number is done."""
+        if number:
+            self._sent[number] = None
         while len(self._sent) > STROKES_KNOWN:
             self._sent.popitem(last=False)
-        return is_new
 
     def require_writable(self) -> None:
         """Refuse to change anything where the page is for reading alone.
@@ -183,6 +190,7 @@ class Desk:
             "readers": readers_of(self.whole_study),
             "keys": REVIEW_KEYS,
             "rows": self.rows(),
+            "number": self.number,
             "can_undo": session.can_undo if session is not None else False,
             "strokes": self._stroke_segments(),
             "run": self.runs.as_json(),
@@ -278,9 +286,11 @@ class Desk:
     def tell_rows(self) -> None:
         """Tell all pages how the cases stand."""
         session = self._session
+        self.number += 1
         self.events.send(
             "rows",
             rows=self.rows(),
+            number=self.number,
             can_undo=session.can_undo if session is not None else False,
             strokes=self._stroke_segments(),
         )

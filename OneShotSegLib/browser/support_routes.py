@@ -104,11 +104,17 @@ async def stroke(request: Request) -> Response:
     """A stroke; it is on disk when this is answered."""
     desk = desk_of(request)
     desk.require_author()
-    painted = await stroke_of(request)
-    draft, _image = desk.support.require()
-    box = draft.add(painted) if painted is not None else None
-    _tell(desk)
-    return _part(desk, box)
+    painted, number, key = await stroke_of(request)
+    async with desk.stroking:
+        draft, _image = desk.support.require()
+        if key and key != _key(Path(draft.text.ct), draft.text.series):
+            raise InputError("Expected a stroke in the CT that is chosen, found one in another: choose that one again.")
+        if desk.is_known(number):
+            return _part(desk, None, repeated=True)
+        box = draft.add(painted)
+        desk.remember(number)
+        _tell(desk)
+        return _part(desk, box)
 
 
 async def undo(request: Request) -> Response:
@@ -168,9 +174,10 @@ def _described(desk: Desk) -> Response:
     return packed(described, draft.labels[box] if box is not None else None)
 
 
-def _part(desk: Desk, box: Box | None) -> Response:
+def _part(desk: Desk, box: Box | None, repeated: bool = False) -> Response:
     draft, _image = desk.support.require()
-    described = {"number": draft.number, "strokes": len(draft.text.strokes)}
+    key = _key(Path(draft.text.ct), draft.text.series)
+    described = {"number": draft.number, "strokes": len(draft.text.strokes), "key": key, "repeated": repeated}
     if box is None:
         return packed(described)
     return packed({**described, "box": box_json(box)}, draft.labels[box])

@@ -39,8 +39,10 @@ export class Support {
     this.draft = draft.ct ? draft : null;
     if (!this.draft || this.page.tab !== "support") return;
     const { viewer } = this.page;
-    if (viewer.image?.key !== draft.image.key && !(await viewer.show(draft.image))) return;
-    viewer.line = null;
+    if (viewer.image?.key !== draft.image.key) {
+      if (!(await viewer.show(draft.image)) || this.page.tab !== "support") return;
+    }
+    this.page.painter.lineDone();
     viewer.strokes.clear();
     viewer.strokes.describe(draft.segments);
     viewer.strokes.patch(draft.box, draft.voxels);
@@ -53,6 +55,7 @@ export class Support {
 
   // Another tab painted: show it too.
   changed = guarded(async (number) => {
+    await this.page.delivered(); // a stroke of this tab's own is no news
     if (this.page.tab !== "support" || (this.draft && this.draft.number >= number)) return;
     await this.take(await getPacked("/api/support"));
     this.page.refresh();
@@ -73,7 +76,7 @@ export class Support {
         name: "scribble",
         fills: true,
         title: "Strokes",
-        hint: "A few on each structure, and some on the background around them. Shift+click moves the cursor.",
+        hint: "A few on each structure, some on the background around.",
         segments: [...structures, ...background, erase],
         onStroke: (stroke) => this.stroke(stroke),
         suggest: (value) => this.suggest(value),
@@ -92,15 +95,21 @@ export class Support {
   }
 
   stroke(stroke) {
-    const entry = this.page.outbox.put({ url: "/api/support/stroke", body: { stroke } });
+    const entry = this.page.outbox.put({ url: "/api/support/stroke", body: { stroke, key: this.draft.key } });
     return this.send(entry);
   }
 
   send = guarded(async (entry) => {
     const done = await this.page.deliver(entry);
-    if (!done || !this.draft) return;
+    if (!this.draft || this.draft.key !== done.key) return;
     const { viewer } = this.page;
-    viewer.line = null;
+    this.page.painter.lineDone();
+    if (done.repeated || done.number > this.draft.number + 1) {
+      await this.take(await getPacked("/api/support")); // another tab painted, too
+      this.page.refresh();
+      this.grow();
+      return;
+    }
     this.draft.number = done.number;
     this.draft.strokes = done.strokes;
     if (done.box && this.page.tab === "support") viewer.strokes.patch(done.box, done.voxels);
