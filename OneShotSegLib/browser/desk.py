@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from OneShotSegLib.browser.children import Children
+from OneShotSegLib.browser.choices import Choices, Offer
 from OneShotSegLib.browser.corrections import Corrections
 from OneShotSegLib.browser.events import Events
 from OneShotSegLib.browser.images import Images, SentImage, is_heavy
@@ -23,7 +24,6 @@ from OneShotSegLib.browser.runs import Runs
 from OneShotSegLib.browser.strokes import Hounsfield
 from OneShotSegLib.browser.support import Support
 from OneShotSegLib.errors import InputError
-from OneShotSegLib.imaging.input_search import search
 from OneShotSegLib.imaging.inputs import FoundCT
 from OneShotSegLib.interface.case_files import Version, version_of
 from OneShotSegLib.interface.known_inputs import known_queries, known_supports
@@ -72,12 +72,16 @@ class Desk:
         study: The study, as the reader has it.
         folder: For files on their way; removed in the end.
         exports: What was exported, by name.
+        number: Grows whenever the pages are told how the cases stand.
+        stroking: To be held while a stroke is done: of two that are sent twice, the second waits for the first.
     """
 
     request: BrowseRequest
     study: StudyPaths = field(init=False)
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="OneShotSeg-browse-")))
     exports: dict[str, Path] = field(default_factory=dict)
+    number: int = 0
+    stroking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _sent: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _session: ReviewSession | None = None
     _corrections: Corrections | None = None
@@ -92,6 +96,7 @@ class Desk:
         """
         self.study = reader_paths(StudyPaths(self.request.study), self.request.reader)
         self.events = Events()
+        self.choices = Choices(StudyPaths(self.request.study), self.request.cts)
         self.children = Children()
         self.images = Images(self.folder / "images", self.children)
         self.live = Live()
@@ -128,13 +133,16 @@ class Desk:
         if self._session is None and self.study.root.is_dir():
             self._session = ReviewSession(self.study)
 
-    def is_new(self, number: str) -> bool:
-        """Whether a stroke of this number was not sent before: pages send again what they got no answer to."""
-        is_new = not number or number not in self._sent
-        self._sent[number] = None
+    def is_known(self, number: str) -> bool:
+        """Whether what has this number was done before: pages send again what they got no answer to."""
+        return number in self._sent
+
+    def remember(self, number: str) -> None:
+        """What has this number is done."""
+        if number:
+            self._sent[number] = None
         while len(self._sent) > STROKES_KNOWN:
             self._sent.popitem(last=False)
-        return is_new
 
     def require_writable(self) -> None:
         """Refuse to change anything where the page is for reading alone.
@@ -182,6 +190,7 @@ class Desk:
             "readers": readers_of(self.whole_study),
             "keys": REVIEW_KEYS,
             "rows": self.rows(),
+            "number": self.number,
             "can_undo": session.can_undo if session is not None else False,
             "strokes": self._stroke_segments(),
             "run": self.runs.as_json(),
@@ -259,29 +268,29 @@ class Desk:
                 self.children.warm()
                 await self.image_of(found.case)
 
-    async def cts(self) -> list[FoundCT]:
+    async def offer(self) -> Offer:
         """The CTs to choose a support from: those given, or those of the study.
 
         Raises:
             InputError: If there is none.
         """
+        if self.request.cts:
+            return await self.choices.offer()
         if self._cts is None:
-            if self.request.cts:
-                found = await asyncio.to_thread(lambda: search(self.request.cts).cts)
-                self._cts = list(found)
-            else:
-                queries, series = known_queries(self.whole_study)
-                supports = [ct for ct, _scribbles in known_supports(self.whole_study)]
-                self._cts = [FoundCT(path=path) for path in dict.fromkeys((*supports, *queries)) if path.exists()]
-                self._cts = [ct for ct in self._cts if not (series and ct.path.is_dir())] or self._cts
-        return self._cts
+            queries, series = known_queries(self.whole_study)
+            supports = [ct for ct, _scribbles in known_supports(self.whole_study)]
+            found = [FoundCT(path=path) for path in dict.fromkeys((*supports, *queries)) if path.exists()]
+            self._cts = [ct for ct in found if not (series and ct.path.is_dir())] or found
+        return Offer(tuple(self._cts), {}, ())
 
     def tell_rows(self) -> None:
         """Tell all pages how the cases stand."""
         session = self._session
+        self.number += 1
         self.events.send(
             "rows",
             rows=self.rows(),
+            number=self.number,
             can_undo=session.can_undo if session is not None else False,
             strokes=self._stroke_segments(),
         )

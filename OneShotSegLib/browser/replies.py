@@ -78,12 +78,12 @@ def text_of(content: dict[str, Any], name: str, longest: int = 2000) -> str:
     return value
 
 
-async def stroke_of(request: Request) -> Stroke | None:
-    """The stroke that was sent; None if it was sent before.
+async def stroke_of(request: Request) -> tuple[Stroke, str, str]:
+    """The stroke that was sent, its number, and the key of the CT that it is for; '' for what was not said.
 
     Raises:
         InputError: If there is none.
     """
     content = await body_of(request)
-    stroke, number = Stroke.parse(content.get("stroke")), content.get("id", "")
-    return stroke if desk_of(request).is_new(number if isinstance(number, str) else "") else None
+    number, key = (one if isinstance(one, str) else "" for one in (content.get("id"), content.get("key")))
+    return Stroke.parse(content.get("stroke")), number, key

@@ -130,20 +130,23 @@ async def paint(request: Request) -> Response:
 async def _corrected(request: Request, how: str) -> Response:
     desk, case = desk_of(request), _case(request)
     desk.require_writable()
-    painted = await stroke_of(request)
+    painted, number, _key = await stroke_of(request)
     grid = (await desk.image_of(case)).grid
-    if painted is None:
-        return _changed(desk, case, Change(""))
     correct = desk.corrections.regrow if how == "regrow" else desk.corrections.paint
-    change = await correct(case, painted, grid, desk.hounsfield_of(case))
-    desk.tell_rows()
-    return _changed(desk, case, change)
+    async with desk.stroking:
+        if desk.is_known(number):
+            return _changed(desk, case, Change(""), repeated=True)
+        change = await correct(case, painted, grid, desk.hounsfield_of(case))
+        desk.remember(number)
+        desk.tell_rows()
+        return _changed(desk, case, change)
 
 
-def _changed(desk: Desk, case: str, change: Change) -> Response:
+def _changed(desk: Desk, case: str, change: Change, repeated: bool = False) -> Response:
     version = version_text(version_of(desk.session.mask(case)))
-    desk.events.send("mask", case=case, version=version)
-    described: dict[str, Any] = {"case": case, "version": version, "text": change.text}
+    described: dict[str, Any] = {"case": case, "version": version, "text": change.text, "number": desk.number}
+    if repeated:
+        described["repeated"] = True
     if change.box is not None:
         described["box"] = box_json(change.box)
     return packed(described, change.voxels)

@@ -49,7 +49,9 @@ async def propagate(request: Request) -> Response:
         own = Path(draft.text.ct)
         others = [(ct, scribbles) for ct, scribbles in supports if ct.resolve() != own.resolve()]
         supports = [(own, await asyncio.to_thread(draft.write)), *others]
-    queries, series = list(desk.request.cts), tuple({draft.text.series} - {""}) if draft is not None else ()
+    queries, series = list(desk.request.cts), desk.choices.series
+    if draft is not None and draft.text.series not in ("", *series):
+        series = (*series, draft.text.series)
     if not queries:
         queries, series = known_queries(desk.whole_study)
     if not supports or not queries:

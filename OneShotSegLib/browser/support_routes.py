@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from OneShotSegLib.browser.choices import Offer
 from OneShotSegLib.browser.desk import Desk
 from OneShotSegLib.browser.masks import box_json, segments_json
 from OneShotSegLib.browser.packing import packed
@@ -20,8 +24,42 @@ from OneShotSegLib.worker.client import WorkerError
 
 async def cts(request: Request) -> Response:
     """The CTs to choose from: a number and a name for each; paths stay here."""
-    found = await desk_of(request).cts()
-    return JSONResponse([{"number": number, "name": _name(ct, found)} for number, ct in enumerate(found)])
+    return _offered(await desk_of(request).offer())
+
+
+async def series(request: Request) -> Response:
+    """Use a series of a folder with several, or none of them."""
+    desk = desk_of(request)
+    desk.require_author()
+    content = await body_of(request)
+    folder, number = content.get("folder"), content.get("series")
+    if not all(isinstance(one, int) and not isinstance(one, bool) for one in (folder, number)):
+        raise InputError("Expected the numbers of a folder and a series, found others.")
+    offer = await desk.choices.choose(cast(int, folder), cast(int, number))
+    desk.events.send("cts")
+    return _offered(offer)
+
+
+def _offered(offer: Offer) -> Response:
+    chosen = {ct.series for ct in offer.cts}
+    return JSONResponse(
+        {
+            "cts": [
+                {"number": number, "name": _name(ct, offer.cts), "key": _key(ct.path, ct.series)}
+                for number, ct in enumerate(offer.cts)
+            ],
+            "folders": [
+                {
+                    "name": _name(FoundCT(path=folder), [FoundCT(path=other) for other in offer.folders]),
+                    "series": [
+                        {"text": _series_text(one), "chosen": one.series in chosen} for one in offer.folders[folder]
+                    ],
+                }
+                for folder in offer.folders
+            ],
+            "left_out": list(offer.left_out),
+        }
+    )
 
 
 async def support(request: Request) -> Response:
@@ -36,7 +74,7 @@ async def choose(request: Request) -> Response:
     desk = desk_of(request)
     desk.require_author()
     number = (await body_of(request)).get("number")
-    found = await desk.cts()
+    found = (await desk.offer()).cts
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(found):
         raise InputError("Expected a CT of the list, found another.")
     await desk.support.choose(found[number])
@@ -66,11 +104,17 @@ async def stroke(request: Request) -> Response:
     """A stroke; it is on disk when this is answered."""
     desk = desk_of(request)
     desk.require_author()
-    painted = await stroke_of(request)
-    draft, _image = desk.support.require()
-    box = draft.add(painted) if painted is not None else None
-    _tell(desk)
-    return _part(desk, box)
+    painted, number, key = await stroke_of(request)
+    async with desk.stroking:
+        draft, _image = desk.support.require()
+        if key and key != _key(Path(draft.text.ct), draft.text.series):
+            raise InputError("Expected a stroke in the CT that is chosen, found one in another: choose that one again.")
+        if desk.is_known(number):
+            return _part(desk, None, repeated=True)
+        box = draft.add(painted)
+        desk.remember(number)
+        _tell(desk)
+        return _part(desk, box)
 
 
 async def undo(request: Request) -> Response:
@@ -117,6 +161,7 @@ def _described(desk: Desk) -> Response:
     box = bounding_box(draft.labels > 0)
     described: dict[str, Any] = {
         "ct": draft.text.ct.replace("\\", "/").rsplit("/", 1)[-1],
+        "key": _key(Path(draft.text.ct), draft.text.series),
         "image": image.as_json(),
         "segments": [
             {**entry, "background": segment.is_background_stroke}
@@ -129,9 +174,10 @@ def _described(desk: Desk) -> Response:
     return packed(described, draft.labels[box] if box is not None else None)
 
 
-def _part(desk: Desk, box: Box | None) -> Response:
+def _part(desk: Desk, box: Box | None, repeated: bool = False) -> Response:
     draft, _image = desk.support.require()
-    described = {"number": draft.number, "strokes": len(draft.text.strokes)}
+    key = _key(Path(draft.text.ct), draft.text.series)
+    described = {"number": draft.number, "strokes": len(draft.text.strokes), "key": key, "repeated": repeated}
     if box is None:
         return packed(described)
     return packed({**described, "box": box_json(box)}, draft.labels[box])
@@ -142,15 +188,25 @@ def _tell(desk: Desk) -> None:
     desk.events.send("support", number=draft.number if draft is not None else 0)
 
 
-def _name(ct: FoundCT, others: list[FoundCT]) -> str:
+def _name(ct: FoundCT, others: Sequence[FoundCT]) -> str:
     """A CT's name; with its folder where two have one name."""
-    alike = sum(other.path.name == ct.path.name for other in others) > 1
+    alike = len({other.path for other in others if other.path.name == ct.path.name}) > 1
     name = f"{ct.path.parent.name}/{ct.path.name}" if alike else ct.path.name
-    return f"{name}: {ct.description}" if ct.series and ct.description else name
+    return f"{name}: {_series_text(ct)}" if ct.series else name
+
+
+def _series_text(ct: FoundCT) -> str:
+    return f"{' '.join(ct.description.split()) or ct.series} ({ct.size[-1]} slices)"
+
+
+def _key(path: Path, series: str) -> str:
+    """The same for the same CT; it says nothing of where it lies."""
+    return hashlib.sha256(f"{path.absolute()}|{series}".encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 ROUTES = [
     Route("/api/cts", answered(cts)),
+    Route("/api/cts/series", answered(series), methods=["POST"]),
     Route("/api/support", answered(support)),
     Route("/api/support/check", answered(check)),
     Route("/api/support/choose", answered(choose), methods=["POST"]),

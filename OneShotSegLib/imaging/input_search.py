@@ -60,13 +60,30 @@ def search(paths: Iterable[Path], leave_out: LeaveOut = leave_out_nothing, serie
     Raises:
         InputError: If a path is not there, or nothing is a CT.
     """
-    queries, search_ = list(paths), _Search(leave_out, tuple(series))
-    for path in queries:
-        search_.take(path)
-    found = search_.found()
+    queries = list(paths)
+    found = look(queries, leave_out, series)
     if not found.cts:
         raise InputError(_nothing_found(queries, found))
     return found
+
+
+def look(paths: Iterable[Path], leave_out: LeaveOut = leave_out_nothing, series: Sequence[str] = ()) -> Found:
+    """The same as `search`, but nothing need be found.
+
+    Raises:
+        InputError: If a path is not there.
+    """
+    search_ = _Search(leave_out, tuple(series))
+    for path in paths:
+        search_.take(path)
+    return search_.found()
+
+
+def series_to_choose(folder: Path) -> tuple[FoundCT, ...]:
+    """The CT series of a folder of which one has to be chosen; none where it holds at most one."""
+    cts = _cts_of(scan_files(folder)[0]) if folder.is_dir() else []
+    found = [FoundCT(path=folder, series=one.uid, description=one.description, size=(one.slices,)) for one in cts]
+    return tuple(found) if len(found) > 1 else ()
 
 
 def find_volumes(path: Path) -> list[Path]:
@@ -219,9 +236,7 @@ class _Search:
         series, broken = scan_files(folder)
         for path, what in broken.items():
             self._leave(path, Kind.UNREADABLE, what)
-        cts = [one for one in series if one.is_ct and one.slices > 1]
-        # Files that do not say what they are may be a CT where nothing else is.
-        cts = cts or [one for one in series if one.is_scan and one.slices > 1 and not one.modality]
+        cts = _cts_of(series)
         for one in series:
             if one not in cts:
                 self._leave(one.files[0] if len(one.files) == 1 else folder, *_kind_of(one))
@@ -284,6 +299,13 @@ class _Search:
             shown = ", ".join(sorted(set(self.hidden))[:3]) + (", ..." if len(set(self.hidden)) > 3 else "")
             reason = f"{Kind.HIDDEN.counted(len(self.hidden))} ({shown})"
             self._leave(self.root, Kind.HIDDEN, reason, len(self.hidden))
+
+
+def _cts_of(series: Sequence[SeriesInfo]) -> list[SeriesInfo]:
+    """The CTs among the series of a folder."""
+    cts = [one for one in series if one.is_ct and one.slices > 1]
+    # Files that do not say what they are may be a CT where nothing else is.
+    return cts or [one for one in series if one.is_scan and one.slices > 1 and not one.modality]
 
 
 @quiet_pydicom()

@@ -26,6 +26,8 @@ FLAGS = (
 )
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
 MOST_LOOKS = 1500
+MOST_TABS = 150
+THEMES = ("light", "dark")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -42,9 +44,11 @@ class Served:
 
     Args:
         arguments: Of the command.
+        large_voxels: From how many voxels on a CT is large; None for the usual number.
     """
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, large_voxels: int | None = None) -> None:
+        self.large_voxels = large_voxels
         self.arguments = [str(one) for one in arguments]
         self.lines: list[str] = []
         self._start()
@@ -53,6 +57,8 @@ class Served:
         words: Sequence[str] = ("browse", *self.arguments, "--no-open", "--device", "cpu")
         words = (*words, "--port", str(port)) if port else words
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if self.large_voxels is not None:
+            environment["LARGE_VOXELS"] = str(self.large_voxels)
         self.process = subprocess.Popen(
             [sys.executable, str(SERVER), *words], stderr=subprocess.PIPE, encoding="utf-8", env=environment
         )
@@ -159,6 +165,23 @@ class Window:
         """Press keys one after another."""
         for key in keys:
             self.page.keyboard.press(key)
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until what a selector means has the focus: whatever cannot be reached so fails."""
+        for _ in range(MOST_TABS):
+            if self.page.evaluate("(selector) => document.activeElement?.matches(selector) ?? false", selector):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError(f"Tab never came to {selector}")
+
+    def look(self, name: str) -> None:
+        """Keep a picture in both themes, and have the accessibility checker look at both."""
+        for theme in THEMES:
+            self.page.emulate_media(color_scheme=theme)
+            self.until(f"document.documentElement.dataset.theme === '{theme}'")
+            self.shot(f"{name}-{theme}")
+            found = self.findings()
+            assert found == [], f"{name}, {theme}: {found}"
 
     def shot(self, name: str) -> None:
         """Keep a picture, where somebody wants to look at it."""

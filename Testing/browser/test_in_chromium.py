@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.report.html import write_report
+from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import ReviewLedger
 from Testing.browser.chromium import FLAGS, Served, Window, program
@@ -38,8 +40,8 @@ def chromium() -> Iterator[Any]:
 def serve() -> Iterator[Callable[..., Served]]:
     with ExitStack() as stack:
 
-        def start(*arguments: object) -> Served:
-            served = Served(*arguments)
+        def start(*arguments: object, **named: Any) -> Served:
+            served = Served(*arguments, **named)
             stack.callback(served.stop)
             return served
 
@@ -136,6 +138,77 @@ def test_a_whole_session_from_the_first_stroke_to_an_export(
     edited = read_label_map(study.case(second).edited_mask).volume.array
     assert np.array_equal(exported > 0, edited > 0)
     assert served.stop() == 0
+
+
+def test_a_whole_session_by_keyboard_alone(
+    tiny: TinyBatch, serve: Callable[..., Served], window: Window, tmp_path: Path
+) -> None:
+    cts = tmp_path / "cts"
+    shutil.copytree(tiny.files.support.parent, cts)
+    study = StudyPaths(tmp_path / "cts-study")
+    page = window.page
+    window.open(serve(cts, "--weights", tiny.weights).address)
+    window.until("document.querySelector('#ct option:nth-child(2)')")
+    window.look("keys-1-choose")
+    window.tab_to("#ct")
+    window.press("ArrowDown")
+    window.tab_to("#names")
+    page.keyboard.type("Brainstem, Mandible")
+    window.press("Enter")
+    page.wait_for_selector("#painting:not([hidden])")
+    window.tab_to("#gl")
+    window.press(*["+"] * 12)  # the phantoms' voxels are coarse
+    window.press("Space")  # the brainstem, in the middle
+    for name, moves in (("Mandible", ["ArrowUp"] * 8), ("Background", [*["ArrowLeft"] * 9, *["ArrowDown"] * 3])):
+        window.tab_to("#label")
+        page.keyboard.type(name)
+        window.until(f"document.querySelector('#label').selectedOptions[0].text === '{name}'")
+        window.tab_to("#gl")
+        window.press(*moves, "Shift+ArrowRight", "Shift+ArrowRight")
+    window.until("[...document.querySelectorAll('.ml')].filter((e) => e.innerText).length === 2")
+    window.look("keys-2-grown")
+    window.tab_to("[data-key=propagate]")
+    window.press("Enter")
+    page.wait_for_selector("#run:not([hidden])")
+    wait_until_over(window)
+    window.look("keys-3-propagated")
+
+    window.tab_to("[data-tab=review]")
+    window.press("Enter")
+    page.wait_for_selector("body[data-case]")
+    window.wait_for_case(page.evaluate("document.body.dataset.case"))
+    window.wait_until_shown()
+    names = page.evaluate("[...document.querySelectorAll('#side tbody tr td:first-child')].map((e) => e.innerText)")
+    window.press("r")
+    page.wait_for_selector("#painting:not([hidden])")
+    window.press("Space")  # the images have the focus
+    page.get_by_text("There is a correction").wait_for()
+    window.wait_until_shown()
+    window.look("keys-4-regrown")
+    window.press("Escape", "c")
+    page.wait_for_selector("#painting:not([hidden])")
+    window.press("b", "b", "Shift+ArrowRight", "Escape")  # an outline
+    window.wait_for_message("painted; saved as its correction")
+    window.wait_until_shown()
+    window.press("a")
+    window.wait_for_case(names[1])
+    window.wait_until_shown()
+    window.press("x")
+    window.wait_for_case(names[2])
+    window.wait_until_shown()
+    window.press("a")
+    window.wait_for_message("All cases are reviewed.")
+    window.look("keys-5-reviewed")
+    assert states(study) == dict(zip(names, ("edited", "rejected", "accepted"), strict=True))
+
+    window.tab_to("[data-tab=deliver]")
+    window.press("Enter")
+    window.tab_to("[data-key=export]")
+    window.press("Enter")
+    page.wait_for_selector(".exported", timeout=SLOW)
+    window.look("keys-6-exported")
+    written = tmp_path / "cts-study-exports" / "cts-study-nifti"
+    assert {path.name for path in written.rglob("*.nii.gz")} == {f"{names[0]}.nii.gz", f"{names[2]}.nii.gz"}
 
 
 def test_the_review_by_keys_alone(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
@@ -239,6 +312,128 @@ def test_names_of_others_are_no_markup(study: StudyPaths, serve: Callable[..., S
     assert window.page.locator("#side img").count() == 0
 
 
+class Held:
+    """Requests of a page that wait until they are let go.
+
+    Args:
+        page: Playwright's.
+        pattern: Of their addresses.
+    """
+
+    def __init__(self, page: Any, pattern: str | re.Pattern[str]) -> None:
+        self.page, self.pattern = page, pattern
+        self.routes: list[Any] = []
+        page.route(pattern, self.routes.append)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many are held."""
+        for _ in range(600):
+            if len(self.routes) >= count:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"never asked {count} times: {self.pattern}")
+
+    def let_go(self) -> None:
+        """Let all of them go on, and those that come."""
+        self.page.unroute(self.pattern)
+        for route in self.routes:
+            route.continue_()
+
+
+def test_what_is_chosen_while_another_case_is_loaded_is_what_is_shown(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    held = Held(window.page, re.compile("/api/cases/phantom_0[13]/mask"))
+    cases = window.page.get_by_role("region", name="Cases")
+    cases.get_by_role("button", name="phantom_03").click()
+    held.wait_for(1)
+    cases.get_by_role("button", name="phantom_02").click()
+    window.wait_for_case("phantom_02")
+    window.wait_until_shown()
+    cases.get_by_role("button", name="phantom_03").click()
+    window.tab("Support")
+    window.page.wait_for_selector("#ct:not([disabled])")
+    support = window.page.evaluate("fetch('/api/support').then((r) => r.text())")
+    key = re.search(r'"key":"(\w{24})"', support)
+    assert key is not None
+    window.until(f"document.querySelector('#gl').dataset.shown === '{key[1]}'")
+    held.let_go()
+    window.page.wait_for_load_state("networkidle")
+    assert window.page.evaluate("document.querySelector('#gl').dataset.shown") == key[1]
+    window.tab("Review")
+    window.wait_for_case("phantom_03")
+    window.wait_until_shown()
+
+
+def test_keys_that_come_too_early_decide_nothing(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    window.wait_until_shown()
+    held = Held(window.page, "**/decision")
+    window.press("a")
+    held.wait_for(1)
+    window.press("x", "x")
+    held.let_go()
+    window.wait_for_case("phantom_02")
+    window.wait_until_shown()
+    assert len(held.routes) == 1
+    assert states(study) == {"phantom_01": "accepted", "phantom_02": "pending", "phantom_03": "pending"}
+
+
+def test_strokes_that_follow_each_other_quickly_are_all_there(
+    study: StudyPaths, serve: Callable[..., Served], window: Window
+) -> None:
+    window.open(serve(study.root).address)
+    window.wait_for_case("phantom_01")
+    window.wait_until_shown()
+    window.press("c")
+    window.page.wait_for_selector("#painting:not([hidden])")
+    held = Held(window.page, "**/paint")
+    window.draw((0.2, 0.4), (0.22, 0.4))
+    held.wait_for(1)
+    window.draw((0.3, 0.55), (0.32, 0.55))
+    mouse = window.page.mouse
+    mouse.move(*window.place(0.4, 0.4))
+    mouse.down()
+    mouse.move(*window.place(0.42, 0.4), steps=3)
+    held.let_go()  # the first two are answered in the middle of the third
+    window.page.wait_for_load_state("networkidle")
+    mouse.up()
+    window.page.wait_for_load_state("networkidle")
+    window.until(
+        "JSON.parse(localStorage.getItem(Object.keys(localStorage).find((k) => k.includes('strokes')))).length === 0"
+    )
+    for _ in range(3):
+        window.wait_until_shown()
+        window.press("u")
+    window.wait_until_shown()
+    window.until("!document.querySelector('#side').innerText.includes('There is a correction')")
+    assert not study.case("phantom_01").edited_mask.exists()
+
+
+def test_a_large_ct_is_shown_by_the_voxel(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
+    window.open(serve(study.root, large_voxels=9_000).address)
+    window.wait_for_case("phantom_01")
+    window.until("document.querySelector('#gl').dataset.whole === document.querySelector('#gl').dataset.shown")
+    hu = np.rint(read_volume(StudyDescription.read(study).cases[0].source).array)
+    window.page.locator("#gl").focus()
+    places = []
+    for key in ("PageUp", "PageDown", "ArrowRight", "ArrowUp", "ArrowUp"):
+        window.press("1", key)
+        text = window.page.locator("#where").inner_text()
+        found = re.search(r"x (\d+), y (\d+), z (\d+) · (-?\d+) HU", text)
+        assert found is not None, text
+        x, y, z, value = map(int, found.groups())
+        assert value == hu[z, y, x]
+        places.append((z, y, x))
+    assert np.abs(np.diff(places, axis=0)).sum(axis=1).tolist() == [1, 1, 1, 1]
+    window.shot("large")
+
+
 def test_two_tabs_show_the_same(study: StudyPaths, serve: Callable[..., Served], window: Window) -> None:
     served = serve(study.root)
     window.open(served.address)
@@ -309,7 +504,7 @@ def test_a_server_that_was_killed_loses_nothing(
     window.shot("09-gone")
     assert not study.case("phantom_02").edited_mask.exists()
     window.open(served.again())
-    window.wait_for_message("Strokes that the server had not got yet are there now.")
+    window.wait_for_message("What the server had not got yet is there now.")
     assert study.case("phantom_02").edited_mask.is_file()
     assert states(study)["phantom_01"] == "accepted"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from OneShotSegLib.imaging.labelmaps import read_label_map
+from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.interface.jobs.runs import RunPlan
 from OneShotSegLib.study.layout import StudyPaths
 from Testing.browser.client import Page, stroke, unpacked, whole
@@ -39,11 +40,58 @@ def choose(page: Page, number: int = 0) -> dict[str, Any]:
 
 
 def test_the_cts_of_the_folder_are_offered_without_their_paths(page: Page, cts: Cts) -> None:
-    offered = page.get("/api/cts").json()
+    offered = page.get("/api/cts").json()["cts"]
     assert [one["name"] for one in offered] == sorted(path.name for path in cts.iterdir())
     assert str(cts) not in page.get("/api/cts").text
     assert page.post("/api/support/choose", number=99).status_code == 409
     assert page.post("/api/support/choose", number="0").status_code == 409
+
+
+def test_a_series_is_chosen_where_a_folder_has_several(tmp_path: Path) -> None:
+    several(tmp_path / "cts" / "P1", "Thorax soft", "Thorax lung")
+    several(tmp_path / "cts" / "P2", "Thorax soft", "Thorax lung")
+    (tmp_path / "cts" / "notes.txt").write_text("no CT", encoding="utf-8")
+    with opened(tmp_path / "cts") as page:
+        offered = page.get("/api/cts").json()
+        assert offered["cts"] == []
+        assert [folder["name"] for folder in offered["folders"]] == ["P1", "P2"]
+        texts = [one["text"] for one in offered["folders"][0]["series"]]
+        assert sorted(texts) == ["Thorax lung (6 slices)", "Thorax soft (6 slices)"]
+        assert "1 file of another kind" in offered["left_out"][0]
+        assert str(tmp_path) not in page.get("/api/cts").text
+        lung = texts.index("Thorax lung (6 slices)")
+        chosen = page.post("/api/cts/series", folder=0, series=lung).json()
+        names = ["P1: Thorax lung (6 slices)", "P2: Thorax lung (6 slices)"]
+        assert [one["name"] for one in chosen["cts"]] == names  # the same in the other folder
+        chosen = page.post("/api/cts/series", folder=1, series=1 - lung).json()
+        assert chosen["cts"][1]["name"] == "P2: Thorax soft (6 slices)"
+        for folder, series in ((2, 0), (0, 5), (0, -2), ("0", 0)):
+            assert page.post("/api/cts/series", folder=folder, series=series).status_code == 409
+        described = choose(page)
+        assert described["key"] == chosen["cts"][0]["key"]
+    with opened(tmp_path / "cts") as again:  # it is kept
+        assert again.get("/api/cts").json() == chosen
+        assert len(again.app.state.desk.choices.series) == 2
+        left = again.post("/api/cts/series", folder=1, series=-1).json()
+        assert [one["name"] for one in left["cts"]] == names[:1]
+
+
+def several(folder: Path, *descriptions: str) -> Path:
+    """A folder with a CT series for each description."""
+    pytest.importorskip("pydicom", reason="pydicom is not installed")
+    from Testing.helpers.dicom_series import write_series
+
+    for number, description in enumerate(descriptions):
+        array = np.full((6, 8, 8), 40 * number, np.int16)
+
+        def describe(data: Any, _plane: int, description: str = description) -> None:
+            data.SeriesDescription = description
+
+        made = write_series(folder / str(number), Volume.create(array, (3.0, 1.0, 1.0)), folder.name, edit=describe)
+        for path in made.iterdir():
+            path.rename(folder / f"{number}-{path.name}")
+        made.rmdir()
+    return folder
 
 
 def test_strokes_are_kept_whatever_happens_to_the_server(cts: Cts) -> None:

@@ -7,7 +7,7 @@ import { Painter } from "./painter.js";
 import { Readers } from "./readers.js";
 import { Review } from "./review.js";
 import { addLine, isBusy, setLines, showRun } from "./run.js";
-import { Outbox, get, listen, post, postPacked } from "./server.js";
+import { GONE, Outbox, ServerError, get, listen, post, postPacked } from "./server.js";
 import { Support } from "./support.js";
 import { beginTheme } from "./theme.js";
 import { buildToolbar } from "./toolbar.js";
@@ -21,6 +21,8 @@ class Page {
     this.tab = "";
     this.gone = false;
     this.sending = new Set();
+    this.queue = Promise.resolve();
+    this.held = false;
     this.viewer = new Viewer(byId("gl"), byId("overlay"));
     this.outbox = new Outbox(state.study.path + (state.reader ? ` ${state.reader}` : ""));
   }
@@ -72,14 +74,15 @@ class Page {
     if (this.tab !== tab) {
       this.painter.use(null);
       this.tab = tab;
+      this.parts.review.leave();
+      this.viewer.clear();
       history.replaceState(null, "", `#${tab}`);
     }
     byId("tabs").replaceChildren(...Object.entries(TABS).map(([name, text]) =>
-      button(text, () => this.open(name), { "aria-current": name === tab ? "page" : null })));
+      button(text, () => this.open(name), { "aria-current": name === tab ? "page" : null, "data-tab": name })));
     this.refresh();
     if (tab === "review") {
       const first = this.parts.review.row ?? this.state.rows.find((row) => row.open) ?? this.state.rows[0];
-      this.parts.review.shown = null;
       await this.parts.review.select(first?.case ?? "");
     } else await this.parts[tab].open();
   }
@@ -108,13 +111,17 @@ class Page {
   take(event) {
     const actions = {
       hello: () => {
-        if (this.gone) show("The server is back.", "success");
+        const { gone, busy } = this;
+        if (gone) show("The server is back.", "success");
         this.gone = false;
         const { kind, ...state } = event;
         this.state = { ...this.state, ...state };
         this.rowsCame();
+        setLines(this.state.log);
         showRun(this.state.run, this.mayCancel);
+        if (busy && !this.busy) show("The run has ended meanwhile; its log says how.");
         this.sendWaiting();
+        if (gone) this.recover();
       },
       rows: () => {
         const { kind, ...rows } = event;
@@ -129,6 +136,7 @@ class Page {
       },
       log: () => addLine(event.line),
       support: () => this.parts.support.changed(event.number),
+      cts: () => this.parts.support.offerChanged(),
       exported: () => this.parts.deliver.exported(event),
       report: () => show("The report is written.", "success"),
       error: () => show(event.text, "error"),
@@ -139,6 +147,12 @@ class Page {
   rowsCame() {
     this.parts.review.rowsChanged();
     this.refresh();
+  }
+
+  // The server is back: what was asked for while it was gone.
+  recover() {
+    if (this.tab === "review") this.parts.review.recover();
+    else this.parts[this.tab]?.open();
   }
 
   lost(sentence) {
@@ -154,37 +168,49 @@ class Page {
     this.refresh();
   }
 
-  // --- strokes: each waits in the browser's memory until it is on the server's disk ---
+  // --- strokes and comments: each waits in the browser's memory until it is on the server's disk ---
 
-  async deliver(entry) {
+  // Sends something, after what was to be sent before it: the server gets all in the order in which it was done.
+  deliver(entry) {
     this.sending.add(entry.id);
+    const delivering = this.queue.then(() => this.deliverNow(entry)).finally(() => this.sending.delete(entry.id));
+    this.queue = delivering.catch(() => {}); // whoever sent it says what became of it
+    this.queue.then(() => setTimeout(() => this.parts.review.rowsChanged())); // rows that came meanwhile
+    return delivering;
+  }
+
+  // Once all that is on its way was answered.
+  delivered() {
+    return this.queue;
+  }
+
+  async deliverNow(entry) {
+    if (this.held) throw new ServerError(GONE); // what was done before waits too
     try {
-      const done = await postPacked(entry.url, { ...entry.body, id: entry.id });
+      const done = entry.plain ? await post(entry.url, entry.body) : await postPacked(entry.url, { ...entry.body, id: entry.id });
       this.outbox.remove(entry);
       return done;
     } catch (error) {
-      if (error.offline || error.status === 401) throw error; // it waits
-      this.outbox.remove(entry);
-      this.viewer.line = null;
-      this.viewer.redraw();
+      if (error.offline || error.status === 401) this.held = true;
+      else {
+        this.outbox.remove(entry);
+        this.painter.lineDone();
+      }
       throw error;
-    } finally {
-      this.sending.delete(entry.id);
     }
   }
 
   sendWaiting = guarded(async () => {
+    this.held = false;
     const waiting = this.outbox.waiting.filter((entry) => !this.sending.has(entry.id));
-    if (!waiting.length || this.resending) return;
-    this.resending = true;
-    try {
-      for (const entry of waiting) await this.deliver(entry);
-      this.viewer.line = null;
-    } finally {
-      this.resending = false;
-    }
-    show("Strokes that the server had not got yet are there now.", "success");
-    await this.open(this.tab);
+    if (!waiting.length) return;
+    const failed = [];
+    await Promise.all(waiting.map((entry) => this.deliver(entry).catch((error) => failed.push(error))));
+    if (failed.some((error) => error.offline)) return; // they wait on
+    this.painter.lineDone();
+    if (failed.length) show(failed.map((error) => error.message).join("\n"), "error");
+    else show("What the server had not got yet is there now.", "success");
+    if (this.tab) await this.open(this.tab);
   });
 }
 

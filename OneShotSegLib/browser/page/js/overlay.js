@@ -31,7 +31,6 @@ function drawTile(context, viewer, tile, ratio) {
     return moved;
   };
   drawVoxels(context, viewer, tile);
-  drawSides(context, tile, ratio);
   const { mask, strokes, emphasised } = viewer;
   if (viewer.fill) {
     for (const [value, path] of mask.filled(tile.axis, tile.index)) {
@@ -49,6 +48,7 @@ function drawTile(context, viewer, tile, ratio) {
     context.fill(onScreen(path));
   }
   drawCursor(context, viewer, tile, ratio);
+  drawSides(context, tile, ratio);
   if (viewer.line && viewer.line.axis === tile.axis && Math.round(viewer.line.points[0][tile.axis]) === tile.index) {
     drawLine(context, viewer, tile);
   }
@@ -74,8 +74,9 @@ function drawSides(context, tile, ratio) {
   context.textAlign = "center";
   context.textBaseline = "middle";
   const gap = 10 * ratio;
-  context.fillText(nameOf(tile.column, tile.scaleX), tile.left + gap, tile.top + tile.height / 2);
-  context.fillText(nameOf(tile.row, tile.scaleY), tile.left + tile.width / 2, tile.top + gap);
+  const [left, top] = [Math.max(tile.left, 0), Math.max(tile.top, 0)];
+  context.fillText(nameOf(tile.column, tile.scaleX), left + gap, tile.top + tile.height / 2);
+  context.fillText(nameOf(tile.row, tile.scaleY), tile.left + tile.width / 2, top + gap);
 }
 
 const opacityOf = (value, emphasised) => (!emphasised || value === emphasised ? 1 : FAINT);

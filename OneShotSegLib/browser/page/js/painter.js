@@ -22,8 +22,8 @@ export class Painter {
 
   // Begins to paint with a tool: what it is, what may be painted, and what is done with a stroke. Null ends it.
   use(tool, value = undefined) {
+    if (this.tool?.name !== tool?.name) this.drop(); // a tool that is offered anew goes on with its stroke
     this.tool = tool;
-    this.drop();
     this.viewer.overlay.classList.toggle("active", Boolean(tool));
     this.viewer.brush = null;
     if (tool) {
@@ -74,6 +74,7 @@ export class Painter {
 
   show() {
     const bar = byId("painting");
+    if (!this.tool && bar.contains(document.activeElement)) this.viewer.canvas.focus({ preventScroll: true });
     bar.hidden = !this.tool;
     if (!this.tool) return;
     const choice = make("select", { id: "label", "data-key": "label", onchange: (event) => this.choose(Number(event.target.value)) });
@@ -132,8 +133,8 @@ export class Painter {
         this.show();
       },
     });
-    return make("span", { className: "range" }, used, make("label", { for: "hu" }, "Only"),
-      ...(this.range.used ? [number("low", "Least HU"), "to", number("high", "Greatest HU")] : []), "HU");
+    return make("span", { className: "range" }, used, make("label", { for: "hu", title: "Only what has HU of this range is painted" }, "HU range"),
+      ...(this.range.used ? [number("low", "Least HU"), "to", number("high", "Greatest HU")] : []));
   }
 
   connect() {
@@ -206,6 +207,12 @@ export class Painter {
     if (!line || !tool) return;
     const stroke = { value: line.value, axis: line.axis, points: rounded(line.points), width_mm: line.width, kind: line.kind, within: this.within };
     tool.onStroke(stroke);
+  }
+
+  // A stroke was dealt with; one that is being painted meanwhile stays.
+  lineDone() {
+    if (this.viewer.line !== this.line) this.viewer.line = null;
+    this.viewer.redraw();
   }
 
   drop() {

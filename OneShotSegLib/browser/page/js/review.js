@@ -81,7 +81,8 @@ export class Review {
       oninput: (event) => this.commentLater(row.case, event.target.value),
       onblur: () => this.saveComment(),
     });
-    field.value = this.comment.case === row.case && this.comment.text !== null ? this.comment.text : row.comment;
+    const typed = this.comment.case === row.case ? this.comment.text : null;
+    field.value = typed ?? this.waitingComment ?? row.comment;
     return make(
       "div", {}, ...parts,
       make("div", { className: "buttons" }, ...steps,
@@ -112,19 +113,22 @@ export class Review {
 
   select = guarded(async (name) => {
     if (!name) return;
-    if (name !== this.current) {
-      this.stopPainting();
-      await this.saveComment();
-    }
+    // All of it at once: while something is awaited, another case may be chosen.
+    const before = this.current;
     this.current = name;
     this.unreadable = "";
+    if (name !== before) {
+      this.stopPainting();
+      this.saveComment();
+    }
     this.page.refresh();
     const { row } = this;
-    if (!row || row.failed) return;
     this.wanted += 1;
     const wanted = this.wanted;
+    this.loading = Boolean(row) && !row.failed;
+    byId("loading").hidden = !this.loading;
+    if (!this.loading) return;
     const started = performance.now();
-    byId("loading").hidden = false;
     try {
       const ready = this.ahead.get(name)?.version === row.version ? this.ahead.get(name).ready : this.fetch(name);
       this.ahead.delete(name);
@@ -137,14 +141,36 @@ export class Review {
       document.body.dataset.case = name;
       document.body.dataset.milliseconds = String(Math.round(performance.now() - started));
     } catch (error) {
-      if (wanted === this.wanted) this.unreadable = name;
+      if (wanted !== this.wanted) return; // nobody waits for it any more
+      if (!error.offline) this.unreadable = name;
       throw error;
     } finally {
-      if (wanted === this.wanted) byId("loading").hidden = true;
+      if (wanted === this.wanted) {
+        this.loading = false;
+        byId("loading").hidden = true;
+      }
       this.page.refresh();
     }
     await this.rowsChanged(); // those that came while it was loaded
     this.prefetch();
+  });
+
+  // Another part of the page is opened: what is being loaded is not to be shown there.
+  leave() {
+    this.wanted += 1;
+    this.loading = false;
+    this.shown = null;
+  }
+
+  // The server is back: what it did not send before it went.
+  recover = guarded(async () => {
+    await this.saveComment();
+    if (!this.current || this.loading) return;
+    if (!this.isShown) await this.select(this.current);
+    else if (this.page.viewer.voxels && !this.page.viewer.voxels.complete) {
+      await get(casePath(this.current, "image"));
+      this.page.viewer.fetchVoxels();
+    }
   });
 
   async fetch(name) {
@@ -167,6 +193,7 @@ export class Review {
     viewer.mask.clear();
     viewer.mask.describe(mask.segments);
     viewer.mask.patch(mask.box, mask.voxels);
+    viewer.strokes.clear();
     viewer.labelsChanged();
     this.shown = { case: mask.case, version: mask.version, centres: mask.centres };
   }
@@ -186,18 +213,25 @@ export class Review {
     if (this.page.painter.tool && viewer.emphasised) this.page.painter.choose(viewer.emphasised);
   }
 
+  // What of this study waits to be sent to the server; the newest of this case's comments.
+  get waitingComment() {
+    const url = casePath(this.current, "comment");
+    return this.page.outbox.waiting.findLast((entry) => entry.url === url)?.body.text;
+  }
+
   // New rows came: what is on the screen is loaded anew if its mask is another one by now.
   async rowsChanged() {
     const { row } = this;
     if (!row) this.current = "";
     if (!row || row.failed || this.page.tab !== "review" || !this.shown || this.shown.case !== row.case) return;
-    if (this.shown.version !== row.version && !this.sending) await this.reload();
+    if (this.shown.version !== row.version && !this.page.sending.size) await this.reload();
   }
 
   reload = guarded(async () => {
     const name = this.current;
+    const { wanted } = this;
     const mask = await getPacked(casePath(name, "mask"));
-    if (name !== this.current) return;
+    if (wanted !== this.wanted || name !== this.current) return;
     this.put(mask);
     this.page.refresh();
   });
@@ -247,6 +281,7 @@ export class Review {
     if (!this.isShown) throw new Error("Its CT and mask are not on the screen yet: look before you decide.");
     const body = { structure: this.structure, decision, seen: this.shown.version };
     const { notes, next } = await post(casePath(name, "structure"), body);
+    if (name !== this.current) return;
     if (next) this.lookAt(next);
     else show(`${name}: all structures are decided; Accept (A) takes those that are not rejected.`);
     if (notes.length) show(notes.join("\n"), "warning");
@@ -256,7 +291,18 @@ export class Review {
     const name = this.current;
     if (!name) throw new Error("Select a case in the table first.");
     if (this.readOnly) throw new Error("This page is read-only.");
-    await this.sending;
+    if (this.deciding) return; // a second key, before the next case was there to be looked at
+    this.deciding = true;
+    try {
+      await this.decideNow(what, name);
+    } finally {
+      this.deciding = false;
+    }
+  }
+
+  async decideNow(what, name) {
+    await this.page.delivered();
+    if (name !== this.current) return;
     if (!this.isShown && !(what === "reject" && this.unreadable === name)) {
       this.select(name);
       throw new Error(`${name}: its CT and mask are not on the screen yet: look before you decide.`);
@@ -264,9 +310,11 @@ export class Review {
     await this.saveComment();
     const body = { do: what, seen: this.shown?.version ?? "", unreadable: this.unreadable === name };
     const { notes, next } = await post(casePath(name, "decision"), body);
-    this.stopPainting();
-    if (next) await this.select(next);
-    else show("All cases are reviewed.", "success");
+    if (name === this.current) {
+      this.stopPainting();
+      if (next) this.select(next);
+      else show("All cases are reviewed.", "success");
+    }
     if (notes.length) show(notes.join("\n"), "warning");
   }
 
@@ -287,8 +335,8 @@ export class Review {
         name,
         title: regrows ? "Regrow" : "Edit",
         hint: regrows
-          ? "Paint a stroke of a structure where it is missing, or of Background where it is wrong: the mask regrows."
-          : "What you paint is the mask, voxel by voxel.",
+          ? "Paint a structure where it is missing, Background where it is wrong: the mask regrows."
+          : "What you paint is the mask.",
         fills: !regrows,
         segments: regrows ? segments : [...segments.filter((one) => !one.background), erase],
         onStroke: (stroke) => this.correct(name === "regrow" ? "stroke" : "paint", stroke),
@@ -307,36 +355,39 @@ export class Review {
 
   // A stroke waits in the browser's memory until the correction is on the server's disk.
   correct(how, stroke) {
-    const entry = this.page.outbox.put({ url: casePath(this.current, how), body: { stroke } });
-    this.sending = this.send(entry).finally(() => {
-      this.sending = null;
-    });
-    return this.sending;
+    return this.send(this.page.outbox.put({ url: casePath(this.current, how), body: { stroke } }));
   }
 
   send = guarded(async (entry) => {
     const done = await this.page.deliver(entry);
-    if (!done || done.case !== this.current) return;
-    this.changed(done);
-    show(done.text);
+    if (done.case !== this.current || this.page.tab !== "review") return;
+    await this.changed(done);
+    if (done.text) show(done.text);
   });
 
-  changed(done) {
-    const { viewer } = this.page;
-    viewer.line = null;
-    if (done.box) viewer.mask.patch(done.box, done.voxels);
-    if (this.shown) this.shown.version = done.version;
+  async changed(done) {
+    const { viewer, painter, state } = this.page;
+    painter.lineDone();
+    // Rows that came after this was answered know a newer mask; what was done before was sent by another tab too.
     const { row } = this;
-    if (row) row.version = done.version;
+    if (row && done.number >= state.number) row.version = done.version;
+    if (this.shown?.case !== done.case) return; // it is being loaded, as it is by now
+    if (done.repeated) {
+      await this.reload();
+      return;
+    }
+    if (done.box) viewer.mask.patch(done.box, done.voxels);
+    this.shown.version = done.version;
     viewer.labelsChanged();
     this.page.refresh();
+    await this.rowsChanged();
   }
 
   async undo() {
     if (this.readOnly) throw new Error("This page is read-only.");
-    await this.sending;
+    await this.page.delivered();
     const done = await postPacked("/api/undo", { case: this.current });
-    if (done.version && done.case === this.current) this.changed(done);
+    if (done.version && done.case === this.current) await this.changed(done);
     else if (done.case) await this.select(done.case);
     if (done.text) show(done.text);
   }
@@ -353,7 +404,7 @@ export class Review {
     clearTimeout(timer);
     if (text === null || text === undefined) return;
     this.comment = { timer: 0, text: null };
-    await post(casePath(name, "comment"), { text });
+    await this.page.deliver(this.page.outbox.put({ url: casePath(name, "comment"), body: { text }, plain: true }));
   });
 }
 

@@ -11,7 +11,7 @@ export class ServerError extends Error {
   }
 }
 
-const GONE = "The server does not answer. Nothing is lost: start `oneshotseg browse` again; this page goes on by itself.";
+export const GONE = "The server does not answer. Nothing is lost: start `oneshotseg browse` again; this page goes on by itself.";
 
 async function answerOf(url, options) {
   let response;
@@ -65,13 +65,11 @@ export function listen(onEvent, onGone) {
       onEvent(JSON.parse(message.data));
     };
     socket.onclose = async () => {
-      let sentence = GONE;
       try {
         await get("/api/state");
       } catch (error) {
-        sentence = error.message;
+        onGone(error.message);
       }
-      onGone(sentence);
       setTimeout(connect, wait);
       wait = Math.min(wait * 1.6, 5000);
     };

@@ -1,14 +1,14 @@
 // The support: choose a CT, name structures, paint; after each stroke what it grows into.
 import { button, byId, make, replaceKeepingFocus, swatch } from "./dom.js";
 import { guarded, show } from "./messages.js";
-import { get, getPacked, postPacked } from "./server.js";
+import { get, getPacked, post, postPacked } from "./server.js";
 
 const USUAL_SHARE = 0.5;
 
 export class Support {
   constructor(page) {
     this.page = page;
-    this.cts = null;
+    this.offer = null;
     this.draft = null;
     this.volumes = {};
     this.findings = [];
@@ -24,8 +24,8 @@ export class Support {
   open = guarded(async () => {
     byId("loading").hidden = false;
     try {
-      const [cts, draft] = await Promise.all([this.cts ?? get("/api/cts"), getPacked("/api/support")]);
-      this.cts = cts;
+      const [offer, draft] = await Promise.all([this.offer ?? get("/api/cts"), getPacked("/api/support")]);
+      this.offer = offer;
       await this.take(draft);
     } finally {
       byId("loading").hidden = true;
@@ -39,8 +39,10 @@ export class Support {
     this.draft = draft.ct ? draft : null;
     if (!this.draft || this.page.tab !== "support") return;
     const { viewer } = this.page;
-    if (viewer.image?.key !== draft.image.key && !(await viewer.show(draft.image))) return;
-    viewer.line = null;
+    if (viewer.image?.key !== draft.image.key) {
+      if (!(await viewer.show(draft.image)) || this.page.tab !== "support") return;
+    }
+    this.page.painter.lineDone();
     viewer.strokes.clear();
     viewer.strokes.describe(draft.segments);
     viewer.strokes.patch(draft.box, draft.voxels);
@@ -53,6 +55,7 @@ export class Support {
 
   // Another tab painted: show it too.
   changed = guarded(async (number) => {
+    await this.page.delivered(); // a stroke of this tab's own is no news
     if (this.page.tab !== "support" || (this.draft && this.draft.number >= number)) return;
     await this.take(await getPacked("/api/support"));
     this.page.refresh();
@@ -73,7 +76,7 @@ export class Support {
         name: "scribble",
         fills: true,
         title: "Strokes",
-        hint: "A few on each structure, and some on the background around them. Shift+click moves the cursor.",
+        hint: "A few on each structure, some on the background around.",
         segments: [...structures, ...background, erase],
         onStroke: (stroke) => this.stroke(stroke),
         suggest: (value) => this.suggest(value),
@@ -92,15 +95,21 @@ export class Support {
   }
 
   stroke(stroke) {
-    const entry = this.page.outbox.put({ url: "/api/support/stroke", body: { stroke } });
+    const entry = this.page.outbox.put({ url: "/api/support/stroke", body: { stroke, key: this.draft.key } });
     return this.send(entry);
   }
 
   send = guarded(async (entry) => {
     const done = await this.page.deliver(entry);
-    if (!done || !this.draft) return;
+    if (!this.draft || this.draft.key !== done.key) return;
     const { viewer } = this.page;
-    viewer.line = null;
+    this.page.painter.lineDone();
+    if (done.repeated || done.number > this.draft.number + 1) {
+      await this.take(await getPacked("/api/support")); // another tab painted, too
+      this.page.refresh();
+      this.grow();
+      return;
+    }
     this.draft.number = done.number;
     this.draft.strokes = done.strokes;
     if (done.box && this.page.tab === "support") viewer.strokes.patch(done.box, done.voxels);
@@ -149,13 +158,46 @@ export class Support {
   choice() {
     const list = make("select", { id: "ct", "data-key": "ct", disabled: this.locked || this.page.busy });
     if (!this.draft) list.append(make("option", { value: "" }, "Choose…"));
-    for (const { number, name } of this.cts ?? []) {
-      list.append(make("option", { value: String(number), selected: this.draft ? name.endsWith(this.draft.ct) : false }, name));
+    for (const { number, name, key } of this.offer?.cts ?? []) {
+      list.append(make("option", { value: String(number), selected: this.draft?.key === key }, name));
     }
-    list.addEventListener("change", guarded(() => this.choose(Number(list.value))));
+    list.addEventListener("change", guarded(() => list.value && this.choose(Number(list.value))));
     const hint = this.draft ? null : make("p", { className: "details" }, "One CT is the support: a few strokes in it are propagated to all others.");
-    return make("div", {}, hint, make("label", { for: "ct" }, "CT of the support"), make("div", { className: "row" }, list));
+    const leftOut = this.offer?.left_out ?? [];
+    return make(
+      "div", {}, hint, this.series(),
+      make("label", { for: "ct" }, "CT of the support"), make("div", { className: "row" }, list),
+      leftOut.length ? make("details", {}, make("summary", {}, "Not used"), make("ul", { className: "details" }, ...leftOut.map((line) => make("li", {}, line)))) : null,
+    );
   }
+
+  // Folders with several CT series: one of each is used, or none.
+  series() {
+    const folders = this.offer?.folders ?? [];
+    if (!folders.length) return null;
+    const fields = folders.map(({ name, series }, folder) => {
+      const list = make("select", {
+        id: `series-${folder}`, "data-key": `series ${folder}`, disabled: this.locked || this.page.busy,
+        onchange: guarded(async (event) => {
+          this.offer = await post("/api/cts/series", { folder, series: Number(event.target.value) });
+          this.page.refresh();
+        }),
+      });
+      list.append(make("option", { value: "-1" }, "not used"));
+      series.forEach(({ text, chosen }, number) => list.append(make("option", { value: String(number), selected: chosen }, text)));
+      return make("div", { className: "row" }, make("label", { for: `series-${folder}` }, name), list);
+    });
+    const open = folders.filter(({ series }) => !series.some(({ chosen }) => chosen)).length;
+    const text = open ? `${open} of ${folders.length} folders with several CT series are not used: choose one; the same is chosen in the others.` : "Folders with several CT series:";
+    return make("div", { className: "scroll series", tabindex: 0, role: "region", "aria-label": "Series" }, make("p", {}, text), ...fields);
+  }
+
+  offerChanged = guarded(async () => {
+    this.offer = null;
+    if (this.page.tab !== "support") return;
+    this.offer = await get("/api/cts");
+    this.page.refresh();
+  });
 
   async choose(number) {
     byId("loading").hidden = false;

@@ -4,7 +4,7 @@ import { LAYOUTS, WINDOWS } from "./viewer.js";
 
 export function buildToolbar(viewer) {
   const windows = make("select", { id: "window", onchange: (event) => viewer.setWindow(WINDOWS[event.target.value]) });
-  for (const [name, [low, high]] of Object.entries(WINDOWS)) windows.append(make("option", { value: name }, `${name} (${low} to ${high} HU)`));
+  for (const [name, [low, high]] of Object.entries(WINDOWS)) windows.append(make("option", { value: name, title: `${low} to ${high} HU` }, name));
   const layouts = make("select", { id: "layout", onchange: (event) => viewer.setLayout(event.target.value) });
   for (const name of Object.keys(LAYOUTS)) layouts.append(make("option", { value: name }, name));
   const fill = make("input", {

@@ -106,6 +106,15 @@ export class Viewer {
     return true;
   }
 
+  // Another part of the page has labels of its own.
+  clear() {
+    this.mask.clear();
+    this.strokes.clear();
+    this.line = null;
+    this.emphasised = 0;
+    this.redraw();
+  }
+
   // The voxels of a large CT, as far as they did not come yet. Where they stay away, the coarse CT stays.
   async fetchVoxels() {
     const { voxels, image } = this;
