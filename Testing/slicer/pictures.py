@@ -43,7 +43,7 @@ AXES = (
 )
 """Axial, coronal, sagittal."""
 SECONDS = 3000
-MM_PER_PIXEL = 0.55
+MM_PER_PIXEL = 0.7
 """In the two rows."""
 DARK = {
     "Window": "#323232",
