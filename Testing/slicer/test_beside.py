@@ -161,6 +161,22 @@ def test_a_structure_that_is_looked_at_is_shown_in_both(session: Session, applic
     assert between(application, "Red", "Red+") == pytest.approx(SHIFT_RAS, abs=1e-3)
 
 
+def test_while_another_module_is_shown_the_views_are_its_own(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    look_at(session, "case_00")
+    views = layout(application)
+    turn_on(session)
+    session.widget.exit()
+    assert layout(application) == views
+    assert not [name for name in nodes(application) if "(support)" in name]
+    session.enter()
+    session.settle()
+    assert session.ui.besideButton.checked
+    assert background_of(application, "Red+").startswith("case_02 CT (support)")
+    assert between(application, "Red", "Red+") == pytest.approx(SHIFT_RAS, abs=1e-3)
+
+
 @pytest.mark.parametrize("what", ["scene", "study", "panel"])
 def test_nothing_of_it_is_left_behind(session: Session, application: Any, opened: StudyPaths, what: str) -> None:
     views = layout(application)
