@@ -88,6 +88,23 @@ def test_it_is_off_until_it_is_wanted_and_the_views_are_then_as_they_were(
     assert session.panel.review.case_nodes.mask_node("case_00").GetDisplayNode().GetNumberOfViewNodeIDs() == 0
 
 
+def test_a_layout_of_two_rows_that_the_user_chose_is_left_alone(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    node = application.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    views = layout(application)
+    node.SetViewArrangement(node.SlicerLayoutThreeOverThreeView)
+    look_at(session, "case_00")
+    assert background_of(application, "Red+") == "case_00 CT"
+    view(application, "Red").SetSliceOffset(5.0)
+    view(application, "Red+").SetSliceOffset(9.0)
+    assert view(application, "Red").GetSliceOffset() == pytest.approx(5.0)
+    turn_on(session)
+    session.ui.besideButton.setChecked(False)
+    assert layout(application) == node.SlicerLayoutThreeOverThreeView
+    node.SetViewArrangement(views)
+
+
 @pytest.mark.parametrize("name", ["Red", "Green", "Yellow"])
 def test_moving_in_one_row_moves_the_other_to_the_corresponding_place(
     session: Session, application: Any, opened: StudyPaths, name: str

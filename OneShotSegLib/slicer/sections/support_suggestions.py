@@ -157,6 +157,7 @@ class SupportSuggestions:
         """The scene or the panel is closed: stop, and forget what was said."""
         self._generation += 1
         self._worker.stop_now()
+        self._nodes = {}
         self._end(None)
 
     def poll(self) -> None:
