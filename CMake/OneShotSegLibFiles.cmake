@@ -18,10 +18,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/backend/record.py
   OneShotSegLib/browser/__init__.py
   OneShotSegLib/browser/app.py
+  OneShotSegLib/browser/between.py
+  OneShotSegLib/browser/children.py
   OneShotSegLib/browser/corrections.py
   OneShotSegLib/browser/desk.py
   OneShotSegLib/browser/drafts.py
   OneShotSegLib/browser/events.py
+  OneShotSegLib/browser/grids.py
   OneShotSegLib/browser/images.py
   OneShotSegLib/browser/live.py
   OneShotSegLib/browser/masks.py
@@ -117,6 +120,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/imaging/components.py
   OneShotSegLib/imaging/ct.py
   OneShotSegLib/imaging/ct_series.py
+  OneShotSegLib/imaging/detached.py
   OneShotSegLib/imaging/dicom/__init__.py
   OneShotSegLib/imaging/dicom/damage.py
   OneShotSegLib/imaging/dicom/headers.py
@@ -183,6 +187,8 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/interface/review_session.py
   OneShotSegLib/interface/scribble_checks.py
   OneShotSegLib/interface/snapshots.py
+  OneShotSegLib/interface/support_link.py
+  OneShotSegLib/interface/support_suggestion.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
   OneShotSegLib/method/denoising.py
@@ -290,6 +296,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/mrml/display.py
   OneShotSegLib/slicer/mrml/geometry.py
   OneShotSegLib/slicer/mrml/hierarchy.py
+  OneShotSegLib/slicer/mrml/linked_slices.py
   OneShotSegLib/slicer/mrml/scribble_segments.py
   OneShotSegLib/slicer/mrml/segment_tags.py
   OneShotSegLib/slicer/mrml/segmentations.py
@@ -300,9 +307,13 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/panel.py
   OneShotSegLib/slicer/parameters.py
   OneShotSegLib/slicer/review/__init__.py
+  OneShotSegLib/slicer/review/case_marks.py
   OneShotSegLib/slicer/review/case_nodes.py
+  OneShotSegLib/slicer/review/case_reading.py
   OneShotSegLib/slicer/review/case_view.py
+  OneShotSegLib/slicer/review/corrections.py
   OneShotSegLib/slicer/review/regrowing.py
+  OneShotSegLib/slicer/review/support_beside.py
   OneShotSegLib/slicer/sample_data.py
   OneShotSegLib/slicer/sections/__init__.py
   OneShotSegLib/slicer/sections/batch_section.py
@@ -322,6 +333,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/slicer/sections/scene_inputs.py
   OneShotSegLib/slicer/sections/structure_list.py
   OneShotSegLib/slicer/sections/support_section.py
+  OneShotSegLib/slicer/sections/support_suggestions.py
   OneShotSegLib/slicer/sections/train_section.py
   OneShotSegLib/slicer/sections/weights.py
   OneShotSegLib/slicer/segment_editor.py
@@ -407,6 +419,7 @@ set(OneShotSegLib_RESOURCES
   OneShotSegLib/browser/page/js/theme.js
   OneShotSegLib/browser/page/js/toolbar.js
   OneShotSegLib/browser/page/js/viewer.js
+  OneShotSegLib/browser/page/js/voxels.js
   OneShotSegLib/browser/page/page.css
   OneShotSegLib/browser/page/vendor/LICENSES.txt
   OneShotSegLib/browser/page/vendor/VERSION.txt

@@ -32,11 +32,12 @@ def make_app(make_desk: Callable[[], Desk], door: Door) -> Starlette:
     @contextlib.asynccontextmanager
     async def life(app: Starlette) -> AsyncIterator[None]:
         desk = app.state.desk = make_desk()
-        watching = asyncio.create_task(desk.watch())
+        tasks = [asyncio.create_task(desk.watch()), asyncio.create_task(desk.begin())]
         try:
             yield
         finally:
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
             desk.close()
 
     routes = [

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.browser.live import Live
-from OneShotSegLib.browser.masks import SentMask, mask_of
-from OneShotSegLib.browser.strokes import Stroke, paint
+from OneShotSegLib.browser.masks import SentMask
+from OneShotSegLib.browser.strokes import Hounsfield, Stroke, nothing_painted, touched
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
-from OneShotSegLib.imaging.labelmaps import LabelMap
+from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.interface.case_files import Version, version_of, write_corrected
 from OneShotSegLib.interface.live_parts import read_part
@@ -59,6 +61,21 @@ class _Step:
     is_first: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """The mask that was painted in last: a large one takes a second to read.
+
+    Attributes:
+        version: The file that it is.
+        labels: On the CT's grid; painting changes it in place.
+        segments: What the values mean.
+    """
+
+    version: Version
+    labels: Labels
+    segments: tuple[Segment, ...]
+
+
 @dataclass(eq=False)
 class Corrections:
     """The corrections of a study's cases. Nothing is answered before it is on disk.
@@ -66,12 +83,15 @@ class Corrections:
     Attributes:
         session: The review.
         live: The worker.
+        read: Reads a mask of a case.
         reader: Whose corrections they are; '' for the study's own.
     """
 
     session: ReviewSession
     live: Live
+    read: Callable[[str, Path], Awaitable[SentMask]]
     reader: str = ""
+    _held: _Held | None = None
     _steps: dict[str, list[_Step]] = field(default_factory=dict)
     _key: tuple[Any, ...] | None = None
 
@@ -92,22 +112,23 @@ class Corrections:
         async with self.live.lock:
             await self._open(case)
 
-    async def regrow(self, case: str, stroke: Stroke, grid: Volume) -> Change:
+    async def regrow(self, case: str, stroke: Stroke, grid: Volume, hounsfield: Hounsfield) -> Change:
         """Let the mask of a case regrow around a stroke, and save it as its correction.
 
         Args:
             case: The case.
             stroke: The stroke; its label is one of the study's, or the background stroke's.
             grid: The CT's grid.
+            hounsfield: The CT, for a stroke with a range.
 
         Raises:
-            InputError: If the stroke lies outside.
+            InputError: If the stroke lies outside, or paints nothing.
             WorkerError: If it cannot be done.
         """
         self._require_known(stroke, with_background=True)
-        found = stroke.voxels(grid.shape, grid.spacing)
+        found = await asyncio.to_thread(stroke.voxels, grid.shape, grid.spacing, hounsfield)
         if found is None:
-            raise InputError("Expected a stroke within the CT, found one outside.")
+            raise nothing_painted(stroke)
         box, voxels = found
         async with self.live.lock:
             await self._open(case)
@@ -119,26 +140,29 @@ class Corrections:
             self._remember(case, _Step(self._version(case)))
             return change
 
-    async def paint(self, case: str, stroke: Stroke, grid: Volume) -> Change:
-        """Give the voxels of a stroke its label, and save the mask as the case's correction.
+    async def paint(self, case: str, stroke: Stroke, grid: Volume, hounsfield: Hounsfield) -> Change:
+        """Give the voxels of a stroke its label, and save the mask as the case's correction; see `regrow`.
 
         Raises:
-            InputError: If the stroke lies outside, or the mask cannot be read.
+            InputError: If the stroke lies outside or paints nothing, or the mask cannot be read.
             OSError: If it cannot be written.
         """
         self._require_known(stroke, with_background=False)
         async with self.live.lock:
-            mask = await asyncio.to_thread(self._mask, case, grid)
-            labels = np.zeros(grid.shape, np.uint8)
-            labels[mask.box] = mask.voxels
-            before = labels.copy()
-            box = paint(labels, stroke, grid.spacing)
-            if box is None:
-                raise InputError("Expected a stroke within the CT, found one outside.")
+            held = await self._hold(case, grid)
+            labels = held.labels
+            found = await asyncio.to_thread(touched, labels, stroke, grid.spacing, hounsfield)
+            if found is None:
+                raise nothing_painted(stroke)
+            box, voxels = found
+            before = labels[box].copy()
+            labels[box][voxels] = stroke.value
             is_first = not self.session.study.case(case).edited_mask.is_file()
-            await self._write(case, LabelMap(grid.with_array(labels), mask.segments))
-            self._remember(case, _Step(self._version(case), box, before[box].copy(), is_first))
-            return Change(f"{case}: painted; saved as its correction.", box, labels[box])
+            await self._write(case, held, grid)
+            self._remember(case, _Step(self._version(case), box, before, is_first))
+            count = int(voxels.sum())
+            what = "filled between slices" if stroke.kind == "between" else "painted"
+            return Change(f"{case}: {what}; saved as its correction. {count:,} voxels.", box, labels[box].copy())
 
     async def undo(self, case: str, grid: Volume) -> Change:
         """Take the latest correction of a case back; see `can_undo`."""
@@ -148,11 +172,9 @@ class Corrections:
                 answer = await self.live.ask("undo", to=str(self.live.file("regrown")))
                 change = await self._save(case, answer, -1)
             else:
-                mask = await asyncio.to_thread(self._mask, case, grid)
-                labels = np.zeros(grid.shape, np.uint8)
-                labels[mask.box] = mask.voxels
-                labels[step.box] = step.before
-                await self._write(case, LabelMap(grid.with_array(labels), mask.segments), step.is_first)
+                held = await self._hold(case, grid)
+                held.labels[step.box] = step.before
+                await self._write(case, held, grid, step.is_first)
                 change = Change(f"{case}: the latest stroke is taken back.", step.box, step.before)
             for earlier in self._steps[case][-1:]:
                 earlier.version = self._version(case)
@@ -166,15 +188,26 @@ class Corrections:
         if stroke.value not in known:
             raise InputError("Expected a stroke of one of the study's structures, found another.")
 
-    def _mask(self, case: str, grid: Volume) -> SentMask:
-        return mask_of(self.session.mask(case), self.session.study, grid)
+    async def _hold(self, case: str, grid: Volume) -> _Held:
+        """The mask of a case, to be painted in; until it is written, nothing is held."""
+        held, self._held = self._held, None
+        path = self.session.mask(case)
+        version = version_of(path)
+        if held is not None and held.version == version:
+            return held
+        mask = await self.read(case, path)
+        labels = np.zeros(grid.shape, np.uint8)
+        labels[mask.box] = mask.voxels
+        return _Held(version, labels, mask.segments)
 
-    async def _write(self, case: str, labels: LabelMap, may_be_none: bool = False) -> None:
+    async def _write(self, case: str, held: _Held, grid: Volume, may_be_none: bool = False) -> None:
         study, files = self.session.study, self.session.study.case(case)
+        labels = LabelMap(grid.with_array(held.labels), held.segments)
         pseudo_mask = files.pseudo_mask if may_be_none else None
         await asyncio.to_thread(partial(write_corrected, labels, study, files.edited_mask, pseudo_mask))
         self.session.reopen(case)
         self.session.refresh()
+        self._held = _Held(version_of(self.session.mask(case)), held.labels, held.segments)
 
     async def _save(self, case: str, answer: dict[str, Any], step: int) -> Change:
         part = read_part(answer) if answer.get("changed_voxels") else None

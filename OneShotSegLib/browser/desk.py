@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from OneShotSegLib.browser.children import Children
 from OneShotSegLib.browser.corrections import Corrections
 from OneShotSegLib.browser.events import Events
-from OneShotSegLib.browser.images import Images, SentImage
+from OneShotSegLib.browser.images import Images, SentImage, is_heavy
 from OneShotSegLib.browser.live import Live
+from OneShotSegLib.browser.masks import ReadMask, SentMask, mask_of, read_sent
 from OneShotSegLib.browser.runs import Runs
+from OneShotSegLib.browser.strokes import Hounsfield
 from OneShotSegLib.browser.support import Support
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.input_search import search
@@ -87,7 +92,8 @@ class Desk:
         """
         self.study = reader_paths(StudyPaths(self.request.study), self.request.reader)
         self.events = Events()
-        self.images = Images(self.folder / "images")
+        self.children = Children()
+        self.images = Images(self.folder / "images", self.children)
         self.live = Live()
         self.support = Support(StudyPaths(self.request.study), self.images, self.live)
         self.runs = Runs(self.events, self._case_done)
@@ -115,7 +121,7 @@ class Desk:
         """The corrections; see `session`."""
         session = self.session
         if self._corrections is None:
-            self._corrections = Corrections(session, self.live, self.request.reader)
+            self._corrections = Corrections(session, self.live, self.mask_of, self.request.reader)
         return self._corrections
 
     def _open(self) -> None:
@@ -214,6 +220,45 @@ class Desk:
         found = self.case(case)
         return await asyncio.to_thread(self.images.image, Path(found.source), found.series)
 
+    def hounsfield_of(self, case: str) -> Hounsfield:
+        """The HU of parts of a case's CT.
+
+        Raises:
+            InputError: If there is no such case.
+        """
+        found = self.case(case)
+        return partial(self.images.hounsfield, Path(found.source), found.series)
+
+    async def mask_of(self, case: str, path: Path) -> SentMask:
+        """A mask of a case; it is read while its CT is.
+
+        Args:
+            case: The case.
+            path: Its mask.
+
+        Raises:
+            InputError: If there is no such case, or its CT or mask cannot be read.
+        """
+        source = Path(self.case(case).source)
+
+        def read() -> ReadMask:
+            heavy = is_heavy(source)
+            return self.children.run(read_sent, path, self.whole_study) if heavy else read_sent(path, self.whole_study)
+
+        image, found = await asyncio.gather(self.image_of(case), asyncio.to_thread(read))
+        if found.fits(image.grid):
+            return found.mask
+        return await asyncio.to_thread(mask_of, path, self.whole_study, image.grid)
+
+    async def begin(self) -> None:
+        """Read the case that the page will begin with while the browser starts, if that takes long."""
+        first = next((row for row in self.rows() if row["open"]), None)
+        with contextlib.suppress(InputError, OSError):  # what is wrong is said when the case is looked at
+            found = self.case(first["case"]) if first is not None else None
+            if found is not None and await asyncio.to_thread(is_heavy, Path(found.source)):
+                self.children.warm()
+                await self.image_of(found.case)
+
     async def cts(self) -> list[FoundCT]:
         """The CTs to choose a support from: those given, or those of the study.
 
@@ -271,6 +316,7 @@ class Desk:
         self.runs.stop_now()
         self.live.close()
         self.images.close()
+        self.children.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.browser.masks import segments_json
-from OneShotSegLib.browser.strokes import Stroke, paint
+from OneShotSegLib.browser.strokes import Hounsfield, Stroke, nothing_painted, paint, touched
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box
 from OneShotSegLib.imaging.files import stem_of
@@ -104,14 +104,15 @@ class Draft:
         study: The study that they are for.
         text: What is kept of it.
         grid: The CT's grid.
+        hounsfield: The CT, for strokes with a range.
 
     Attributes:
         labels: The strokes, shape (D, H, W) of the CT.
         number: Grows with each change.
     """
 
-    def __init__(self, study: StudyPaths, text: DraftText, grid: Volume) -> None:
-        self.study, self.text, self.grid = study, text, grid
+    def __init__(self, study: StudyPaths, text: DraftText, grid: Volume, hounsfield: Hounsfield | None = None) -> None:
+        self.study, self.text, self.grid, self.hounsfield = study, text, grid, hounsfield
         self.number = 0
         self._base = self._read_base()
         self.labels = self._painted()
@@ -130,13 +131,20 @@ class Draft:
         """Paint a stroke and keep it; what was touched.
 
         Raises:
-            InputError: If its label is none of the draft's.
+            InputError: If its label is none of the draft's, or it paints nothing though it lies within the CT.
             OSError: If it cannot be kept; then nothing is changed.
         """
         if stroke.value and stroke.value not in {segment.value for segment in self.text.segments}:
             raise InputError("Expected a stroke of a structure that has a name, found another: name it first.")
+        found = touched(self.labels, stroke, self.grid.spacing, self.hounsfield)
+        if found is None and (stroke.kind == "between" or stroke.within is not None):
+            raise nothing_painted(stroke)
         self._keep(replace(self.text, strokes=(*self.text.strokes, stroke)))
-        return paint(self.labels, stroke, self.grid.spacing)
+        if found is None:
+            return None
+        box, voxels = found
+        self.labels[box][voxels] = stroke.value
+        return box
 
     def undo(self) -> bool:
         """Take the latest stroke back; whether there was one."""
@@ -206,7 +214,7 @@ class Draft:
         labels = np.zeros(self.grid.shape, np.uint8) if self._base is None else self._base.copy()
         labels[~np.isin(labels, [0, *(segment.value for segment in self.text.segments)])] = 0
         for stroke in self.text.strokes:
-            paint(labels, stroke, self.grid.spacing)
+            paint(labels, stroke, self.grid.spacing, self.hounsfield)
         return labels
 
 

@@ -1,13 +1,14 @@
 """CTs on their way to the page: 16-bit NIfTI, cropped to the body and in two steps where they are large.
 
-What is sent is made once per CT and kept in a folder of the server's, which is removed when the server ends.
+What is sent is made once per CT and kept in a folder of the server's, which is removed when the server ends. The files
+are not compressed: on one machine, packing and unpacking a large CT takes ten times as long as sending it.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import logging
+import math
 import shutil
 import struct
 import threading
@@ -20,10 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from OneShotSegLib.browser.children import Children
+from OneShotSegLib.browser.grids import Grid
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box, cropped, grown, whole_box
-from OneShotSegLib.imaging.files import write_volume
-from OneShotSegLib.imaging.hounsfield import as_hounsfield
+from OneShotSegLib.imaging.hounsfield import examine_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.case_ct import file_state, read_case_ct
 
@@ -34,10 +36,14 @@ COARSE_VOXELS = 4_000_000
 BODY_HU = -400
 LOOK_EVERY = 4
 MARGIN_VOXELS = 12
-KEPT = 8
-WINDOW_AT = 124
-"""Where a NIfTI header has the greatest and the least value to show."""
+KEPT = 6
+HEAVY_BYTES = 8_000_000
+"""A CT whose files are larger is read in a child process."""
+HEADER_BYTES = 352
+"""Where the voxels of a file begin."""
+AIR_HU = -1000
 SOFT_TISSUE = (240.0, -160.0)
+"""The greatest and the least value to show."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Step:
     Attributes:
         name: Its name in the address.
         every: Every how many voxels of the CT.
-        path: The file, gzipped NIfTI.
+        path: The file, NIfTI, not compressed.
     """
 
     name: str
@@ -80,6 +86,7 @@ class SentImage:
             "shape": list(self.grid.shape),
             "spacing": [float(value) for value in self.grid.spacing],
             "start": [part.start for part in self.box],
+            "sent": [part.stop - part.start for part in self.box],
             "steps": [{"url": f"/api/images/{self.key}/{step.name}.nii", "every": step.every} for step in self.steps],
             "notes": list(self.notes),
         }
@@ -90,13 +97,13 @@ class Images:
 
     Args:
         folder: For the files.
+        children: For reading large ones.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, children: Children) -> None:
+        self._folder, self._children = folder, children
         self._lock = threading.Lock()
         self._made: OrderedDict[str, Future[SentImage]] = OrderedDict()
-        self._full: dict[Path, Future[None]] = {}
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="images")
 
     def image(self, source: Path, series: str = "") -> SentImage:
@@ -119,7 +126,7 @@ class Images:
         return known
 
     def file(self, key: str, name: str) -> Path:
-        """A file of a CT that was prepared; waits until it is whole.
+        """A file of a CT that was prepared, or that is being prepared; waits for it.
 
         Raises:
             InputError: If there is none of that name.
@@ -130,9 +137,6 @@ class Images:
         step = next((step for step in found.steps if step.name == name), None) if found is not None else None
         if step is None:
             raise InputError("Expected an image that was prepared, found none: load the case again.")
-        waiting = self._full.get(step.path)
-        if waiting is not None:
-            waiting.result()
         return step.path
 
     def close(self) -> None:
@@ -146,26 +150,66 @@ class Images:
                 del self._made[key]
                 shutil.rmtree(self._folder / key, ignore_errors=True)
 
+    def hounsfield(self, source: Path, series: str, box: Box) -> NDArray[np.int16]:
+        """The HU of a part of a CT, a copy; air outside of what is sent. It is prepared if it is not.
+
+        Raises:
+            InputError: If it cannot be read.
+        """
+        image = self.image(source, series)
+        path = image.steps[-1].path
+        values = np.full([part.stop - part.start for part in box], AIR_HU, np.int16)
+        low = [max(part.start, sent.start) for part, sent in zip(box, image.box, strict=True)]
+        high = [min(part.stop, sent.stop) for part, sent in zip(box, image.box, strict=True)]
+        if all(a < b for a, b in zip(low, high, strict=True)):
+            shape = tuple(part.stop - part.start for part in image.box)
+            whole = np.memmap(path, "<i2", "r", HEADER_BYTES, shape)
+            there = tuple(slice(a - s.start, b - s.start) for a, b, s in zip(low, high, image.box, strict=True))
+            here = tuple(slice(a - s.start, b - s.start) for a, b, s in zip(low, high, box, strict=True))
+            values[here] = whole[there]
+        return values
+
     def _make(self, key: str, source: Path, series: str) -> SentImage:
-        volume, notes = _in_hu(read_case_ct(source, series))
-        box = _body(volume.array) if volume.array.size > LARGE_VOXELS else whole_box(volume.shape)
-        part = cropped(volume, box)
-        part = part.with_array(np.clip(np.rint(part.array), -32768, 32767).astype(np.int16))
         folder = self._folder / key
-        steps = []
-        every = int(np.ceil((part.array.size / COARSE_VOXELS) ** (1 / 3)))
-        if part.array.size > LARGE_VOXELS and every > 1:
-            coarse = Step("coarse", every, folder / "coarse.nii.gz")
-            thinned = np.ascontiguousarray(part.array[::every, ::every, ::every])
-            _write(Volume.create(thinned, part.spacing * every, part.origin, part.direction), coarse.path)
-            steps.append(coarse)
-        full = Step("full", 1, folder / "full.nii.gz")
-        if steps:
-            self._full[full.path] = self._pool.submit(_write, part, full.path)
-        else:
-            _write(part, full.path)
-        grid = volume.with_array(np.broadcast_to(np.uint8(0), volume.shape))
-        return SentImage(key, grid, box, (*steps, full), notes)
+        heavy = is_heavy(source)
+        made = self._children.run(_make, source, series, folder) if heavy else _make(source, series, folder)
+        return SentImage(key, made.grid.volume, made.box, made.steps, made.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """What a child process says of a CT that it made the files of; see `SentImage`."""
+
+    grid: Grid
+    box: Box
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...]
+
+
+def is_heavy(source: Path) -> bool:
+    """Whether reading a CT takes so long that it must not be done in the server's own process."""
+    state = file_state(source)
+    return state is not None and state.bytes > HEAVY_BYTES
+
+
+def _make(source: Path, series: str, folder: Path) -> _Made:
+    """Read a CT and write its files.
+
+    Raises:
+        InputError: If it cannot be read.
+        OSError: If they cannot be written.
+    """
+    volume, notes = _in_hu(read_case_ct(source, series))
+    box = _body(volume.array) if volume.array.size > LARGE_VOXELS else whole_box(volume.shape)
+    part = cropped(volume, box)
+    steps = [Step("full", 1, folder / "full.nii")]
+    _write(part, steps[0].path)
+    if part.array.size > LARGE_VOXELS:
+        every = math.ceil((part.array.size / COARSE_VOXELS) ** (1 / 3))
+        steps.insert(0, Step("coarse", every, folder / "coarse.nii"))
+        thinned = part.array[::every, ::every, ::every]
+        _write(Volume.create(thinned, part.spacing * every, part.origin, part.direction), steps[0].path)
+    return _Made(Grid.of(volume), box, tuple(steps), notes)
 
 
 def _key_of(source: Path, series: str) -> str:
@@ -176,7 +220,7 @@ def _key_of(source: Path, series: str) -> str:
 
 def _in_hu(volume: Volume) -> tuple[Volume, tuple[str, ...]]:
     try:
-        return as_hounsfield(volume, "The CT"), ()
+        return examine_hounsfield(volume, "The CT")
     except InputError as error:
         return volume, (str(error),)  # it is to be seen all the same
 
@@ -194,13 +238,34 @@ def _body(hu: NDArray[Any]) -> Box:
 
 def _write(volume: Volume, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = path.with_name(f"{path.name}.plain.nii")
-    write_volume(volume, plain)
-    with plain.open("r+b") as file:
-        file.seek(WINDOW_AT)
-        file.write(struct.pack("<ff", *SOFT_TISSUE))
     unfinished = path.with_name(f"{path.name}.part")
-    with plain.open("rb") as source, gzip.open(unfinished, "wb", compresslevel=1) as target:
-        shutil.copyfileobj(source, target, 2**20)
-    plain.unlink()
+    with unfinished.open("wb") as file:
+        file.write(_header(volume))
+        for plane in volume.array:  # one at a time: a large CT is not copied whole
+            file.write(_as_int16(plane).data)
     unfinished.replace(path)
+
+
+def _as_int16(array: NDArray[Any]) -> NDArray[np.int16]:
+    if array.dtype != np.int16:
+        array = np.clip(np.rint(array), -32768, 32767)
+    return np.ascontiguousarray(array, dtype="<i2")
+
+
+def _header(volume: Volume) -> bytes:
+    """The header of a NIfTI-1 file of 16-bit voxels, whose window is that of soft tissue."""
+    header = bytearray(HEADER_BYTES)
+    struct.pack_into("<i", header, 0, 348)
+    struct.pack_into("<8h", header, 40, 3, *reversed(volume.shape), 1, 1, 1, 1)
+    struct.pack_into("<2h", header, 70, 4, 16)  # int16
+    struct.pack_into("<8f", header, 76, 1, *reversed([float(step) for step in volume.spacing]), 1, 1, 1, 1)
+    struct.pack_into("<3f", header, 108, HEADER_BYTES, 1, 0)  # where the voxels begin, slope, intercept
+    struct.pack_into("<B2f", header, 123, 2, *SOFT_TISSUE)  # mm
+    struct.pack_into("<2h", header, 252, 0, 1)  # the matrix below alone counts
+    # From voxels x, y, z to mm: ours is z, y, x and to the left and the back, NIfTI's to the right and the front.
+    corner = volume.to_world((0, 0, 0))[::-1]
+    steps = [volume.to_world(unit)[::-1] - corner for unit in ((0, 0, 1), (0, 1, 0), (1, 0, 0))]
+    for row, sign in enumerate((-1, -1, 1)):
+        struct.pack_into("<4f", header, 280 + 16 * row, *(sign * step[row] for step in steps), sign * corner[row])
+    header[344:348] = b"n+1\0"
+    return bytes(header)

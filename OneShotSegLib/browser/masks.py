@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from OneShotSegLib.browser.grids import Grid
 from OneShotSegLib.imaging.boxes import Box, box_shape
 from OneShotSegLib.imaging.label_grids import map_on_ct
 from OneShotSegLib.imaging.labelmaps import LabelMap, Segment
@@ -68,7 +69,38 @@ def mask_of(path: Path, study: StudyPaths, ct: Volume) -> SentMask:
     Raises:
         InputError: If it is missing or broken, or does not fit the CT.
     """
-    found: CaseMask = read_mask(path, study)
+    return _sent(read_mask(path, study), path, ct)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadMask:
+    """A mask that was read before its CT's grid was known.
+
+    Attributes:
+        mask: The mask.
+        grid: Its own grid.
+    """
+
+    mask: SentMask
+    grid: Grid
+
+    def fits(self, ct: Volume) -> bool:
+        """Whether its grid is that of a CT; if not, it has to be read with `mask_of`."""
+        return self.grid.volume.same_grid(ct)
+
+
+def read_sent(path: Path, study: StudyPaths) -> ReadMask:
+    """Read a mask on its own grid, which nearly always is the CT's.
+
+    Raises:
+        InputError: If it is missing or broken.
+    """
+    found = read_mask(path, study)
+    grid = found.labels.label_map.volume
+    return ReadMask(_sent(found, path, grid), Grid.of(grid))
+
+
+def _sent(found: CaseMask, path: Path, ct: Volume) -> SentMask:
     labels = found.labels
     grid = labels.label_map.volume
     centres = {name: [float(at) for at in ct.to_index(centre)] for name, centre in found.centres.items()}

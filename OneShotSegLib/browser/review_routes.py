@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any, cast, get_args
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.routing import Route
 
 from OneShotSegLib.browser.corrections import Change
 from OneShotSegLib.browser.desk import Desk, version_text
-from OneShotSegLib.browser.masks import box_json, mask_of
+from OneShotSegLib.browser.masks import box_json
 from OneShotSegLib.browser.packing import packed
 from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of, text_of
 from OneShotSegLib.errors import InputError
@@ -26,11 +25,10 @@ async def state(request: Request) -> Response:
 
 
 async def image_file(request: Request) -> Response:
-    """A file of a CT."""
+    """A file of a CT, or the part of it that was asked for (Range)."""
     images = desk_of(request).images
     path = await asyncio.to_thread(images.file, request.path_params["key"], request.path_params["name"])
-    headers = {"content-encoding": "gzip", "cache-control": "private, max-age=3600, immutable"}
-    return FileResponse(path, media_type="application/octet-stream", headers=headers)
+    return FileResponse(path, media_type="application/octet-stream")
 
 
 async def image(request: Request) -> Response:
@@ -42,11 +40,10 @@ async def image(request: Request) -> Response:
 async def mask(request: Request) -> Response:
     """The mask of a case that counts."""
     desk, case = desk_of(request), _case(request)
-    grid = (await desk.image_of(case)).grid
     path = desk.session.mask(case)
     version = version_text(version_of(path))
-    found = await asyncio.to_thread(mask_of, path, desk.whole_study, grid)
-    return packed({"case": case, "version": version, **found.as_json()}, found.voxels)
+    found = await desk.mask_of(case, path)
+    return await asyncio.to_thread(lambda: packed({"case": case, "version": version, **found.as_json()}, found.voxels))
 
 
 async def decide(request: Request) -> Response:
@@ -137,8 +134,8 @@ async def _corrected(request: Request, how: str) -> Response:
     grid = (await desk.image_of(case)).grid
     if painted is None:
         return _changed(desk, case, Change(""))
-    correct = partial(desk.corrections.regrow if how == "regrow" else desk.corrections.paint, case, painted, grid)
-    change = await correct()
+    correct = desk.corrections.regrow if how == "regrow" else desk.corrections.paint
+    change = await correct(case, painted, grid, desk.hounsfield_of(case))
     desk.tell_rows()
     return _changed(desk, case, change)
 

@@ -158,7 +158,8 @@ class Support:
 
     async def _take(self, text: DraftText) -> None:
         image = await asyncio.to_thread(self.images.image, Path(text.ct), text.series)
-        draft = await asyncio.to_thread(Draft, self.study, text, image.grid)
+        hounsfield = partial(self.images.hounsfield, Path(text.ct), text.series)
+        draft = await asyncio.to_thread(Draft, self.study, text, image.grid, hounsfield)
         self.draft, self.image = draft, image
 
     def _kept(self) -> DraftText | None:

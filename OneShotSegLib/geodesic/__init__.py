@@ -14,6 +14,7 @@ from OneShotSegLib.geodesic.distances import (
     class_distances,
     geodesic_distances,
     nearest_two,
+    with_neighbours,
 )
 from OneShotSegLib.geodesic.raster_scan import raster_scan_distance
 
@@ -29,4 +30,5 @@ __all__ = [
     "geodesic_distances",
     "nearest_two",
     "raster_scan_distance",
+    "with_neighbours",
 ]

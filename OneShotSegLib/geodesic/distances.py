@@ -124,19 +124,15 @@ def nearest_two(
 ) -> NearestTwo:
     """Exact geodesic distance to the two nearest different classes.
 
-    Arguments as for `geodesic_distances`. Memory does not grow with the number of classes, time does.
+    Arguments as for `geodesic_distances`. Neither memory nor time grows with the number of classes: the second nearest
+    class comes into the territory of the nearest one over its border, where some other class is the nearest.
     """
     task = _GeodesicTask.prepare(image, seeds, spacing, cost, region, limit)
-    box = [s.stop - s.start for s in task.box]
-    first, second = np.full(box, np.inf, np.float32), np.full(box, np.inf, np.float32)
-    label, second_label = np.zeros(box, task.classes.dtype), np.zeros(box, task.classes.dtype)
-    for value in task.classes:
-        distance = task.solve(start_costs, only=value)[0]
-        nearer = distance < first
-        runner_up = ~nearer & (distance < second)
-        second[nearer], second_label[nearer] = first[nearer], label[nearer]
-        first[nearer], label[nearer] = distance[nearer], value
-        second[runner_up], second_label[runner_up] = distance[runner_up], value
+    first, label = task.solve(start_costs)
+    second, second_label = task.second_nearest(first, label, start_costs)
+    # Where two classes are equally near, the lower one counts as the nearest.
+    swapped = (second == first) & (second_label < label) & np.isfinite(second)
+    label[swapped], second_label[swapped] = second_label[swapped], label[swapped]
     return NearestTwo(
         task.uncrop(first, np.inf),
         task.uncrop(label, 0),
@@ -215,14 +211,58 @@ class _GeodesicTask:
         used = starts < self.bound
         if only is not None:
             used &= self.seed_labels == only
-        places, starts = tuple(self.seeds[:, used]), starts[used]
-        distance = np.full(self.image.shape[1:], self.bound)
+        shape = tuple(s.stop - s.start for s in self.box)
+        return self._lowered(self.image, shape, self.seeds[:, used], starts[used], self.seed_labels[used])
+
+    def second_nearest(
+        self, first: NDArray[np.float32], label: NDArray[np.integer], start_costs: Mapping[int, float] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Distance and label of the second nearest class in the crop, given those of the nearest.
+
+        A path of another class into a class's territory crosses the territory's border once and for all somewhere; the
+        voxel before is nearest to some class other than this one, and no class but that has a cheaper path from there.
+        """
+        second, second_label = np.full(first.shape, np.inf, np.float32), np.zeros_like(label)
+        core = self.image[(slice(None), *(slice(1, n + 1) for n in first.shape))]
+        starts, at = _start_values(self.seed_labels, start_costs), tuple(self.seeds - 1)
+        for value in self.classes:
+            box = tuple(
+                slice(max(s.start - 1, 0), min(s.stop + 1, n))
+                for s, n in zip(_bounding_box(label == value), first.shape, strict=True)
+            )
+            own = label[box] == value
+            near = with_neighbours(own)
+            outside = np.array(np.nonzero(near & ~own & np.isfinite(first[box])))
+            # A class that starts late may have its seeds within this one's territory.
+            late = (label[at] == value) & (self.seed_labels != value) & (starts < self.bound)
+            late_places = self.seeds[:, late] - 1 - np.array([s.start for s in box])[:, None]
+            values, labels = self._lowered(
+                _pad_to_blocks(core[(slice(None), *box)], near),
+                own.shape,
+                np.concatenate([outside, late_places], axis=1) + 1,
+                np.concatenate([first[box][tuple(outside)], starts[late]]),
+                np.concatenate([label[box][tuple(outside)], self.seed_labels[late]]),
+            )
+            second[box][own], second_label[box][own] = values[own], labels[own]
+        return second, second_label
+
+    def _lowered(
+        self,
+        image: NDArray[np.float32],
+        shape: tuple[int, ...],
+        places: NDArray[np.intp],
+        starts: NDArray[np.float32],
+        labels: NDArray[np.integer],
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Distance and label in the first voxels of a padded image, from places (3, S) that start at so much."""
+        at = tuple(places)
+        distance = np.full(image.shape[1:], self.bound)
         label = np.zeros(distance.shape, self.classes.dtype)
-        distance[places], label[places] = starts, self.seed_labels[used]
+        distance[at], label[at] = starts, labels
         pending = np.full(tuple(np.array(distance.shape) // kernels.BLOCK), np.float32(np.inf))
-        np.minimum.at(pending, tuple((p - 1) // kernels.BLOCK for p in places), starts)
-        kernels.lower_to_exact(self.image, distance, label, pending, *self._step_costs())
-        crop = tuple(slice(1, 1 + s.stop - s.start) for s in self.box)
+        np.minimum.at(pending, tuple((p - 1) // kernels.BLOCK for p in at), starts)
+        kernels.lower_to_exact(image, distance, label, pending, *self._step_costs())
+        crop = tuple(slice(1, 1 + n) for n in shape)
         distance, label = np.ascontiguousarray(distance[crop]), np.ascontiguousarray(label[crop])
         distance[distance == self.bound] = np.inf
         return distance, label
@@ -247,6 +287,18 @@ class _GeodesicTask:
         whole = np.full(self.shape, outside, values.dtype)
         whole[self.box] = values
         return whole
+
+
+def with_neighbours(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """A mask (D, H, W) and all 26 neighbours of its voxels."""
+    found = mask.copy()
+    for axis in range(3):
+        found = np.moveaxis(found, axis, 0)
+        before = found.copy()
+        found[1:] |= before[:-1]
+        found[:-1] |= before[1:]
+        found = np.moveaxis(found, 0, axis)
+    return found
 
 
 def _pad_to_blocks(channels: NDArray[Any], inside: NDArray[np.bool_] | None) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.atomic import atomic_file
+from OneShotSegLib.imaging.detached import voxel_files
 from OneShotSegLib.imaging.dicom_series import read_folder
 from OneShotSegLib.imaging.headers import HeaderGrid
 from OneShotSegLib.imaging.integrity import (
@@ -30,7 +31,7 @@ from OneShotSegLib.imaging.integrity import (
     is_whole_nrrd,
 )
 from OneShotSegLib.imaging.itk import from_itk, to_itk
-from OneShotSegLib.imaging.itk_reading import check_header, execute, quiet_itk, reason, unreadable
+from OneShotSegLib.imaging.itk_reading import check_header, quiet_itk, reason, unreadable
 from OneShotSegLib.imaging.meta_header import meta_grid
 from OneShotSegLib.imaging.nifti_header import (
     check_scale,
@@ -39,7 +40,7 @@ from OneShotSegLib.imaging.nifti_header import (
     nifti_grid,
     read_nifti_header,
 )
-from OneShotSegLib.imaging.nrrd_header import nrrd_grid
+from OneShotSegLib.imaging.nrrd_header import nrrd_grid, unread_encoding
 from OneShotSegLib.imaging.utf8_names import readable, writable
 from OneShotSegLib.imaging.volume import Volume
 
@@ -186,7 +187,10 @@ def _read_file(path: Path, layers: bool) -> sitk.Image:
         if not can_hold(path, math.prod(reader.GetSize()) * reader.GetNumberOfComponents()):
             raise unreadable(path)
         grid = _grid(path)
-        image = execute(reader.Execute, path)
+        try:
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise unreadable(path, _lacking(path) or reason(error)) from error
     _check_voxels(path, image)
     image = image[:, :, :, 0] if image.GetDimension() == 4 else image
     for note in grid.notes:
@@ -201,7 +205,16 @@ def _read_header(reader: sitk.ImageFileReader, path: Path) -> None:
     except RuntimeError as error:
         if has_header(path):
             _grid(path)
-        raise unreadable(path, reason(error)) from error
+        raise unreadable(path, _lacking(path) or reason(error)) from error
+
+
+def _lacking(path: Path) -> str:
+    """What a file is that its reader cannot read although there is no damage to it; '' if nothing is known."""
+    missing = [file for file in voxel_files(path) if not file.is_file()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"a header whose file of voxels is not there ({missing[0].name}{more})"
+    return unread_encoding(path) if suffix_of(path) in (".nrrd", ".nhdr", ".seg.nrrd") else ""
 
 
 def _grid(path: Path) -> HeaderGrid:
@@ -261,17 +274,33 @@ def _rightly_read(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _unambiguous_name(path: Path) -> Iterator[Path]:
-    """The file, under another name if need be: the NIfTI reader mixes up x.nii.gz and x.nii in one folder."""
-    if suffix_of(path) != ".nii.gz" or not any(path.with_name(stem_of(path) + s).exists() for s in (".nii", ".NII")):
+    """The file, under another name if need be, as the NIfTI reader goes by names.
+
+    It mixes up x.nii.gz and x.nii in one folder, reads no compressed file that is not named as one, and no name in both
+    small and capital letters.
+    """
+    suffix = suffix_of(path)
+    if not suffix.startswith(".nii"):
+        yield path
+        return
+    wanted = ".nii.gz" if _is_compressed(path) else ".nii"
+    has_twin = suffix == ".nii.gz" and any(path.with_name(stem_of(path) + s).exists() for s in (".nii", ".NII"))
+    written = path.name[len(path.name) - len(suffix) :]
+    if not has_twin and suffix == wanted and written in (suffix, suffix.upper()):
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
-        alias = Path(folder) / "volume.nii.gz"
+        alias = Path(folder) / f"volume{wanted}"
         try:
             alias.symlink_to(path.resolve())
         except OSError:
             shutil.copyfile(path, alias)
         yield alias
+
+
+def _is_compressed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _is_whole(path: Path) -> bool:

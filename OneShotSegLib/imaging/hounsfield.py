@@ -31,6 +31,13 @@ CONSTANT_FLATNESS = 0.8
 EDGE_SHARE = 0.03
 FILL_VOXELS = 1000
 SCALE = "the rescale slope seems lost"
+LOWEST_FAT, HIGHEST_FAT = -155.0, -75.0
+LEAST_APART, MOST_APART = 95.0, 260.0
+"""How far soft tissue lies above fat."""
+LEAST_BESIDE_CONSTANT_AIR = 75.0
+FAT_HU, FEW_FAT = (-150.0, -60.0), 0.02
+NO_FAT = "air is one value and there is hardly any fat near -100: nothing tells whether the values are HU."
+NOISE, FEW_BELOW = 20.0, 0.01
 OFFSETS = (32768.0, 8192.0, 1024.0, 1000.0)
 FLOORS = (-1000.0, -1024.0)
 
@@ -130,9 +137,13 @@ class _Look:
         inside = (self.measured >= low) & (self.measured < high) & (self.measured > above)
         return float(np.count_nonzero(inside) / max(1, int(among)))
 
-    def has_air(self) -> bool:
-        """Whether anything but soft tissue, fat, lung and bone shows: air near -1000."""
-        return any(-1100 <= v <= -900 for v in self.constants) or self.share(-1100, -900) >= 0.0005
+    def has_measured_air(self) -> bool:
+        """Whether anything but soft tissue, fat, lung and bone was measured: air near -1000."""
+        return self.share(-1100, -900) >= 0.0005
+
+    def has_constant_air(self) -> bool:
+        """Whether a constant is that of air, which may be padding as well."""
+        return any(-1100 <= v <= -900 for v in self.constants)
 
 
 def _stride(shape: tuple[int, ...], axis: int) -> int:
@@ -158,7 +169,7 @@ def _fill_nan(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     missing = np.isnan(array)
     if not _can_tell(array) or missing.all() or np.isinf(array).any() or not (_large_regions(missing) == missing).all():
         check_ct(array, name)
-    filled = np.where(missing, array.dtype.type(AIR_HU), array)
+    filled = _with_air(array, missing)
     return filled, f"{missing.mean():.0%} of the voxels are not numbers (NaN): they were set to air (-1000 HU)."
 
 
@@ -210,18 +221,24 @@ def _fill_padding(array: NDArray[Any], name: str) -> tuple[NDArray[Any], str]:
     fills = [v for v in look.fills if v > -500 and (v < look.high or v >= 500)]
     if not fills:
         check_ct(array, name)
-        _check_air(look, name)
-        return array, ""
+        return array, _check_air(look, name)
     _check_fills(look, fills, name)
+    _check_air(look, name)
     mask = np.zeros(array.shape, dtype=bool)
     for value in fills:
         mask |= _large_regions(array == value)
-    filled = np.where(mask, array.dtype.type(AIR_HU), array)
+    filled = _with_air(array, mask)
     found = " and ".join(f"{v:g}" for v in fills)
     return (
         filled,
         f"the value {found} fills {mask.mean():.0%} of the image around the body: it was set to air (-1000 HU).",
     )
+
+
+def _with_air(array: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+    """The array with air in some voxels, in a type that holds it."""
+    kind = array.dtype if array.dtype.kind == "f" else np.result_type(array.dtype, np.int16)
+    return np.where(where, kind.type(AIR_HU), array)
 
 
 def _refuse(name: str, found: str, where: str = "air near -1000, tissue near 0") -> NoReturn:
@@ -343,20 +360,29 @@ def _check_tissue(look: _Look, name: str) -> None:
         _refuse(name, f"{clipped:.0%} of the body clipped at {look.high:g}")
 
 
-def _check_air(look: _Look, name: str) -> None:
-    """Refuse another scale: without air near -1000, fat and soft tissue must lie as far apart as they do in HU."""
-    if look.has_air():
-        return
+def _check_air(look: _Look, name: str) -> str:
+    """Refuse another scale: without measured air, fat and soft tissue must lie as far apart as they do in HU.
+
+    Returns:
+        What is to be said where nothing tells the scale; '' for nothing.
+    """
+    if look.has_measured_air():
+        return ""
     fat, soft = _peaks(look)
     apart = math.nan if fat is None or soft is None else soft - fat
+    if look.has_constant_air():
+        if not math.isnan(apart) and not LEAST_BESIDE_CONSTANT_AIR <= apart <= MOST_APART:
+            _refuse(name, f"fat near {fat:g} and soft tissue near {soft:g}: {SCALE}")
+        return "" if look.share(*FAT_HU, above=-300) >= FEW_FAT else NO_FAT
     lowest = min([float(np.quantile(look.measured, 0.001)), *(v for v in look.constants if v > -1100)])
-    if lowest > -700 and not (fat is not None and fat <= -75 and apart >= 95):
+    if lowest > -700 and not (fat is not None and fat <= HIGHEST_FAT and apart >= LEAST_APART):
         _refuse(name, f"the lowest tissue or air near {lowest:.4g}: {SCALE}")
-    if look.low < -1100 and not (fat is not None and fat >= -155 and apart <= 260):
+    if look.low < -1100 and not (fat is not None and fat >= LOWEST_FAT and apart <= MOST_APART):
         _refuse(name, f"no air near -1000 and no fat near -100: {SCALE}")
     mode = _mode(look.measured, width=4)
     if -700 < mode < -20 and np.mean(np.abs(look.measured - mode) <= 3) > 0.3:
         _refuse(name, f"air near {mode:.4g}: {SCALE}")
+    return ""
 
 
 def _check_fills(look: _Look, fills: list[float], name: str) -> None:
@@ -364,7 +390,7 @@ def _check_fills(look: _Look, fills: list[float], name: str) -> None:
     lowest = float(look.measured.min())
     air = any(-1100 <= v <= -900 for v in look.constants) or look.share(-1100, -900) >= 0.1
     for value in fills:
-        if value <= lowest:
+        if value <= lowest or (not air and look.share(-math.inf, value - NOISE) < FEW_BELOW):
             _refuse(name, f"values from {look.low:g} to {look.high:g}, clipped at {value:g}")
         if value >= 500 and not air:
             _refuse(name, f"{value:g} all around the body")

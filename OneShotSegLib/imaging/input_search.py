@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.detached import HEADERS as DETACHED_HEADERS
+from OneShotSegLib.imaging.detached import voxel_files
 from OneShotSegLib.imaging.dicom.headers import BrokenHeaderError, looks_like_dicom, read_header
 from OneShotSegLib.imaging.dicom.headers import text as element_text
 from OneShotSegLib.imaging.dicom.search import SeriesInfo, scan_files
@@ -27,6 +29,7 @@ NOT_READ = frozenset(
 )
 """Suffixes of images that are not read, and of archives that may hold some."""
 VOXELS_OF_OTHERS = (".raw", ".zraw", ".raw.gz", ".bin")
+"""Files next to a header of the same name that need not be named, as its voxels may have been."""
 KINDS_OF_MODALITIES = {
     "RTSTRUCT": (Kind.STRUCTURE_SET, "a structure set (RTSTRUCT)"),
     "RTDOSE": (Kind.DOSE, "a dose (RTDOSE)"),
@@ -183,9 +186,13 @@ class _Search:
             else:
                 rest.append(path)
         dicom = self._dicom(rest[0].parent) if rest and not explicit else ()
-        stems = {stem_of(path) for path in files if suffix_of(path) in (".mhd", ".nhdr")}
+        headers = [path for path in files if suffix_of(path) in DETACHED_HEADERS]
+        stems = {stem_of(path) for path in headers}
+        voxels = {file for path in headers for file in voxel_files(path)}
         for path in rest:
-            if path in dicom or (path.name.endswith(VOXELS_OF_OTHERS) and path.name.split(".")[0] in stems):
+            if path in dicom or path in voxels:
+                continue
+            if path.name.endswith(VOXELS_OF_OTHERS) and path.name.split(".")[0] in stems:
                 continue
             self.others["".join(path.suffixes[-1:]).lower() or "without a suffix"] += 1
 
@@ -210,8 +217,8 @@ class _Search:
     def _dicom(self, folder: Path) -> set[Path]:
         """The DICOM series of one folder; its DICOM files come back."""
         series, broken = scan_files(folder)
-        for path in broken:
-            self._leave(path, Kind.UNREADABLE, "a damaged DICOM file")
+        for path, what in broken.items():
+            self._leave(path, Kind.UNREADABLE, what)
         cts = [one for one in series if one.is_ct and one.slices > 1]
         # Files that do not say what they are may be a CT where nothing else is.
         cts = cts or [one for one in series if one.is_scan and one.slices > 1 and not one.modality]

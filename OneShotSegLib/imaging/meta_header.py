@@ -41,7 +41,7 @@ def meta_grid(path: Path) -> HeaderGrid:
     if "elementspacing" not in fields:
         raise InputError(f"{path}: expected a voxel size (ElementSpacing), found none in the header.")
     spacing = numbers(path, "ElementSpacing", fields["elementspacing"], axes)[:3]
-    matrix = next((fields[name] for name in MATRIX if name in fields), None)
+    matrix = _one_of(path, fields, MATRIX)
     if matrix is None:
         raise InputError(
             f"{path}: expected the directions of the axes (TransformMatrix), found none in the header: left and right "
@@ -50,12 +50,25 @@ def meta_grid(path: Path) -> HeaderGrid:
     rows = numbers(path, "TransformMatrix", matrix, axes * axes).reshape(axes, axes)
     direction = rows[:3, :3].T
     origin, notes = np.zeros(3), NO_POSITION
-    position = next((fields[name] for name in POSITION if name in fields), None)
+    position = _one_of(path, fields, POSITION)
     if position is not None:
         origin, notes = numbers(path, "Offset", position, axes)[:3], ()
     unit = fields.get("distanceunits", "").strip()
     factor = unit_factor(path, unit) if unit and unit != "?" else 1.0
     return checked(path, HeaderGrid(spacing, origin, direction, notes).scaled(factor, unit))
+
+
+def _one_of(path: Path, fields: dict[str, str], names: tuple[str, ...]) -> str | None:
+    """What one of several names of one thing says; None if none is there.
+
+    Raises:
+        InputError: If two of them say different things.
+    """
+    found = {name: fields[name] for name in names if name in fields}
+    values = [numbers(path, name, text) for name, text in found.items()]
+    if any(value.shape != values[0].shape or not np.allclose(value, values[0]) for value in values[1:]):
+        raise InputError(f"{path}: expected one of {' and '.join(found)} in the header, found two that differ.")
+    return next(iter(found.values()), None)
 
 
 def _check_scale(path: Path, fields: dict[str, str]) -> None:

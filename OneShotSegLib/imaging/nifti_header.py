@@ -21,6 +21,7 @@ LENGTH = 544
 FIRST_VOXEL = {b"n+1": 352, b"n+2": 544}
 """Where the voxels start at the earliest, bytes, by the version's mark."""
 RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
+LEAST_SLOPE = 1e-12
 UNITS = {1: (1000.0, "metres"), 3: (1e-3, "micrometres")}
 SPACING_TOLERANCE = 1e-2
 """Relative."""
@@ -216,13 +217,15 @@ def _check_agreement(path: Path, steps: Vector, grids: list[HeaderGrid]) -> None
 
 
 def check_scale(path: Path, header: NiftiHeader) -> None:
-    """Refuse a scale of values that is infinite (NaN means none, as a slope of 0 does).
+    """Refuse a scale of values that is infinite or next to nothing (NaN means none, as a slope of 0 does).
 
     Raises:
         InputError: If it is.
     """
     if any(math.isinf(value) for value in header.scale):
         raise InputError(f"{path}: expected a slope and an intercept of the values in numbers, found an infinite one.")
+    if 0 < abs(header.scale[0]) < LEAST_SLOPE:  # ITK's reader takes it for none
+        raise InputError(f"{path}: expected a slope of the values of a usual size, found {header.scale[0]:.2g}.")
 
 
 def has_stray_intercept(header: NiftiHeader) -> bool:

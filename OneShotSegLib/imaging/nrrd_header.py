@@ -20,6 +20,9 @@ TO_LPS = {
     "leftposteriorsuperior": (1, 1, 1),
     "lps": (1, 1, 1),
 }
+TEXT_ENCODINGS = ("ascii", "text", "txt", "hex")
+ENCODINGS = ("raw", "gzip", "gz", *TEXT_ENCODINGS)
+ONE_BYTE = ("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t")
 VECTOR = re.compile(r"\(([^()]*)\)|none", re.IGNORECASE)
 QUOTED = re.compile(r'"([^"]*)"')
 
@@ -55,6 +58,20 @@ def nrrd_grid(path: Path) -> HeaderGrid:
         origin, notes = _vector(path, "space origin", fields["spaceorigin"].strip("() \t")) * flips, ()
     grid = HeaderGrid(spacing, origin, direction, notes)
     return checked(path, grid.scaled(*_unit(path, fields.get("spaceunits", ""))))
+
+
+def unread_encoding(path: Path) -> str:
+    """Why the reader does not read an NRRD file that is well; '' if nothing is known."""
+    with path.open("rb") as file:
+        if file.read(4) != b"NRRD":
+            return ""
+    fields = read_nrrd_fields(path)
+    encoding = fields.get("encoding", "raw").casefold()
+    if encoding not in ENCODINGS:
+        return f"one in an encoding that is not read ({encoding[:20]}; raw, gzip, ascii and hex are)"
+    if encoding not in TEXT_ENCODINGS and "endian" not in fields and fields.get("type", "") not in ONE_BYTE:
+        return "one that does not say in which order its bytes are (endian)"
+    return ""
 
 
 def _flips(path: Path, fields: dict[str, str]) -> tuple[int, ...]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.spatial import cKDTree
 
-from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance
+from OneShotSegLib.geodesic import IntensityCost, nearest_two, raster_scan_distance, with_neighbours
 from OneShotSegLib.imaging.boxes import bounding_box, grown, part_around
 from OneShotSegLib.imaging.labels import paint_points, present_labels
 from OneShotSegLib.imaging.soft_labels import SoftLabels
@@ -228,7 +228,7 @@ def _without_air(array: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArra
     if box is None:
         return array
     # Voxels next to air are partly air.
-    air = binary_dilation(array < AIR_LEVEL, np.ones((3, 3, 3))) & where
+    air = with_neighbours(array < AIR_LEVEL) & where
     part, hidden = array[box], air[box]
     if hidden.all():
         return array
@@ -257,7 +257,7 @@ def _classify_exactly(
     """The two nearest classes by exact distances of all classes."""
     cost = IntensityCost(1.0, settings.spatial_weight)
     # Only what has no seed, and a rim of seeds around it, has to be visited: a few per cent of the volume.
-    region = binary_dilation(seeds == 0, np.ones((3, 3, 3)))
+    region = with_neighbours(seeds == 0)
     nearest = nearest_two(smoothed, seeds, image.spacing, cost, region=region)
     decided = ~region
     nearest.label[decided] = seeds[decided]

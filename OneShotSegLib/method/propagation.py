@@ -54,8 +54,8 @@ class PropagationSettings:
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
-    """Where a first pass starts in a query.
+class LocatedPlaces:
+    """Places in a CT with what a network makes of them.
 
     Attributes:
         positions: Shape (S, 3), mm.
@@ -81,9 +81,9 @@ class PreparedCT:
     coarse: PatchSource
     fine: PatchSource
     fine_volume: Volume
-    _starts: dict[tuple[int, bool, int], Starts] = field(default_factory=dict, repr=False, compare=False)
+    _starts: dict[tuple[int, bool, int], LocatedPlaces] = field(default_factory=dict, repr=False, compare=False)
 
-    def starts(self, stage: Stage, count: int, over_body: bool, seed: int) -> Starts:
+    def starts(self, stage: Stage, count: int, over_body: bool, seed: int) -> LocatedPlaces:
         """Where a first pass starts, computed once for all supports.
 
         Args:
@@ -95,7 +95,7 @@ class PreparedCT:
         key = count, over_body, seed
         if key not in self._starts:
             positions = start_positions(self, count, over_body, seed)
-            self._starts[key] = Starts(positions, locate(stage, self.coarse, positions))
+            self._starts[key] = LocatedPlaces(positions, locate(stage, self.coarse, positions))
         return self._starts[key]
 
     def read_coarse(self, positions: Vector) -> Tensor:
@@ -144,12 +144,15 @@ class PropagatedScribbles:
         affine: The last fit, support to query; fitted also where the method does not use it.
         residual_mm: Distance of each chosen point's own prediction from the fit, shape (n,).
         after: Positions of all points after each named stage, shape (N, 3), mm; the fit propagates points not chosen.
+        located: Where the last coarse pass looked for each chosen point, n places in the query; None where only the
+            first was made, which looks at none of them.
     """
 
     points: ScribblePoints
     affine: AffineMap
     residual_mm: np.ndarray
     after: Mapping[str, Vector] = field(default_factory=dict)
+    located: LocatedPlaces | None = None
 
 
 def locate(stage: Stage, source: PatchSource, positions: Vector) -> Tensor:
@@ -190,8 +193,9 @@ def propagate(
     starts = query.starts(weights.coarse, settings.starts, settings.starts_over_body, seed)
     state.update("coarse", propagate_from_starts(encoded.coarse, weights.coarse, starts, settings.reduce))
     for number in range(1, settings.coarse_passes):
-        moved = propagate_from(encoded.coarse, query.coarse, weights.coarse, state.chosen_positions)
-        state.update(f"coarse {number + 1}", moved)
+        places = state.chosen_positions
+        state.located = LocatedPlaces(places, locate(weights.coarse, query.coarse, places))
+        state.update(f"coarse {number + 1}", moved_from(encoded.coarse, weights.coarse, state.located))
     for number in range(settings.fine_passes):
         assert encoded.fine is not None  # it was encoded with the same settings
         moved = propagate_from(encoded.fine, query.fine, weights.fine, state.chosen_positions)
@@ -206,6 +210,7 @@ class _PropagationState:
         self.encoded, self.settings = encoded, settings
         self.source = encoded.points.positions[encoded.chosen]
         self.after: dict[str, Vector] = {}
+        self.located: LocatedPlaces | None = None
         self.affine = AffineMap(np.zeros(3), np.eye(3), np.zeros(3))
 
     def update(self, name: str, moved: Vector) -> None:
@@ -242,7 +247,11 @@ class _PropagationState:
             self.after["smooth"] = final
         residual = np.linalg.norm(self.affine(self.source) - self.moved, axis=1)
         return PropagatedScribbles(
-            points=points.moved(final), affine=self.affine, residual_mm=residual, after=self.after
+            points=points.moved(final),
+            affine=self.affine,
+            residual_mm=residual,
+            after=self.after,
+            located=self.located,
         )
 
 
@@ -273,7 +282,7 @@ def _nearest_to_centre(body: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return near if len(near) else body[np.argsort(np.linalg.norm(offset, axis=1))[:100]]
 
 
-def propagate_from_starts(support: Tensor, stage: Stage, starts: Starts, reduce: str) -> Vector:
+def propagate_from_starts(support: Tensor, stage: Stage, starts: LocatedPlaces, reduce: str) -> Vector:
     """The place of each of N latent positions, predicted from every start and reduced; shape (N, 3), mm."""
     position_range = torch.tensor(stage.info.position_range, device=support.device)
     offsets = relative_position(support[:, None], starts.latent[None], position_range).cpu().numpy()
@@ -284,7 +293,11 @@ def propagate_from_starts(support: Tensor, stage: Stage, starts: Starts, reduce:
 
 def propagate_from(support: Tensor, query: PatchSource, stage: Stage, positions: Vector) -> Vector:
     """One pass: each point (N, 3) moves by the offset that its patch predicts to its place in the support; mm."""
-    latent = locate(stage, query, positions)
-    position_range = torch.tensor(stage.info.position_range, device=latent.device)
-    found: Vector = positions + relative_position(support, latent, position_range).cpu().numpy()
+    return moved_from(support, stage, LocatedPlaces(positions, locate(stage, query, positions)))
+
+
+def moved_from(support: Tensor, stage: Stage, places: LocatedPlaces) -> Vector:
+    """The same from places whose latent positions are known, one for each of N latent positions of the support."""
+    position_range = torch.tensor(stage.info.position_range, device=support.device)
+    found: Vector = places.positions + relative_position(support, places.latent, position_range).cpu().numpy()
     return found

@@ -14,6 +14,13 @@ STRIDE = 16
 CPU_BATCH = 4  # the maps of more patches at once leave a processor's cache: half the speed
 
 
+class InstanceNorm(nn.GroupNorm):
+    """InstanceNorm3d without affine, as a group for each channel: on a CPU a sixth of the time for the same result."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, affine=False)
+
+
 class ConvBlock(nn.Module):
     """Conv3d 3x3x3, InstanceNorm3d without affine, ReLU; named as the official code names them."""
 
@@ -22,7 +29,7 @@ class ConvBlock(nn.Module):
         convolution = nn.Sequential()
         convolution.add_module("Conv", nn.Conv3d(channels_in, channels_out, 3, padding=1))
         self.model = nn.Sequential(
-            OrderedDict(conv1_1=convolution, norm1_1=nn.InstanceNorm3d(channels_out), relu1_1=nn.ReLU())
+            OrderedDict(conv1_1=convolution, norm1_1=InstanceNorm(channels_out), relu1_1=nn.ReLU(inplace=True))
         )
 
     def forward(self, x: Tensor) -> Tensor:

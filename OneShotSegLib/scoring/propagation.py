@@ -10,15 +10,14 @@ import numpy as np
 from OneShotSegLib.imaging.labelmaps import Segment
 from OneShotSegLib.imaging.volume import Vector
 from OneShotSegLib.method.pipeline import Candidate
-from OneShotSegLib.method.propagation import locate, propagate_from, propagate_from_starts
+from OneShotSegLib.method.propagation import LocatedPlaces, locate, propagate_from_starts
 from OneShotSegLib.method.scribbles import thin
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.scoring.overlap import core_dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides, unlike_sides
 from OneShotSegLib.study.quality import CaseQuality, State, StructureQuality, mean_score
 
-CYCLE_POINTS_PER_LABEL = 12
-CYCLE_STARTS = 24
+CYCLE_POINTS_PER_LABEL = 24
 ABSENT_BELOW_IN_VIEW = 0.25
 PARTIAL_BELOW_IN_VIEW = 0.9
 ABSENT_BELOW_VOLUME = 0.1
@@ -48,7 +47,7 @@ def score_candidate(case: str, candidate: Candidate, weights: Weights, *, hold_m
     Args:
         case: The case's name.
         candidate: A support's result for the query.
-        weights: Both networks, for the way back from query to support.
+        weights: Both networks; the coarse one leads back from query to support.
         hold_missing: Whether a side in whose place fat lies is held to be absent; else the fusion decides, which sees
             whether it was looked for in the right place.
     """
@@ -77,26 +76,25 @@ def _unlike_sides(scored: Sequence[StructureQuality], candidate: Candidate) -> l
 
 
 def cycle_distances(candidate: Candidate, weights: Weights) -> dict[int, float]:
-    """Cycle consistency: propagates the scribbles from where they arrived back to the support.
+    """Cycle consistency: whether the coarse network leads back to where fit and alignment say that a place came from.
+
+    The places are those of the query at which the last pass looked, and the way back starts at the support's scribbles:
+    what the network makes of both is known from the way there, so that no patch goes through it again.
 
     Returns:
-        Median distance, mm, between where a scribble was painted and where it returns to, for each label.
+        Median distance, mm, between the two, for each label.
     """
-    support = candidate.support
-    points = support.scribbles.points.select(support.described)
-    subset = thin(points, CYCLE_POINTS_PER_LABEL)
-    painted, labels = points.positions[subset], points.labels[subset]
-    arrived = candidate.propagation.points.positions[support.described][subset]
-    coarse = locate(weights.coarse, candidate.prepared.coarse, arrived)
-    if candidate.features is None:
-        fine = locate(weights.fine, candidate.prepared.fine, arrived)
+    encoded, propagation = candidate.support.scribbles, candidate.propagation
+    chosen = encoded.points.select(encoded.chosen)
+    some = thin(chosen, CYCLE_POINTS_PER_LABEL)
+    painted = LocatedPlaces(chosen.positions[some], encoded.coarse[some])
+    if propagation.located is None:
+        places = propagation.points.positions[encoded.chosen][some]
+        latent = locate(weights.coarse, candidate.prepared.coarse, places)
     else:
-        fine = candidate.features.latent[subset]
-    starts = support.prepared.starts(weights.coarse, CYCLE_STARTS, over_body=True, seed=0)
-    back = propagate_from_starts(coarse, weights.coarse, starts, "median")
-    back = propagate_from(coarse, support.prepared.coarse, weights.coarse, back)
-    back = propagate_from(fine, support.prepared.fine, weights.fine, back)
-    distance = np.linalg.norm(back - painted, axis=1)
+        places, latent = propagation.located.positions[some], propagation.located.latent[some]
+    back = propagate_from_starts(latent, weights.coarse, painted, "median")
+    distance, labels = np.linalg.norm(back - candidate.placement.to_support(places), axis=1), chosen.labels[some]
     return {int(value): float(np.median(distance[labels == value])) for value in np.unique(labels)}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +15,8 @@ import numpy as np
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.fingerprint import LENGTH
-from OneShotSegLib.imaging.files import read_volume, suffix_of
+from OneShotSegLib.imaging.detached import voxel_files
+from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.study.layout import CasePaths
 from OneShotSegLib.study.quality import CTRecord, read_quality, write_quality
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 GRID_STEP_MM = 0.0073
 """Positions are compared to this; an odd number, so that the usual ones never lie between two steps."""
 OTHER_CT = "the CT is another one than the case was made of"
-VOXELS_FILE = re.compile(rb"^\s*(?:data ?file\s*:|ElementDataFile\s*=)\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 class OtherCTError(InputError):
@@ -100,12 +99,8 @@ def file_state(source: Path) -> FileState | None:
 def _files(source: Path) -> Iterable[Path]:
     if source.is_dir():
         return [path for path in source.iterdir() if path.is_file() and not path.name.startswith(".")]
-    if suffix_of(source) not in (".mhd", ".nhdr"):
-        return [source]
-    named = VOXELS_FILE.search(source.read_bytes()[: 2**16])
-    beside = source.parent / named[1].decode(errors="surrogateescape") if named else source
-    # Where the header names a list of files, all that lie there count.
-    return [source, beside] if beside.is_file() else [p for p in source.parent.iterdir() if p.is_file()]
+    # Of files that the header names and that are not there, nothing can be said.
+    return [source, *(path for path in voxel_files(source) if path.is_file())]
 
 
 def is_at_a_glance(record: CTRecord, source: Path) -> bool:

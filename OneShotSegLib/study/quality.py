@@ -37,7 +37,8 @@ class StructureQuality:
             (`OneShotSegLib.scoring.predicted_dice`).
         similarity: Mean feature similarity of its scribbles to the support's, 0-1; None if denoising decides nothing.
         kept: Share of its scribbles that denoising kept, 0-1.
-        cycle_mm: Median distance between scribbles and what comes back of them from the query, mm.
+        cycle_mm: Median distance between where the network leads back to from places of the query and
+            where they came from, mm.
         volume_ml: Volume of the pseudo mask, ml.
         volume_ratio: Volume over the support's own expansion, corrected for the body's size.
         in_view: Share of its propagated scribbles within the field of view, 0-1.

@@ -7,6 +7,7 @@ the padding around it or the couch, and after the rigid map only the surrounding
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -247,11 +248,19 @@ def warp_labels(labels: Volume, query: Volume, to_support: sitk.Transform) -> Vo
         query: Where it is wanted; the voxels are not used.
         to_support: From the query's positions to the support's.
     """
-    grid = to_itk(query.with_array(np.zeros(query.shape, np.uint8)))
     values = present_labels(labels.array)
+    shares = warp_shares(labels, values, query, to_support)
+    return query.with_array(np.array([0, *values], np.uint8)[np.argmax(shares, axis=0)])
+
+
+def warp_shares(
+    labels: Volume, values: Sequence[int], query: Volume, to_support: sitk.Transform
+) -> NDArray[np.float32]:
+    """The share of each label in each voxel of a query, shape (1 + values, D, H, W); the first is of no label."""
+    grid = to_itk(query.with_array(np.zeros(query.shape, np.uint8)))
     shares = [np.zeros(query.shape, np.float32)]
     for value in values:
         mask = to_itk(labels.with_array((labels.array == value).astype(np.float32)))
         shares.append(sitk.GetArrayFromImage(sitk.Resample(mask, grid, to_support, sitk.sitkLinear, 0.0)))
     shares[0] = 1 - np.sum(shares, axis=0)
-    return query.with_array(np.array([0, *values], np.uint8)[np.argmax(shares, axis=0)])
+    return np.stack(shares)

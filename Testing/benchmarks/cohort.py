@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap, read_label_map
 from OneShotSegLib.imaging.volume import Volume
@@ -60,6 +62,15 @@ def cases_of(cohort: Path, split: str, without: Collection[str] = ()) -> list[st
     """Names of the cases of a split in the order of the table, without some: a support is no query."""
     with (cohort / "cases.csv").open(newline="") as file:
         return [row["case"] for row in csv.DictReader(file) if row["split"] == split and row["case"] not in without]
+
+
+def drawn_train_cases(cohort: Path, seed: int) -> list[str]:
+    """Train cases in which all structures were contoured, without those that have scribbles, in a random order."""
+    scribbled = [path.name.removesuffix(".nii.gz") for path in (cohort / "scribbles").iterdir()]
+    wanted = set(region_of(cohort).organs)
+    cases = cases_of(cohort, "train", scribbled)
+    complete = [case for case in cases if wanted <= set(np.unique(read_reference(cohort, case).array).tolist())]
+    return [complete[index] for index in np.random.default_rng(seed).permutation(len(complete))]
 
 
 def read_ct(cohort: Path, case: str) -> Volume:

@@ -76,10 +76,11 @@ def main() -> None:
     if not options.convexadam_python:
         parser.error("--convexadam-python: expected an interpreter that has ConvexAdam.")
     atlas, settings = atlas_of(options), ConvexAdamSettings()
-    warp_all("convexadam", options, lambda query: _register(atlas, query, options.convexadam_python, settings))
+    warp_all("convexadam", options, lambda query: register(atlas, query, options.convexadam_python, settings))
 
 
-def _register(atlas: Atlas, query: Volume, python: str, settings: ConvexAdamSettings) -> tuple[sitk.Transform, Took]:
+def register(atlas: Atlas, query: Volume, python: str, settings: ConvexAdamSettings) -> tuple[sitk.Transform, Took]:
+    """The map from a query's positions to the atlas's, and the time that took."""
     with timed() as ours:
         scan = Scan.of(query, atlas.settings)
         affine = atlas.affine(scan)

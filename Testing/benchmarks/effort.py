@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cohort import cases_of, read_ct, read_reference, read_scribbles, region_of
+from cohort import cases_of, drawn_train_cases, read_ct, read_reference, read_scribbles, region_of
 from monai.metrics import compute_surface_dice
 
 from OneShotSegLib.evaluation.metrics import compare, crop_to_both
@@ -55,7 +55,7 @@ def main() -> None:
     corrected, qualities = [], dict[str, CaseQuality]()
     rows: list[Figures] = []
     for count in sorted(options.counts):
-        corrected = _corrected(count, corrected, qualities, evaluated, options, names)
+        corrected = _corrected(count, corrected, qualities, evaluated, options)
         own = [options.support] if options.own else []
         sources = [LoadedMask(_masked(cohort, case, names), case) for case in (*own, *corrected)]
         engine = Engine([support], weights, method, masks=sources, cache=cache, network=options.network)
@@ -96,7 +96,6 @@ def _corrected(
     qualities: dict[str, CaseQuality],
     evaluated: Sequence[str],
     options: argparse.Namespace,
-    names: dict[int, str],
 ) -> list[str]:
     """The cases that are corrected by now; those before stay."""
     if options.within and options.choice == "suggest":
@@ -105,16 +104,10 @@ def _corrected(
         waiting = [index for index in range(len(listed)) if index not in known]
         more = [one.case for one in choose(listed, waiting, known, count - len(before))]
         return [*before, *more]
-    pool = list(evaluated) if options.within else _complete(options, names)
-    order = np.random.default_rng(options.seed).permutation(len(pool))
-    return [pool[index] for index in order[:count]]
-
-
-def _complete(options: argparse.Namespace, names: dict[int, str]) -> list[str]:
-    """Train cases with all structures, without those that have scribbles."""
-    scribbled = [path.name.removesuffix(".nii.gz") for path in (options.cohort / "scribbles").iterdir()]
-    cases = cases_of(options.cohort, "train", scribbled)
-    return [case for case in cases if set(names) <= set(np.unique(read_reference(options.cohort, case).array).tolist())]
+    if options.within:
+        order = np.random.default_rng(options.seed).permutation(len(evaluated))
+        return [evaluated[index] for index in order[:count]]
+    return drawn_train_cases(options.cohort, options.seed)[:count]
 
 
 def _masked(cohort: Path, case: str, names: dict[int, str]) -> MaskedCT:

@@ -26,7 +26,7 @@ from Testing.browser.chromium import FLAGS, Served, Window, program
 from Testing.helpers import reviewed_phantoms
 
 CASES = 3
-LOOKS_MS = 60_000
+LOOKS_MS = 5_000
 
 
 def enlarged(volume: Volume, shape: tuple[int, ...], noise: float) -> Volume:

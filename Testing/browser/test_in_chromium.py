@@ -78,10 +78,10 @@ def test_a_whole_session_from_the_first_stroke_to_an_export(
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Mandible", exact=True).check()
     window.shot("02-named")
-    page.get_by_role("slider", name="Brush").fill("30")  # the phantoms' voxels are coarse
+    page.get_by_role("slider", name="Size").fill("30")  # the phantoms' voxels are coarse
     window.draw((0.4, 0.6), (0.41, 0.66))
     page.get_by_label("Paint").select_option("Brainstem")
-    page.get_by_role("slider", name="Brush").fill("30")
+    page.get_by_role("slider", name="Size").fill("30")
     window.draw((0.28, 0.52), (0.33, 0.54))
     page.get_by_label("Paint").select_option("Background")
     window.draw((0.18, 0.35), (0.44, 0.35))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
@@ -23,6 +24,7 @@ from OneShotSegLib.geodesic import (
     geodesic_distances,
     nearest_two,
     raster_scan_distance,
+    with_neighbours,
 )
 
 SPACING = (3.0, 0.8, 1.1)
@@ -213,6 +215,34 @@ def test_the_nearest_two_classes_are_the_two_smallest_class_distances() -> None:
     assert (found.label != found.second_label)[two].all()
     picked = np.take_along_axis(each.distance, np.maximum(found.second_label.astype(int) - 1, 0)[None], axis=0)[0]
     np.testing.assert_array_equal(picked[two], order[1][two])
+
+
+@pytest.mark.parametrize("start_costs", [None, {1: 0.3, 2: 0.05}])
+@pytest.mark.parametrize("spatial", [0.0, 0.005, 0.1])
+def test_the_nearest_two_are_the_same_however_many_classes_start_late(spatial: float, start_costs: Any) -> None:
+    image, seeds = noisy(6), scattered(6, classes=7)
+    region = np.random.default_rng(6).random(seeds.shape) < 0.9
+    cost = IntensityCost(1.0, spatial)
+    each = class_distances(image, seeds, SPACING, cost, region=region, start_costs=start_costs)
+    order = np.sort(each.distance, axis=0)
+    found = nearest_two(image, seeds, SPACING, cost, region=region, start_costs=start_costs)
+    np.testing.assert_array_equal(found.distance, order[0])
+    np.testing.assert_array_equal(found.second_distance, order[1])
+    assert (found.label != found.second_label)[region].all()
+
+
+def test_of_two_classes_that_are_equally_near_the_lower_one_is_the_nearest() -> None:
+    seeds = np.zeros((1, 1, 7), np.uint8)
+    seeds[0, 0, [0, 6]] = 5, 2
+    found = nearest_two(np.zeros(seeds.shape, np.float32), seeds, (1.0, 1.0, 1.0), IntensityCost(1.0, 1.0))
+    np.testing.assert_array_equal(found.label[0, 0], [5, 5, 5, 2, 2, 2, 2])
+    np.testing.assert_array_equal(found.second_label[0, 0], [2, 2, 2, 5, 5, 5, 5])
+
+
+def test_a_mask_with_its_neighbours_reaches_no_further() -> None:
+    mask = np.zeros((4, 5, 6), bool)
+    mask[0, 2, 3] = mask[3, 4, 5] = True
+    np.testing.assert_array_equal(with_neighbours(mask), binary_dilation(mask, np.ones((3, 3, 3))))
 
 
 def test_start_costs_delay_a_class() -> None:

@@ -51,6 +51,16 @@ def _scaled(slope: float, padding: float | None = None) -> Damage:
     return damage
 
 
+def _zero_beside(slope: float) -> Damage:
+    """A scale that is lost, and planes of 0 that a rotation left empty."""
+    return lambda hu: np.where(_wedge(hu), 0, hu * slope).astype(np.float32)
+
+
+def body_scaled(slope: float) -> Damage:
+    """What is computed of a CT, such as a map of iodine: the body has another scale, all else is air as in a CT."""
+    return lambda hu: np.where(hu > -300, np.round(hu * slope), -1024).astype(np.int16)
+
+
 def _window(low: float, high: float, to: float = 255, padding: float | None = None) -> Damage:
     def damage(hu: NDArray[Any]) -> NDArray[Any]:
         mapped = np.round((np.clip(hu, low, high) - low) / (high - low) * to)
@@ -106,6 +116,7 @@ DAMAGES: Mapping[str, Mapping[str, Damage]] = {
     "read without sign": {"uint16": lambda hu: hu.astype(np.int16).astype(np.uint16)},
     "slope": {f"{s:g}": _scaled(s) for s in (0.1, 0.25, 0.5, 2, 4, 10)},
     "slope, padded circle": {f"{s:g}, -2000": _scaled(s, -2000) for s in (0.1, 0.5, 2, 10)},
+    "slope, 0 beside the image": {f"{s:g}": _zero_beside(s) for s in (0.0625, 0.1, 0.25, 0.5)},
     "slope and offset": {
         "(HU+1024)/2": lambda hu: (hu + 1024.0) / 2,
         "2(HU+1024)": lambda hu: 2 * (hu + 1024.0),

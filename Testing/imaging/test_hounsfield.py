@@ -16,10 +16,13 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.hounsfield import as_hounsfield, examine_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import make_patient
-from Testing.helpers.intensity_damage import DAMAGES, Damage, outside_body, outside_circle
+from Testing.helpers.intensity_damage import DAMAGES, Damage, body_scaled, outside_body, outside_circle
 
 Make = Callable[[], NDArray[Any]]
-REFUSED = ("slope", "slope and offset", "slope, padded circle", "8-bit window", "clipped", "constant", "normalised")
+REFUSED = (
+    *("slope", "slope and offset", "slope, padded circle", "slope, 0 beside the image"),
+    *("8-bit window", "clipped", "constant", "normalised"),
+)
 NO_CT = ("another modality", "inverted")
 
 
@@ -170,3 +173,21 @@ def test_drawings_of_boxes_pass() -> None:
     box[5:15, 5:15, 5:15] = 40
     volume = Volume.create(box)
     assert as_hounsfield(volume, "scan") is volume
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.25])
+@pytest.mark.parametrize("plain", [scanner_ct, masked_ct])
+def test_a_map_in_air_of_one_value_is_refused_or_said(plain: Make, slope: float) -> None:
+    try:
+        notes = examine_hounsfield(Volume.create(body_scaled(slope)(plain())), "map")[1]
+    except InputError:
+        return
+    assert any("nothing tells whether the values are HU" in note for note in notes)
+
+
+@pytest.mark.parametrize("steps", [8, 12, 16, 24])
+@pytest.mark.parametrize("kind", [np.int8, np.int16])
+def test_a_ct_in_few_steps_is_refused_in_any_type(steps: int, kind: type) -> None:
+    coarse = np.clip(np.floor(scanner_ct() / steps), -128, 127).astype(kind)
+    with pytest.raises(InputError, match="expected a CT in HU"):
+        as_hounsfield(Volume.create(coarse), "scan")

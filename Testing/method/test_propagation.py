@@ -9,8 +9,8 @@ from torch import nn
 
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.method.propagation import (
+    LocatedPlaces,
     PreparedCT,
-    Starts,
     locate,
     propagate_from,
     propagate_from_starts,
@@ -70,7 +70,7 @@ def test_the_first_pass_leads_there_from_any_start(stage: Stage, ramp: Volume, r
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
     starts = np.array([[40.0, 40, 32], [40, 40, 52], [40, 40, 80]])
-    from_starts = Starts(starts, locate(stage, source, starts))
+    from_starts = LocatedPlaces(starts, locate(stage, source, starts))
     np.testing.assert_allclose(propagate_from_starts(wanted, stage, from_starts, reduce), [[40, 40, 72]], atol=0.2)
 
 
@@ -78,7 +78,7 @@ def test_one_lost_start_does_not_move_the_median(stage: Stage, ramp: Volume) -> 
     source = PatchSource.from_volume(ramp)
     wanted = locate(stage, source, np.array([[40.0, 40, 72]]))
     places = np.array([[40.0, 40, 44], [40, 40, 60], [40, 40, 400]])
-    outside = Starts(places, locate(stage, source, places))
+    outside = LocatedPlaces(places, locate(stage, source, places))
     assert propagate_from_starts(wanted, stage, outside, "median")[0, 2] == pytest.approx(72, abs=0.2)
     assert propagate_from_starts(wanted, stage, outside, "mean")[0, 2] > 100
 

@@ -23,10 +23,18 @@ from OneShotSegLib.method.placement import Placement
 from OneShotSegLib.method.settings import DEFAULT
 from OneShotSegLib.method.structures import common_structures
 from OneShotSegLib.method.support import Support
+from OneShotSegLib.networks.prnet import PRNet
 from OneShotSegLib.networks.weights import Weights
 from OneShotSegLib.scoring.overlap import core_dice, dice
 from OneShotSegLib.scoring.paired_organs import UnlikeSides
-from OneShotSegLib.scoring.propagation import agreement, score_candidate, state_of, structure_score, warnings_of
+from OneShotSegLib.scoring.propagation import (
+    agreement,
+    cycle_distances,
+    score_candidate,
+    state_of,
+    structure_score,
+    warnings_of,
+)
 from OneShotSegLib.study.quality import CaseQuality, StructureQuality, read_quality, write_quality
 from OneShotSegLib.timer import StepTimer, ignore_steps
 from Testing.helpers.phantom_support import COARSENESS
@@ -84,6 +92,23 @@ def test_dice_of_two_empty_masks_is_0() -> None:
     empty = np.zeros((2, 2, 2), bool)
     assert dice(empty, empty) == 0
     assert dice(~empty, ~empty) == 1
+
+
+def test_the_way_back_needs_no_patch_that_the_way_there_did_not_need(
+    phantom_weights: Weights, phantom_support: Support, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    itself = segment_query(phantom_support, phantom_support.prepared.ct, phantom_weights, DEFAULT)
+    located = itself.propagation.located
+    assert located is not None
+    once = replace(itself, propagation=replace(itself.propagation, located=None))
+    looked = cycle_distances(once, phantom_weights)
+    monkeypatch.setattr(PRNet, "locate", lambda *_: pytest.fail("a patch went through the network again"))
+    known = cycle_distances(itself, phantom_weights)
+    assert set(known) == set(looked) == set(phantom_support.scribbles.points.labels.tolist())
+    assert max(known.values()) < 30  # the coarse network is right about the support itself
+    away = replace(located, positions=located.positions + 100.0)
+    moved = replace(itself, propagation=replace(itself.propagation, located=away))
+    assert min(cycle_distances(moved, phantom_weights).values()) > 100
 
 
 def agreement_of(mask: np.ndarray) -> float:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +25,31 @@ FIRST_ELEMENTS = [bytes((8, 0, element, 0)) for element in (0x00, 0x01, 0x05, 0x
 SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
+DAMAGED = "a damaged DICOM file"
+IDENTITY = ("SeriesInstanceUID", "SOPInstanceUID")
+
+
 class BrokenHeaderError(Exception):
-    """A file begins as a DICOM file and cannot be read as one."""
+    """A file begins as a DICOM file and cannot be read as one.
+
+    Attributes:
+        what: What it is instead, in a phrase.
+    """
+
+    def __init__(self, path: Path, what: str = DAMAGED) -> None:
+        super().__init__(str(path))
+        self.what = what
 
 
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Silence pydicom's own warnings on headers that are not as the standard has them: what matters is said by us."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+        yield
+
+
+@quiet_pydicom()
 def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
     """The header of a DICOM file.
 
@@ -37,9 +61,10 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
         The header; None for a file that is no DICOM file, or a directory of such (DICOMDIR).
 
     Raises:
-        BrokenHeaderError: If the file begins as a DICOM file and is damaged.
+        BrokenHeaderError: If the file begins as a DICOM file and is damaged, or has not the UIDs that name a slice.
     """
     from pydicom import dcmread
+    from pydicom.datadict import tag_for_keyword
 
     kind = _kind(path)
     if not kind:
@@ -48,15 +73,17 @@ def read_header(path: Path, tags: list[str] | None = None) -> Dataset | None:
         data = dcmread(path, stop_before_pixels=True, specific_tags=list(tags) if tags else None, force=kind == "bare")
         if str(data.file_meta.get("MediaStorageSOPClassUID", "")) == DIRECTORY:
             return None
-        identity = data.get("SeriesInstanceUID"), data.get("SOPInstanceUID")
+        lacking = [keyword for keyword in IDENTITY if not data.get(keyword)]
         if not all(map(_is_whole, data.values())):
             raise ValueError("cut off within an element")
     except Exception as error:  # pydicom raises whatever a damaged byte leads to
-        raise BrokenHeaderError(str(path)) from error
-    if not all(identity):
+        raise BrokenHeaderError(path) from error
+    if lacking:
         if kind == "bare":
             return None
-        raise BrokenHeaderError(str(path))
+        # A file that was cut off has nothing that comes after what it lacks.
+        is_cut = max(data.keys(), default=0) < (tag_for_keyword(lacking[0]) or 0)
+        raise BrokenHeaderError(path, DAMAGED if is_cut else f"a DICOM file without {lacking[0]}")
     return data
 
 
@@ -64,6 +91,15 @@ def _is_whole(element: object) -> bool:
     """Whether an element is as long as it says: pydicom takes what is left of one that was cut off for all of it."""
     length, value = getattr(element, "length", None), getattr(element, "value", None)
     return length in (None, UNDEFINED_LENGTH) or not isinstance(value, bytes) or len(value) == length
+
+
+def is_compressed(data: Dataset) -> bool:
+    """Whether the pixels of a file, or all of it, are compressed; not where the transfer syntax is none of the known."""
+    syntax = data.file_meta.get("TransferSyntaxUID") if hasattr(data, "file_meta") else None
+    try:
+        return syntax is not None and (syntax.is_compressed or syntax.is_deflated)
+    except (ValueError, AttributeError):  # a private UID, or one of something else
+        return False
 
 
 def looks_like_dicom(path: Path) -> bool:

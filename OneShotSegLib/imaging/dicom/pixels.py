@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from OneShotSegLib.errors import InputError
+from OneShotSegLib.imaging.dicom.headers import quiet_pydicom
 from OneShotSegLib.imaging.dicom.slices import Slice
 from OneShotSegLib.imaging.itk_reading import quiet_itk
 from OneShotSegLib.imaging.utf8_names import readable
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 CT_CLASS = "1.2.840.10008.5.1.4.1.1.2"
 WHOLE_TYPES = (np.int16, np.int32)
+INVERTED = "MONOCHROME1"
+JPEG = "1.2.840.10008.1.2.4."
+DECODED = ("1.2.840.10008.1.2.5", *(f"{JPEG}{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91, 92, 93)))
+"""Transfer syntaxes that GDCM decodes: RLE, JPEG, JPEG-LS, JPEG 2000."""
+NATIVE = tuple(f"1.2.840.10008.1.2{end}" for end in ("", ".1", ".2", ".1.99"))
+UNDEFINED_LENGTH = 0xFFFFFFFF
+GE_BIG_ENDIAN = "1.2.840.113619.5.2"
+"""GE's own: implicit, little-endian headers, big-endian pixels."""
+
+
+class BrokenPixelsError(InputError):
+    """Pixels that GDCM cannot read."""
 
 
 class PixelReader:
@@ -48,7 +61,20 @@ class PixelReader:
     def _single(self, one: Slice) -> NDArray[Any]:
         if one.file.stat().st_size < one.stored_bytes:  # GDCM fills up what a truncated file lacks
             raise self._broken(one.file)
-        return self._decoded(one.file, one.file)
+        if one.photometric == INVERTED:
+            # How it is to be shown; ITK turns the values themselves around for it.
+            return self._by_itself(one)
+        try:
+            return self._decoded(one.file, one.file)
+        except BrokenPixelsError:
+            return self._by_itself(one)
+
+    def _by_itself(self, one: Slice) -> NDArray[Any]:
+        """The rescaled pixels of a file of one slice, without the rest of its header, which GDCM cannot always read."""
+        frames = self._all_frames(one)
+        if len(frames) != 1:
+            raise self._broken(one.file)
+        return _rescaled(frames[0], one)
 
     def _decoded(self, path: Path, shown: Path) -> NDArray[Any]:
         """A file of one slice, decoded and rescaled by GDCM."""
@@ -61,7 +87,7 @@ class PixelReader:
                 reader.SetFileName(str(name))
                 image = reader.Execute()
         except RuntimeError as error:
-            raise self._broken(shown) from error
+            raise BrokenPixelsError(str(self._broken(shown))) from error
         if image.GetNumberOfComponentsPerPixel() != 1:
             raise InputError(
                 f"{self.name}: {shown.name}: expected one value a pixel, found {image.GetNumberOfComponentsPerPixel()} "
@@ -81,15 +107,16 @@ class PixelReader:
         frame: NDArray[Any] = self._frames[one.frame]
         return frame
 
+    @quiet_pydicom()
     def _all_frames(self, one: Slice) -> NDArray[Any]:
         """The stored values of a multi-frame file, shape (frames, rows, columns)."""
         from pydicom import dcmread
 
         try:
             data = dcmread(one.file, force=True)
-            if not data.file_meta.TransferSyntaxUID.is_encapsulated:
-                array = data.pixel_array
-                return array[None] if array.ndim == 2 else array
+            self._check_syntax(data, one.file)
+            if not _is_encapsulated(data):
+                return _stored(data)
             with tempfile.TemporaryDirectory() as folder:
                 return np.stack([self._decoded(path, one.file) for path in _single_files(data, Path(folder))])
         except InputError:
@@ -97,8 +124,44 @@ class PixelReader:
         except Exception as error:  # pydicom raises whatever a damaged byte leads to
             raise self._broken(one.file) from error
 
+    def _check_syntax(self, data: Dataset, path: Path) -> None:
+        """Refuse pixels that nobody here decodes, in true words."""
+        from pydicom.uid import UID
+
+        syntax = str(data.file_meta.get("TransferSyntaxUID", ""))
+        if "PixelData" not in data and ("FloatPixelData" in data or "DoubleFloatPixelData" in data):
+            raise InputError(f"{self.name}: {path.name}: expected whole numbers as pixels, found fractions.")
+        if _is_encapsulated(data) and syntax not in DECODED:
+            named = UID(syntax).name or "no transfer syntax is named"
+            raise InputError(
+                f"{self.name}: {path.name}: expected pixels without compression or in RLE, JPEG, JPEG-LS or JPEG 2000, "
+                f"found others ({named})."
+            )
+
     def _broken(self, path: Path) -> InputError:
         return InputError(f"{self.name}: {path.name}: expected a readable image, found a broken or truncated file.")
+
+
+def _is_encapsulated(data: Dataset) -> bool:
+    """Whether the pixels are compressed, by how they are stored: the transfer syntax may be none that is known."""
+    pixels = data.get_item("PixelData") if "PixelData" in data else None
+    return getattr(pixels, "length", 0) == UNDEFINED_LENGTH or bool(getattr(pixels, "is_undefined_length", False))
+
+
+def _stored(data: Dataset) -> NDArray[Any]:
+    """The stored values of pixels that are not compressed, shape (frames, rows, columns)."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    syntax = str(data.file_meta.get("TransferSyntaxUID", ""))
+    if syntax not in NATIVE:
+        implicit, little = data.original_encoding
+        data.file_meta.TransferSyntaxUID = (
+            ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        )
+    array: NDArray[Any] = data.pixel_array
+    if syntax == GE_BIG_ENDIAN:
+        array = array.byteswap()
+    return array[None] if array.ndim == 2 else array
 
 
 def _single_files(data: Dataset, folder: Path) -> Iterator[Path]:
@@ -108,10 +171,13 @@ def _single_files(data: Dataset, folder: Path) -> Iterator[Path]:
     from pydicom.uid import UID
 
     described = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored")
-    for number, frame in enumerate(generate_frames(data.PixelData, number_of_frames=int(data.NumberOfFrames))):
+    count = int(data.get("NumberOfFrames") or 1)
+    for number, frame in enumerate(generate_frames(data.PixelData, number_of_frames=count)):
         single, meta = Dataset(), FileMetaDataset()
         for keyword in (*described, "HighBit", "PixelRepresentation"):
             setattr(single, keyword, data.get(keyword))
+        if single.PhotometricInterpretation == INVERTED:
+            single.PhotometricInterpretation = "MONOCHROME2"
         single.SOPClassUID, single.SOPInstanceUID = UID(CT_CLASS), UID(f"{data.SOPInstanceUID[:58]}.{number + 1}")
         single.Modality = "CT"
         single.PixelData = encapsulate([frame])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.dicom.headers import (
+    DAMAGED,
     BrokenHeaderError,
     is_named_as_dicom,
     looks_like_dicom,
+    quiet_pydicom,
     read_header,
     short,
     text,
@@ -113,24 +115,25 @@ def is_localizer(image_type: Iterable[str]) -> bool:
     return any(part.upper() in LOCALIZERS for part in image_type)
 
 
-def scan_files(folder: Path) -> tuple[list[SeriesInfo], list[Path]]:
-    """The DICOM series of a folder, not below it, and its damaged DICOM files; other files do not matter.
+@quiet_pydicom()
+def scan_files(folder: Path) -> tuple[list[SeriesInfo], dict[Path, str]]:
+    """The DICOM series of a folder, not below it, and what its damaged DICOM files are; other files do not matter.
 
     Args:
         folder: An existing folder.
     """
     found: dict[str, SeriesInfo] = {}
-    broken: list[Path] = []
+    broken: dict[Path, str] = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         try:
             data = read_header(path, TAGS)
-        except BrokenHeaderError:
-            broken.append(path)
+        except BrokenHeaderError as error:
+            broken[path] = error.what
             continue
         if data is None and is_named_as_dicom(path) and path.name[0] != "." and not looks_like_dicom(path):
-            broken.append(path)
+            broken[path] = DAMAGED
         elif data is not None and text(data, "SOPClassUID") in CT_CLASSES and not whole_number(data, "Rows"):
-            broken.append(path)  # cut off before what makes it an image
+            broken[path] = DAMAGED  # cut off before what makes it an image
         elif data is not None:
             one = _info(path, data)
             known = found.get(one.uid)
@@ -193,12 +196,20 @@ def one_scan(folder: Path, uid: str = "") -> SeriesInfo:
             log.info("%s: read %s, not %s.", folder, chosen[0].describe(), ", ".join(others))
         return replace(chosen[0], damaged=tuple(broken))
     if not chosen:
-        damaged = f" and damaged files ({names_of(broken)})" if broken else ""
+        damaged = f" and {' and '.join(_sorts(broken))}" if broken else ""
         raise InputError(f"{folder}: expected a DICOM series of a CT in this folder, found {_listed(series)}{damaged}.")
     raise InputError(
         f"{folder}: expected one CT series in this folder, found {len(chosen)}: {_listed(chosen)}; put each into a "
         "folder of its own, or choose one (--series)."
     )
+
+
+def _sorts(broken: Mapping[Path, str]) -> list[str]:
+    """What files are that cannot be used, with the names of some of each sort."""
+    sorts: dict[str, list[Path]] = {}
+    for path, what in broken.items():
+        sorts.setdefault(what, []).append(path)
+    return [f"{'damaged files' if what == DAMAGED else what} ({names_of(paths)})" for what, paths in sorts.items()]
 
 
 def _listed(series: Sequence[SeriesInfo]) -> str:

@@ -12,7 +12,9 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.dicom.headers import (
     BrokenHeaderError,
     first_item,
+    is_compressed,
     numbers,
+    quiet_pydicom,
     read_header,
     short,
     text,
@@ -29,6 +31,8 @@ PASSES = (
     "TemporalPositionIdentifier",
     "TemporalPositionIndex",
     "NominalPercentageOfCardiacPhase",
+    "SeriesNumber",
+    "SeriesDescription",
     "ConvolutionKernel",
     "KVP",
     "ContrastBolusAgent",
@@ -59,6 +63,9 @@ TAGS = [
     "PixelSpacing",
     "RescaleSlope",
     "RescaleIntercept",
+    "RescaleType",
+    "ModalityLUTSequence",
+    "PhotometricInterpretation",
     *PASSES,
     *COUNTERS,
     *GROUPS,
@@ -88,6 +95,9 @@ class Slice:
         pixel: Distance between rows, and between columns, mm.
         slope: Rescale slope.
         intercept: Rescale intercept.
+        unit: What the values are in after rescaling (RescaleType), '' if it is not told.
+        photometric: Photometric interpretation, such as MONOCHROME2.
+        has_table: Whether stored values become others by a table instead (ModalityLUTSequence).
     """
 
     file: Path
@@ -108,8 +118,12 @@ class Slice:
     pixel: tuple[float, ...] | None
     slope: float | None
     intercept: float | None
+    unit: str
+    photometric: str
+    has_table: bool
 
 
+@quiet_pydicom()
 def read_slices(files: Sequence[Path], name: object) -> list[Slice]:
     """The slices of a series' files, in the order of the files.
 
@@ -139,7 +153,7 @@ def _header(path: Path, name: object) -> Dataset:
     try:
         data = read_header(path, TAGS)
     except BrokenHeaderError as error:
-        raise InputError(f"{name}: {path.name}: expected a readable DICOM file, found a damaged one.") from error
+        raise InputError(f"{name}: {path.name}: expected a readable DICOM file, found {error.what}.") from error
     if data is None:
         raise InputError(f"{name}: {path.name}: expected a DICOM file, found another file.")
     return data
@@ -157,12 +171,12 @@ def _common(path: Path, data: Dataset) -> dict[str, Any]:
         "body_part": short(text(data, "BodyPartExamined")),
         "size": (rows, columns) if rows and columns else None,
         "stored_bytes": _stored_bytes(data, (rows or 0) * (columns or 0)),
+        "photometric": text(data, "PhotometricInterpretation").upper(),
     }
 
 
 def _stored_bytes(data: Dataset, pixels: int) -> int:
-    syntax = data.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and (syntax.is_compressed or syntax.is_deflated):
+    if is_compressed(data):
         return 0
     samples, bits = (whole_number(data, keyword) or 1 for keyword in ("SamplesPerPixel", "BitsAllocated"))
     return pixels * samples * bits * (whole_number(data, "NumberOfFrames") or 1) // 8
@@ -181,6 +195,8 @@ def _single(path: Path, data: Dataset) -> Slice:
         pixel=numbers(data, "PixelSpacing", 2),
         slope=None if slope is None else slope[0],
         intercept=None if intercept is None else intercept[0],
+        unit=text(data, "RescaleType"),
+        has_table=first_item(data, "ModalityLUTSequence") is not None,
     )
 
 
@@ -210,6 +226,9 @@ def _frame(path: Path, data: Dataset, number: int, own: Dataset, shared: Dataset
 
     slope = values("PixelValueTransformationSequence", "RescaleSlope", 1)
     intercept = values("PixelValueTransformationSequence", "RescaleIntercept", 1)
+    transformation = first_item(own, "PixelValueTransformationSequence") or first_item(
+        shared, "PixelValueTransformationSequence"
+    )
     kind = first_item(own, "CTImageFrameTypeSequence") or first_item(shared, "CTImageFrameTypeSequence")
     content = first_item(own, "FrameContentSequence")
     return Slice(
@@ -223,4 +242,6 @@ def _frame(path: Path, data: Dataset, number: int, own: Dataset, shared: Dataset
         pixel=values("PixelMeasuresSequence", "PixelSpacing", 2),
         slope=None if slope is None else slope[0],
         intercept=None if intercept is None else intercept[0],
+        unit="" if transformation is None else text(transformation, "RescaleType"),
+        has_table=False,
     )

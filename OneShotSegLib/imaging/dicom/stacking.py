@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,23 @@ FEW_VIEWS = 3
 """Slices of another view that may lie among those of a scan, as localizers do."""
 ACROSS = math.cos(math.radians(45))
 MOST_PASSES = 5
+UNITS_OF_CT = ("HU", "US", "HU_MOD")
+"""Hounsfield units, unspecified, and those of a scan with several energies."""
+OTHER_UNITS = {
+    "OD": "optical density",
+    "MGML": "mg/ml",
+    "Z_EFF": "effective atomic number",
+    "ED": "electron density",
+    "EDW": "electron density relative to water",
+    "PCT": "percent",
+}
+"""DICOM's defined terms for other values than HU."""
+WORD = re.compile(r"[^A-Z0-9]+")
+MAP_WORDS = frozenset(("IODINE", "PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "ZEFF", "EFFZ", "RHO"))
+"""Of image types: maps of what was computed from a CT."""
+PROJECTION_WORDS = frozenset(("MIP", "MINIP", "PROJECTION"))
+ABSENT_IN_ONE_PASS = ("ContrastBolusAgent",)
+"""What one of two passes has and the other has not; other elements may be lost in a few slices of one pass."""
 LEAST_PER_PASS = 4
 UNLIKE_GAPS = 0.8
 """Least over greatest gap: evenly spaced sets between one another have gaps of 1 over the sets at best."""
@@ -117,6 +135,7 @@ def stack_slices(slices: Sequence[Slice], name: object) -> Stack:
     kept = _without_crossing(kept, notes)
     _check_alike(kept, refuse)
     _check_rescale(kept, refuse, notes)
+    _check_values(kept, refuse, notes)
     row, column, normal = _axes(kept[0])
     kept = sorted(
         kept,
@@ -251,6 +270,34 @@ def _check_rescale(slices: Sequence[Slice], refuse: Callable[[str], InputError],
         notes.append(f"slices have {len(scales)} different rescalings of their values: each was read by its own")
 
 
+def _check_values(slices: Sequence[Slice], refuse: Callable[[str], InputError], notes: list[str]) -> None:
+    """Refuse values that are no HU by what the headers say of them; what only may be none is noted."""
+    tables = [one for one in slices if one.has_table]
+    if tables:
+        raise refuse(
+            f"expected values with a slope and an intercept, found a table of values (ModalityLUTSequence) in "
+            f"{len(tables)} of {len(slices)} slices"
+        )
+    units = Counter(one.unit for one in slices if one.unit and one.unit.upper() not in UNITS_OF_CT)
+    for unit, count in units.most_common(1):
+        if unit.upper() in OTHER_UNITS:
+            raise refuse(
+                f"expected a CT in HU, found values of another unit ({OTHER_UNITS[unit.upper()]}; RescaleType "
+                f"{short(unit)}) in {count} of {len(slices)} slices"
+            )
+        notes.append(f"the header calls the unit of the values {short(unit)!r} (RescaleType): they were taken as HU")
+    kinds = {part.upper() for one in slices for part in one.image_type}
+    maps = sorted(kind for kind in kinds if MAP_WORDS.intersection(WORD.split(kind)))
+    if maps:
+        raise refuse(f"expected a CT in HU, found images of another kind (ImageType {', '.join(map(short, maps[:3]))})")
+    projections = sorted(kind for kind in kinds if PROJECTION_WORDS.intersection(WORD.split(kind)))
+    if projections:
+        notes.append(
+            f"the slices are projections of several ones (ImageType {', '.join(map(short, projections[:3]))}): their "
+            "values are not those of single slices"
+        )
+
+
 def _without_doubles(slices: list[Slice], normal: Vector, name: object, notes: list[str]) -> list[Slice]:
     """One slice per position; two with one content are one slice, two with different contents are two images."""
     along = np.array([_position(one) @ normal for one in slices])
@@ -288,6 +335,8 @@ def _check_one_pass(slices: Sequence[Slice], normal: Vector, refuse: Callable[[s
     """Refuse two passes over one region whose slices lie between one another."""
     for keyword in sorted({keyword for one in slices for keyword in one.passes}):
         values = [one.passes.get(keyword, "") for one in slices]
+        if keyword not in ABSENT_IN_ONE_PASS:
+            values = [value for value in values if value]
         kinds = set(values)
         changes = sum(first != second for first, second in pairwise(values))
         if changes > len(kinds) - 1:

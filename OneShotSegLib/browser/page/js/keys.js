@@ -4,7 +4,8 @@ import { button, byId, make } from "./dom.js";
 const TYPED_INTO = ["INPUT", "TEXTAREA", "SELECT"];
 const FURTHER = {
   "Arrow keys": "move the cursor, while the images have the focus", "Page Up, Page Down": "the next slice", "1, 2, 3": "axial, coronal, sagittal",
-  Space: "paint at the cursor", "Shift+arrow keys": "paint a line", "Shift+click": "move the cursor while painting", "Ctrl+wheel": "brush size", Esc: "stop painting",
+  Space: "paint at the cursor", "Shift+arrow keys": "paint a line", "Shift+click": "move the cursor while painting", "Ctrl+wheel, + and -": "brush size",
+  B: "brush, 3D brush or outline", F: "fill between slices", Esc: "stop painting",
 };
 const WORDS = {
   next: "next case", previous: "case before", accept: "accept", reject: "reject", edit: "edit voxel by voxel", regrow: "regrow around strokes",

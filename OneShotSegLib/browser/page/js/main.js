@@ -98,7 +98,9 @@ class Page {
   showPlace(voxel) {
     const [z, y, x] = voxel.map((at) => Math.round(at));
     const name = this.viewer.mask.names.get(this.viewer.mask.at(z, y, x));
-    byId("where").textContent = `Slice ${z + 1} of ${this.viewer.image.shape[0]} · x ${x}, y ${y}, z ${z}${name ? ` · ${name}` : ""}`;
+    const hu = this.viewer.hounsfield([z, y, x]);
+    const words = [`Slice ${z + 1} of ${this.viewer.image.shape[0]}`, `x ${x}, y ${y}, z ${z}`, hu === undefined ? "" : `${hu} HU`, name];
+    byId("where").textContent = words.filter(Boolean).join(" · ");
   }
 
   // --- what the server tells ---

@@ -3,6 +3,7 @@ import { button, byId, make, swatch } from "./dom.js";
 
 const LEAST_STEP_PIXELS = 1.5;
 const SIZES = { least: 1, most: 40, usual: 6 };
+const KINDS = { line: "Brush", ball: "3D brush", outline: "Outline" };
 
 export class Painter {
   constructor(viewer) {
@@ -11,6 +12,8 @@ export class Painter {
     this.value = 0;
     this.plane = 0;
     this.sizes = new Map();
+    this.kind = "line";
+    this.range = { used: false, low: -160, high: 240 };
     this.line = null;
     this.pointer = null;
     viewer.painter = this;
@@ -50,6 +53,25 @@ export class Painter {
     this.show();
   }
 
+  // The HU that are painted alone; null for all.
+  get within() {
+    const { used, low, high } = this.range;
+    return used ? [Math.min(low, high), Math.max(low, high)] : null;
+  }
+
+  turnKind() {
+    const kinds = Object.keys(KINDS);
+    this.kind = kinds[(kinds.indexOf(this.kind) + 1) % kinds.length];
+    this.drop();
+    this.show();
+  }
+
+  // Between slices across the plane that was painted in last: a stroke without a line.
+  fillBetween() {
+    if (!this.tool?.fills || this.line) return;
+    this.tool.onStroke({ value: this.value, axis: this.plane, points: [], width_mm: this.width, kind: "between", within: this.within });
+  }
+
   show() {
     const bar = byId("painting");
     bar.hidden = !this.tool;
@@ -67,15 +89,51 @@ export class Painter {
       },
     });
     size.value = String(this.width);
-    const focused = document.activeElement?.dataset.key;
+    const kind = make("select", {
+      id: "kind", "data-key": "kind",
+      onchange: (event) => {
+        this.kind = event.target.value;
+        this.drop();
+        this.show();
+      },
+    });
+    for (const [name, text] of Object.entries(KINDS)) kind.append(make("option", { value: name, selected: name === this.kind }, text));
+    const focused = bar.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     bar.replaceChildren(
       make("strong", {}, this.tool.title),
       make("label", {}, "Paint ", this.segment ? swatch(this.segment.color) : null, choice),
-      make("label", {}, "Brush ", size, make("output", { id: "brushSize", for: "brush" }, `${this.width.toFixed(1)} mm`)),
+      make("label", {}, "With ", kind),
+      this.kind === "outline" ? "" : make("label", {}, "Size ", size, make("output", { id: "brushSize", for: "brush" }, `${this.width.toFixed(1)} mm`)),
+      this.rangeFields(),
+      ...(this.tool.fills ? [button("Fill between slices (F)", () => this.fillBetween(), { "data-key": "between", disabled: !this.value })] : []),
       ...(this.tool.onEnd ? [button("Stop painting (Esc)", () => this.tool?.onEnd(), { "data-key": "stop" })] : []),
       make("span", { className: "details" }, this.tool.hint ?? ""),
     );
     if (focused) bar.querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  // Only what has these HU is painted.
+  rangeFields() {
+    const number = (name, text) => {
+      const field = make("input", {
+        type: "number", id: `hu-${name}`, "data-key": `hu-${name}`, step: 1, min: -32768, max: 32767, "aria-label": text, disabled: !this.range.used,
+        oninput: (event) => {
+          const value = event.target.valueAsNumber;
+          if (Number.isFinite(value)) this.range[name] = Math.min(Math.max(Math.round(value), -32768), 32767);
+        },
+      });
+      field.value = String(this.range[name]);
+      return field;
+    };
+    const used = make("input", {
+      type: "checkbox", id: "hu", "data-key": "hu", checked: this.range.used,
+      onchange: (event) => {
+        this.range.used = event.target.checked;
+        this.show();
+      },
+    });
+    return make("span", { className: "range" }, used, make("label", { for: "hu" }, "Only"),
+      ...(this.range.used ? [number("low", "Least HU"), "to", number("high", "Greatest HU")] : []), "HU");
   }
 
   connect() {
@@ -121,7 +179,7 @@ export class Painter {
     if (!this.tool) return;
     const found = this.viewer.under(event.clientX, event.clientY);
     this.viewer.brush = found
-      ? { axis: found.tile.axis, voxel: found.voxel, width: this.width, color: this.segment?.color ?? [1, 1, 1] }
+      ? { axis: found.tile.axis, voxel: found.voxel, width: this.width, color: this.segment?.color ?? [1, 1, 1], kind: this.kind }
       : null;
     if (this.line && this.pointer && found && found.tile.axis === this.plane) {
       const [x, y] = this.pointer;
@@ -135,7 +193,7 @@ export class Painter {
 
   begin(voxel) {
     this.line = {
-      axis: this.plane, points: [voxel], color: this.segment?.color ?? [1, 1, 1], width: this.width, value: this.value,
+      axis: this.plane, points: [voxel], color: this.segment?.color ?? [1, 1, 1], width: this.width, value: this.value, kind: this.kind,
     };
     this.viewer.line = this.line;
     this.viewer.redraw();
@@ -146,7 +204,7 @@ export class Painter {
     const { line, tool } = this;
     this.line = this.pointer = null;
     if (!line || !tool) return;
-    const stroke = { value: line.value, axis: line.axis, points: rounded(line.points), width_mm: line.width };
+    const stroke = { value: line.value, axis: line.axis, points: rounded(line.points), width_mm: line.width, kind: line.kind, within: this.within };
     tool.onStroke(stroke);
   }
 
@@ -166,6 +224,7 @@ export class Painter {
     else if (event.key === " " && this.tool) {
       if (!this.line) this.begin(this.viewer.cursor());
     } else if (event.key === "Escape" && this.line) this.drop();
+    else if (this.tool && event.key in TOOL_KEYS) TOOL_KEYS[event.key](this);
     else return;
     event.preventDefault();
     if (event.key !== "Escape") event.stopPropagation();
@@ -184,8 +243,8 @@ export class Painter {
       this.begin(this.viewer.cursor());
     }
     const voxel = this.viewer.cursor();
-    voxel[tile.row] += down * Math.sign(tile.scaleY) * this.viewer.step.every;
-    voxel[tile.column] += right * Math.sign(tile.scaleX) * this.viewer.step.every;
+    voxel[tile.row] += down * Math.sign(tile.scaleY) * this.viewer.every;
+    voxel[tile.column] += right * Math.sign(tile.scaleX) * this.viewer.every;
     this.viewer.moveTo(voxel);
     if (this.line) {
       this.line.points.push(this.viewer.cursor());
@@ -196,9 +255,16 @@ export class Painter {
   turn(event, by) {
     if (this.line) return;
     const voxel = this.viewer.cursor();
-    voxel[this.plane] += by * this.viewer.step.every;
+    voxel[this.plane] += by * this.viewer.every;
     this.viewer.moveTo(voxel);
   }
 }
 
 const rounded = (points) => points.map((point) => point.map((at) => Math.round(at * 100) / 100));
+
+const TOOL_KEYS = {
+  b: (painter) => painter.turnKind(),
+  f: (painter) => painter.fillBetween(),
+  "+": (painter) => painter.resize(1.15),
+  "-": (painter) => painter.resize(1 / 1.15),
+};

@@ -289,6 +289,7 @@ export class Review {
         hint: regrows
           ? "Paint a stroke of a structure where it is missing, or of Background where it is wrong: the mask regrows."
           : "What you paint is the mask, voxel by voxel.",
+        fills: !regrows,
         segments: regrows ? segments : [...segments.filter((one) => !one.background), erase],
         onStroke: (stroke) => this.correct(name === "regrow" ? "stroke" : "paint", stroke),
         onEnd: () => this.do(name),

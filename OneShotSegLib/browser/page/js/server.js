@@ -40,7 +40,10 @@ const asPost = (body) => ({
 
 export const get = async (url) => (await answerOf(url)).json();
 export const post = async (url, body = {}) => (await answerOf(url, asPost(body))).json();
-export const bytes = async (url) => (await answerOf(url)).arrayBuffer();
+
+// What lies at an address, or a part of it: from a byte to another one, past the last.
+export const bytes = async (url, part = null) =>
+  (await answerOf(url, part ? { cache: "no-store", headers: { range: `bytes=${part[0]}-${part[1] - 1}` } } : undefined)).arrayBuffer();
 export const getPacked = async (url) => unpacked(await bytes(url));
 export const postPacked = async (url, body = {}) => unpacked(await (await answerOf(url, asPost(body))).arrayBuffer());
 

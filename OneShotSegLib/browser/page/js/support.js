@@ -71,6 +71,7 @@ export class Support {
     this.page.painter.use(
       {
         name: "scribble",
+        fills: true,
         title: "Strokes",
         hint: "A few on each structure, and some on the background around them. Shift+click moves the cursor.",
         segments: [...structures, ...background, erase],

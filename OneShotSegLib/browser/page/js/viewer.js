@@ -3,6 +3,7 @@ import { DRAG_MODE, NVImage, Niivue, SHOW_RENDER, SLICE_TYPE } from "../vendor/n
 import { Labels, acrossOf } from "./labels.js";
 import { drawOverlay } from "./overlay.js";
 import { bytes } from "./server.js";
+import { Voxels } from "./voxels.js";
 
 export const WINDOWS = {
   "Soft tissue": [-160, 240],
@@ -31,6 +32,7 @@ export const LAYOUTS = {
   "3D": [{ sliceType: RENDER, position: [0, 0, 1, 1] }],
 };
 const THICK_MS = 250;
+const TURN_PIXELS = 40;
 
 export class Viewer {
   constructor(canvas, overlay) {
@@ -45,6 +47,8 @@ export class Viewer {
     this.brush = null;
     this.layout = "Three planes";
     this.generation = 0;
+    this.voxels = null;
+    this.turned = 0;
     this.onMoved = () => {};
   }
 
@@ -54,7 +58,7 @@ export class Viewer {
       crosshairWidth: 0,
       fontColor: [0.75, 0.8, 0.85, 1],
       isRadiologicalConvention: true,
-      isCornerOrientationText: false,
+      isOrientationTextVisible: false,
       dragAndDropEnabled: false,
       multiplanarShowRender: SHOW_RENDER.NEVER,
       show3Dcrosshair: false,
@@ -79,6 +83,7 @@ export class Viewer {
       this.redraw();
       return drawn;
     };
+    this.canvas.addEventListener("wheel", (event) => this.turn(event), { capture: true, passive: false });
     this.setLayout(this.layout);
   }
 
@@ -86,7 +91,7 @@ export class Viewer {
   async show(image, ahead = null) {
     this.generation += 1;
     const generation = this.generation;
-    const [first, ...further] = image.steps;
+    const [first] = image.steps;
     const buffer = await (ahead ?? bytes(first.url));
     if (generation !== this.generation) return false;
     const sameGrid = this.image && String(this.image.shape) === String(image.shape);
@@ -97,23 +102,27 @@ export class Viewer {
     this.mask = new Labels(image.shape);
     this.strokes = new Labels(image.shape);
     if (at) this.moveTo(at);
-    this.further(image, further, generation);
+    setTimeout(() => this.fetchVoxels()); // once the cursor is where it is wanted: what lies there comes first
     return true;
   }
 
-  async further(image, steps, generation) {
-    for (const step of steps) {
-      let volume;
-      try {
-        volume = await volumeOf(await bytes(step.url), step.url);
-      } catch {
-        return; // the coarse one stays
+  // The voxels of a large CT, as far as they did not come yet. Where they stay away, the coarse CT stays.
+  async fetchVoxels() {
+    const { voxels, image } = this;
+    if (!voxels || voxels.complete || voxels.coming) return;
+    voxels.coming = true;
+    try {
+      for (let part = voxels.missing(this.cursor()[0]); part; part = voxels.missing(this.cursor()[0])) {
+        const buffer = await bytes(voxels.url, voxels.range(part));
+        if (voxels !== this.voxels) return;
+        voxels.put(part, buffer);
+        this.redraw();
       }
-      if (generation !== this.generation) return;
-      const at = this.cursor();
-      this.place(image, step, volume);
-      this.moveTo(at);
       this.canvas.dataset.whole = image.key;
+    } catch (error) {
+      console.info(`The whole CT did not come: ${error.message}`); // what may be done about it is said elsewhere
+    } finally {
+      voxels.coming = false;
     }
   }
 
@@ -123,10 +132,11 @@ export class Viewer {
     [volume.cal_min, volume.cal_max] = window;
     this.image = image;
     this.step = step;
+    this.voxels = image.steps.length > 1 ? new Voxels(image) : null;
     this.thick = null;
     this.nv.addVolume(volume);
     this.canvas.dataset.shown = image.key;
-    if (image.steps.at(-1) === step) this.canvas.dataset.whole = image.key;
+    if (!this.voxels) this.canvas.dataset.whole = image.key;
     this.schedule3D();
   }
 
@@ -176,6 +186,19 @@ export class Viewer {
     return [1 - x / w, 1 - y / h, z / d];
   }
 
+  // How far apart the slices are that can be shown, in voxels: CT and contours are of one slice.
+  get every() {
+    return this.voxels?.complete ? 1 : this.step.every;
+  }
+
+  hounsfield(voxel) {
+    if (this.voxels) return this.voxels.at(voxel);
+    const [depth, height, width] = this.sent;
+    const [z, y, x] = voxel.map((at, k) => at - this.image.start[k]);
+    if (z < 0 || y < 0 || x < 0 || z >= depth || y >= height || x >= width) return undefined;
+    return this.nv.volumes[0].img[(z * height + y) * width + x];
+  }
+
   cursor() {
     return this.toVoxel(this.nv.scene.crosshairPos);
   }
@@ -199,14 +222,29 @@ export class Viewer {
   // The cursor lies in the middle of a voxel, so that CT and contours are of one slice.
   snap() {
     if (!this.image || !this.nv.volumes[0]) return;
-    const { start } = this.image;
-    const { every } = this.step;
-    const size = this.sent;
+    const { start, sent } = this.image;
+    const { every } = this;
     const snapped = this.cursor().map((at, k) => {
-      const sent = Math.min(Math.max(Math.round((at - start[k]) / every), 0), size[k] - 1);
-      return start[k] + every * sent;
+      const step = Math.min(Math.max(Math.round((at - start[k]) / every), 0), Math.ceil(sent[k] / every) - 1);
+      return start[k] + every * step;
     });
     this.nv.scene.crosshairPos = this.toFraction(snapped);
+  }
+
+  // The wheel changes the slice under the pointer, one at a time; in 3D it is NiiVue's.
+  turn(event) {
+    const found = event.ctrlKey ? null : this.under(event.clientX, event.clientY);
+    if (!found) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.turned += event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY / TURN_PIXELS : Math.sign(event.deltaY);
+    if (Math.abs(event.deltaY) >= TURN_PIXELS) this.turned = Math.sign(event.deltaY); // a mouse's, a notch at a time
+    const steps = Math.trunc(this.turned);
+    if (!steps) return;
+    this.turned -= steps;
+    const voxel = this.cursor();
+    voxel[found.tile.axis] -= steps * this.every;
+    this.moveTo(voxel);
   }
 
   // The planes on the screen: rectangle in pixels, axis, and how voxels lie in it.
