@@ -144,7 +144,7 @@ class Panel:
 
     def enter(self) -> None:
         """The panel is shown."""
-        self.review.enable_keys(True)
+        self.review.enter()
         if self._devices is None and not self._devices_text:
             self._probe_devices()
         self.support.choose_default()
@@ -152,7 +152,7 @@ class Panel:
 
     def leave(self) -> None:
         """Another module is shown."""
-        self.review.enable_keys(False)
+        self.review.leave()
         self.context.editor.pause()
 
     def close_scene(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +58,21 @@ def test_outside_slicer_the_reason_does_not_speak_of_slicer() -> None:
 
 def test_the_constraints_of_intel_macs_leave_torch_s_numpy() -> None:
     assert "numpy<2" in INTEL_MAC
+
+
+SYSTEMS = {"Windows": "Windows", "Linux": "Linux", "macOS": "Darwin"}
+
+
+def test_the_page_says_what_is_chosen() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "installation.md").read_text(encoding="utf-8")
+    table = page.partition("| Slicer 5.10 and 5.12 on |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(table) == 6
+    for line in table:
+        machine, torch, pythons, *_rest = (cell.strip() for cell in line.strip("|").split("|"))
+        system, processor = machine.partition(",")[0].split()
+        accelerator = CUDA if machine.endswith("NVIDIA") else CPU
+        host = Host(system=SYSTEMS[system], processor=processor, accelerator=accelerator)
+        for slicer in ((5, 10), (5, 12)):
+            chosen = plan(replace(host, slicer=slicer))
+            assert torch.startswith(f"index `{chosen.index}`" if chosen.index else "usual index")
+            assert tuple(pythons.split(", ")) == chosen.pythons

@@ -43,7 +43,7 @@ AXES = (
 )
 """Axial, coronal, sagittal."""
 SECONDS = 3000
-MM_PER_PIXEL = 0.55
+MM_PER_PIXEL = 0.7
 """In the two rows."""
 DARK = {
     "Window": "#323232",
@@ -148,7 +148,7 @@ def show_everything(pictures: Pictures) -> None:
     add_grey(application.scene)
     for logic, axes in zip(application._slices, AXES, strict=True):
         turn(logic.GetSliceNode(), axes)
-    nodes = load_cohort(4, coarseness=float(os.environ.get("COARSENESS", "2.0")))
+    nodes = load_cohort(4, coarseness=float(os.environ.get("COARSENESS", "1.3")))
     parameters, panel = session.parameters, session.panel
     parameters.support_volume, parameters.scribbles = nodes[0], nodes[-1]
     parameters.batch_volumes = nodes[1:-1]

@@ -88,6 +88,23 @@ def test_it_is_off_until_it_is_wanted_and_the_views_are_then_as_they_were(
     assert session.panel.review.case_nodes.mask_node("case_00").GetDisplayNode().GetNumberOfViewNodeIDs() == 0
 
 
+def test_a_layout_of_two_rows_that_the_user_chose_is_left_alone(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    node = application.scene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    views = layout(application)
+    node.SetViewArrangement(node.SlicerLayoutThreeOverThreeView)
+    look_at(session, "case_00")
+    assert background_of(application, "Red+") == "case_00 CT"
+    view(application, "Red").SetSliceOffset(5.0)
+    view(application, "Red+").SetSliceOffset(9.0)
+    assert view(application, "Red").GetSliceOffset() == pytest.approx(5.0)
+    turn_on(session)
+    session.ui.besideButton.setChecked(False)
+    assert layout(application) == node.SlicerLayoutThreeOverThreeView
+    node.SetViewArrangement(views)
+
+
 @pytest.mark.parametrize("name", ["Red", "Green", "Yellow"])
 def test_moving_in_one_row_moves_the_other_to_the_corresponding_place(
     session: Session, application: Any, opened: StudyPaths, name: str
@@ -158,6 +175,22 @@ def test_a_structure_that_is_looked_at_is_shown_in_both(session: Session, applic
     ids = [segmentation.GetNthSegmentID(number) for number in range(2)]
     full = [segmentation.GetSegment(one).GetName() for one in ids if display.GetSegmentOpacity2DOutline(one) == 1]
     assert full == [name]
+    assert between(application, "Red", "Red+") == pytest.approx(SHIFT_RAS, abs=1e-3)
+
+
+def test_while_another_module_is_shown_the_views_are_its_own(
+    session: Session, application: Any, opened: StudyPaths
+) -> None:
+    look_at(session, "case_00")
+    views = layout(application)
+    turn_on(session)
+    session.widget.exit()
+    assert layout(application) == views
+    assert not [name for name in nodes(application) if "(support)" in name]
+    session.enter()
+    session.settle()
+    assert session.ui.besideButton.checked
+    assert background_of(application, "Red+").startswith("case_02 CT (support)")
     assert between(application, "Red", "Red+") == pytest.approx(SHIFT_RAS, abs=1e-3)
 
 

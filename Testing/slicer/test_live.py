@@ -43,6 +43,48 @@ def is_shown(session: Session) -> bool:
     return node is not None and node.GetSegmentation().GetNumberOfSegments() > 0
 
 
+def test_from_a_loaded_scene_to_the_first_mask_there_are_six_clicks_and_no_other_module(
+    session: Session, application: Any, tmp_path: Path
+) -> None:
+    from PySide6 import QtCore, QtTest
+
+    from OneShotSegLib.slicer.mrml.display import show_volume
+    from OneShotSegLib.slicer.sample_data import load_cohort
+
+    *cts, strokes = load_cohort(3, coarseness=3.0)
+    application.scene.RemoveNode(strokes)
+    show_volume(cts[0])
+    session.widget.exit()
+    session.enter()
+    ui, clicks = session.ui, list[str]()
+
+    def click(widget: Any) -> None:
+        assert widget.isVisible()
+        assert widget.isEnabled()
+        clicks.append(widget.objectName())
+        QtTest.QTest.mouseClick(widget, QtCore.Qt.MouseButton.LeftButton)
+
+    click(ui.structureBox.lineEdit())
+    QtTest.QTest.keyClicks(ui.structureBox.lineEdit(), "Mandible")
+    click(ui.newScribblesButton)
+    node = session.parameters.scribbles
+    assert session.panel.context.editor.segmentation is node
+    stroke(node, "Mandible", (10, 20, 20), (3, 4, 4))
+    # In the editor's list, which the stand-in has not: or the key Q.
+    clicks.append("Background")
+    session.panel.context.editor.choose(node.GetSegmentation().GetSegmentIdBySegmentName("Background"))
+    stroke(node, "Background", (10, 10, 10), (3, 20, 2))
+    # In the dialog that Slicer's path widget opens.
+    clicks += ["...", "Choose"]
+    ui.studyFolderEdit.setCurrentPath(str(tmp_path / "study"))
+    click(ui.propagateButton)
+    session.until(lambda: list((tmp_path / "study").glob("cases/*/pseudo.seg.nrrd")), LONG)
+    session.until_idle()
+    assert len(clicks) == 6
+    assert application.selected == []
+    assert [row[0] for row in session.rows] == ["phantom_02", "phantom_01"]
+
+
 def erase(node: Any, name: str) -> None:
     """Remove the strokes of a segment, as the editor does it."""
     import slicer

@@ -126,15 +126,20 @@ class SupportBeside:
     def show(self, case: str, structure: str) -> None:
         """Show the support beside a case that is in the views; nothing beside the support itself."""
         self._case, self._structure = case, structure
+        if not self.is_on:
+            return  # the views are the user's
         files = self._files()
-        if not self.is_on or files is None or files.case == case:
+        if files is None or files.case == case:
             self._clear()
             return
         self.keep_to_case(self._case_nodes.mask_node(case))
         wanted = files, version_of(files.mask)
         if wanted == self._shown and self._is_there():
             self._arrange()
-        elif wanted != self._asked:
+            return
+        # The other case's CT is in all views.
+        self._show_in_lower_row(None)
+        if wanted != self._asked:
             self._asked = wanted
             ct = None if self._ct_in_scene(files) is not None else files.ct
             read = functools.partial(read_support, ct, files.mask)
@@ -223,12 +228,7 @@ class SupportBeside:
 
     def _arrange(self) -> None:
         """Support in the lower row, linked with the case in the upper one."""
-        for name in VIEWS.values():
-            composite = composite_node(self.scene, name)
-            if composite is not None:
-                composite.SetBackgroundVolumeID(self._ct.GetID())
-                composite.SetForegroundVolumeID(None)
-                composite.SetLabelVolumeID(None)
+        self._show_in_lower_row(self._ct)
         emphasise(self._mask, self._structure)
         self._link = SupportLink.between(self._case_nodes.landmarks(self._case), self._landmarks)
         if self._link is None:
@@ -254,13 +254,18 @@ class SupportBeside:
 
         self._slices.link([pair for pair in pairs if None not in pair], there, back)
 
-    def _clear(self) -> None:
-        """Take the support out of the views and the scene; a CT of the user's stays in the scene."""
-        self._slices.unlink()
+    def _show_in_lower_row(self, ct: Any) -> None:
         for name in VIEWS.values():
             composite = composite_node(self.scene, name)
             if composite is not None:
-                composite.SetBackgroundVolumeID(None)
+                composite.SetBackgroundVolumeID(ct.GetID() if ct is not None else None)
+                composite.SetForegroundVolumeID(None)
+                composite.SetLabelVolumeID(None)
+
+    def _clear(self) -> None:
+        """Take the support out of the views and the scene; a CT of the user's stays in the scene."""
+        self._slices.unlink()
+        self._show_in_lower_row(None)
         self._remove(self._mask)
         if self._ct is not None and self._ct.GetAttribute(LOADED_ATTRIBUTE):
             self._remove(self._ct)

@@ -53,9 +53,17 @@ class ReviewSection(ReviewDecisions, ReviewCorrections):
         ui.besideButton.connect("toggled(bool)", self._on_beside)
         ui.commentEdit.connect("editingFinished()", self.on_comment)
 
-    def enable_keys(self, enabled: bool) -> None:
-        """Set whether the keys work: only while the panel is shown."""
-        self._keys.enable(enabled)
+    def enter(self) -> None:
+        """The panel is shown: its keys work, and the support is beside the case again."""
+        self._keys.enable(True)
+        if self.context.ui.besideButton.checked:
+            self._on_beside(True)
+
+    def leave(self) -> None:
+        """Another module is shown: keys and views are its own affair."""
+        self._keys.enable(False)
+        if self.beside is not None:
+            self.beside.turn_off()
 
     def _on_beside(self, shown: bool) -> None:
         super()._on_beside(shown)

@@ -28,6 +28,7 @@ from OneShotSegLib.study.naming import unique_names
 
 USE = "use"
 FEWEST = 2
+LINK_ON_LIGHT = "#124a8c"
 
 
 class SupportSuggestions:
@@ -156,6 +157,7 @@ class SupportSuggestions:
         """The scene or the panel is closed: stop, and forget what was said."""
         self._generation += 1
         self._worker.stop_now()
+        self._nodes = {}
         self._end(None)
 
     def poll(self) -> None:
@@ -222,9 +224,12 @@ class SupportSuggestions:
         names = {path: node.GetName() for path, node in self._nodes.items()}
         lines = [html.escape(line) for line in self._found.describe(names, chosen)]
         own, best = self._found.of(chosen) if chosen is not None else None, self._found.best
+        style = "warning" if own is not None and own.outlier else "success" if best is own else "plain"
         if best is not None and best is not own and self._can_be_used(best.ct):
-            lines.append(f'<a href="{USE}">{html.escape(_("Take it as the support"))}</a>')
-        return lines, "warning" if own is not None and own.outlier else "success" if best is own else "plain"
+            # The links of a dark theme cannot be read on a light ground.
+            color = f' style="color: {LINK_ON_LIGHT}"' if style != "plain" else ""
+            lines.append(f'<a href="{USE}"{color}>{html.escape(_("Take it as the support"))}</a>')
+        return lines, style
 
     def _can_be_used(self, ct: Path) -> bool:
         node = self._nodes.get(ct)
