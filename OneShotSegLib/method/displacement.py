@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,8 +14,12 @@ from OneShotSegLib.imaging.volume import Vector
 from OneShotSegLib.method import descriptor_kernels as kernels
 from OneShotSegLib.method.filters import box_mean
 
+VoxelBox = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""From which voxel to before which."""
+
 MIN_JACOBIAN = 0.1
 MAX_SMOOTHINGS = 20
+CONSISTENCY_TURNS = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,6 +53,22 @@ class ControlGrid:
         cells = np.maximum(np.ceil((high - low) / (spacing * step)), 2).astype(np.int64)
         return cls(low=(low + high) / 2 - cells * step * spacing / 2, spacing=spacing, step=step, cells=cells)
 
+    def with_control_points(self, control_mm: float) -> ControlGrid:
+        """The smallest grid that holds all of this one's voxels, with the control points at another distance.
+
+        Args:
+            control_mm: Distance of the control points, to the nearest whole number of voxels.
+        """
+        step = np.maximum(np.rint(control_mm / self.spacing), 1).astype(np.int64)
+        voxels = self.cells * self.step
+        cells = np.maximum(-(-voxels // step), 2)
+        low = self.low - (cells * step - voxels) // 2 * self.spacing
+        return ControlGrid(low=low, spacing=self.spacing, step=step, cells=cells)
+
+    def voxels_after(self, low: Vector) -> NDArray[np.int64]:
+        """How many voxels this grid's first one lies after a position of the same lattice, along each axis."""
+        return np.rint((self.low - low) / self.spacing).astype(np.int64)
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Voxels along each axis."""
@@ -61,11 +79,21 @@ class ControlGrid:
         """Distance from the first to the last control point along each axis, shape (3,)."""
         return np.asarray(self.cells * self.step * self.spacing, dtype=np.float64)
 
-    def positions(self, pad: Sequence[int] | NDArray[Any] = (0, 0, 0)) -> Vector:
-        """Positions of the voxels, and of ``pad`` more beyond each face; shape (D, H, W, 3), mm."""
-        axes = [np.arange(-p, n + p) for p, n in zip(pad, self.shape, strict=True)]
+    def positions(self, box: VoxelBox | None = None) -> Vector:
+        """Positions of the voxels of a box, or of the whole grid; shape (D, H, W, 3), mm.
+
+        Args:
+            box: From which voxel to before which; may go beyond the grid's faces.
+        """
+        first, last = box or (np.zeros(3, np.int64), np.asarray(self.shape))
+        axes = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
         index = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         return self.low + index * self.spacing
+
+    def control_positions(self) -> Vector:
+        """Positions of the control points, shape (*cells + 1, 3), mm."""
+        index = np.stack(np.meshgrid(*(np.arange(n + 1) for n in self.cells), indexing="ij"), axis=-1)
+        return self.low + index * self.step * self.spacing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -106,11 +134,51 @@ class Displacement:
         fields = [np.moveaxis(field.numpy(), 0, -1) for field in reversed(self.fields)]
         return np.ascontiguousarray(fields, np.float32).reshape(size)
 
+    def after(self, field: Tensor) -> Displacement:
+        """The displacement that first moves by a field (3, *cells + 1) on the same grid, then as this one, as one."""
+        points = self.grid.control_positions()
+        first = replace(self, fields=(field,)).within_support(points)
+        moved = np.moveaxis(self.within_support(first) - points, -1, 0)
+        return replace(self, fields=(torch.as_tensor(moved, dtype=torch.float32, device=field.device),))
+
     def _read(self, field: Tensor, positions: Vector) -> Vector:
         normalised = 2 * (positions.reshape(-1, 3) - self.grid.low) / self.grid.size_mm - 1
         points = torch.as_tensor(normalised, dtype=torch.float32, device=field.device).flip(-1)
         values = F.grid_sample(field[None], points[None, None, None], padding_mode="zeros", align_corners=True)
         return values[0, :, 0, 0].T.cpu().numpy().astype(np.float64).reshape(positions.shape)
+
+
+def on_control_points(field: Tensor, of: ControlGrid, grid: ControlGrid) -> Tensor:
+    """A field (3, d, h, w) given at the control points of one grid, at those of another."""
+    found = Displacement(grid=of, linear=np.eye(3), fields=(field,))
+    points = grid.control_positions()
+    moved = np.moveaxis(found.within_support(points) - points, -1, 0)
+    return torch.as_tensor(moved, dtype=torch.float32, device=field.device)
+
+
+def inverse_consistent(forward: Tensor, backward: Tensor, grid: ControlGrid) -> Tensor:
+    """The mean of a field and the inverse of another, found by turns (as in ConvexAdam).
+
+    Args:
+        forward: Displacements at the control points from the first image to the second, mm, shape (3, *cells + 1).
+        backward: Those from the second to the first.
+        grid: Of both.
+
+    Returns:
+        A field from the first to the second, shape (3, *cells + 1).
+    """
+    device = forward.device
+    size = torch.as_tensor(grid.size_mm, dtype=torch.float32, device=device)
+    points = torch.as_tensor(grid.control_positions() - grid.low, dtype=torch.float32, device=device).movedim(-1, 0)
+    half = size[:, None, None, None] / 2
+
+    def read(field: Tensor, moved: Tensor) -> Tensor:
+        at = ((points + moved) / half - 1).movedim(0, -1).flip(-1)
+        return F.grid_sample(field[None], at[None], padding_mode="zeros", align_corners=True)[0]
+
+    for _ in range(CONSISTENCY_TURNS):
+        forward, backward = (forward - read(backward, forward)) / 2, (backward - read(forward, backward)) / 2
+    return forward
 
 
 def fade_to_edge(grid: ControlGrid, margin_mm: float) -> Tensor:

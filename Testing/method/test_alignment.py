@@ -17,7 +17,7 @@ from OneShotSegLib.method.alignment import (
     prepare_alignment,
     sample_by_torch,
 )
-from OneShotSegLib.method.displacement import ControlGrid, Displacement, least_jacobian
+from OneShotSegLib.method.displacement import ControlGrid, Displacement, inverse_consistent, least_jacobian
 from OneShotSegLib.method.fitting import AffineMap
 from OneShotSegLib.method.propagation import PreparedCT
 from OneShotSegLib.networks.patches import PatchSource
@@ -150,9 +150,49 @@ def test_volumes_smaller_than_the_box_work() -> None:
 
 
 def test_the_box_holds_the_strokes_and_their_margin() -> None:
-    box = ControlGrid.around(strokes(), SPACING, SETTINGS.control_mm, SETTINGS.margin_mm)
+    box = ControlGrid.around(strokes(), SPACING, 12.0, SETTINGS.margin_mm)
     assert (box.low <= strokes().min(axis=0) - SETTINGS.margin_mm).all()
     assert (box.low + box.size_mm >= strokes().max(axis=0) + SETTINGS.margin_mm).all()
+
+
+def test_each_search_has_the_voxels_of_the_displacement_and_control_points_as_far_apart_as_it_looks() -> None:
+    reference = prepare_alignment(prepared(texture()), strokes(), SETTINGS)
+    grid = reference.grid
+    for searched, radius in zip(reference.searched, SETTINGS.radii_mm, strict=True):
+        np.testing.assert_allclose(searched.step * SPACING, SETTINGS.control_of(radius), atol=2)
+        first = searched.voxels_after(grid.low)
+        np.testing.assert_allclose(grid.low + first * SPACING, searched.low)
+        assert (first <= 0).all()
+        assert (first + searched.shape >= grid.shape).all()
+        # No more than asked for: less than a cell beyond.
+        assert (np.asarray(searched.shape) - grid.shape < searched.step).all()
+
+
+def test_two_displacements_become_one_field() -> None:
+    grid = ControlGrid.around(strokes(), SPACING, 8.0, 36.0)
+    field = torch.as_tensor(np.moveaxis(0.7 * bump(grid.control_positions()), -1, 0), dtype=torch.float32)
+    found = Displacement(grid=grid, linear=AFFINE.linear, fields=(field,))
+    together = found.after(0.5 * field)
+    apart = replace(found, fields=(field, 0.5 * field)).within_support(strokes())
+    assert len(together.fields) == 1
+    assert np.linalg.norm(together.within_support(strokes()) - apart, axis=1).max() < 0.2
+    assert np.linalg.norm(apart - found.within_support(strokes()), axis=1).max() > 2
+
+
+def test_the_inverse_of_one_field_and_another_become_one() -> None:
+    grid = ControlGrid.around(strokes(), SPACING, 8.0, 36.0)
+    forward = torch.as_tensor(np.moveaxis(bump(grid.control_positions()), -1, 0), dtype=torch.float32)
+    one = Displacement(grid=grid, linear=IDENTITY.linear, fields=(forward,))
+    points = grid.control_positions()
+    back = points
+    for _ in range(30):
+        back = points - (one.within_support(back) - back)
+    backward = torch.as_tensor(np.moveaxis(back - points, -1, 0), dtype=torch.float32)
+    found = inverse_consistent(forward, backward, grid)
+    assert float((found - forward).abs().max()) < 0.8
+    # A search that finds nothing on its way back halves what the other found.
+    halved = inverse_consistent(forward, torch.zeros_like(forward), grid)
+    assert float((halved - forward / 2).abs().max()) < 1.5
 
 
 @pytest.mark.parametrize("fields", [0, 2])
@@ -167,7 +207,8 @@ def test_compiled_sampling_reads_what_pytorch_reads(fields: int) -> None:
     random = tuple(8 * torch.rand(shape, generator=generator) - 4 for _ in range(fields))
     displacement = Displacement(grid=reference.grid, linear=AFFINE.linear, fields=random)
     compiled, torched = (
-        sample(query, displacement, np.array([4, 3, 5]), AFFINE) for sample in (_sample_compiled, sample_by_torch)
+        sample(query, displacement, (np.array([-4, -3, -5]), reference.grid.shape + np.array([5, 3, 4])), AFFINE)
+        for sample in (_sample_compiled, sample_by_torch)
     )
     torch.testing.assert_close(compiled[0], torched[0], atol=1e-4, rtol=0)
     assert (compiled[1] == torched[1]).float().mean() > 0.999
