@@ -20,6 +20,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/browser/app.py
   OneShotSegLib/browser/between.py
   OneShotSegLib/browser/children.py
+  OneShotSegLib/browser/choices.py
   OneShotSegLib/browser/corrections.py
   OneShotSegLib/browser/desk.py
   OneShotSegLib/browser/drafts.py
@@ -51,6 +52,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/cli/installation.py
   OneShotSegLib/cli/options.py
   OneShotSegLib/cli/plan.py
+  OneShotSegLib/cli/priority.py
   OneShotSegLib/cli/prnet_progress.py
   OneShotSegLib/cli/regrow.py
   OneShotSegLib/cli/review.py
@@ -191,6 +193,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/interface/support_suggestion.py
   OneShotSegLib/method/__init__.py
   OneShotSegLib/method/alignment.py
+  OneShotSegLib/method/compiling.py
   OneShotSegLib/method/denoising.py
   OneShotSegLib/method/descriptor_kernels.py
   OneShotSegLib/method/descriptors.py
@@ -273,6 +276,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/supports.py
   OneShotSegLib/runner/taking_back.py
   OneShotSegLib/runner/warning_events.py
+  OneShotSegLib/runner/workers.py
   OneShotSegLib/scoring/__init__.py
   OneShotSegLib/scoring/network.py
   OneShotSegLib/scoring/overlap.py
