@@ -323,7 +323,7 @@ class Held:
     def __init__(self, page: Any, pattern: str | re.Pattern[str]) -> None:
         self.page, self.pattern = page, pattern
         self.routes: list[Any] = []
-        page.route(pattern, self.routes.append)
+        page.route(pattern, lambda route: self.routes.append(route))
 
     def wait_for(self, count: int) -> None:
         """Wait until so many are held."""

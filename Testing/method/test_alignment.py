@@ -207,7 +207,7 @@ def test_compiled_sampling_reads_what_pytorch_reads(fields: int) -> None:
     random = tuple(8 * torch.rand(shape, generator=generator) - 4 for _ in range(fields))
     displacement = Displacement(grid=reference.grid, linear=AFFINE.linear, fields=random)
     compiled, torched = (
-        sample(query, displacement, (np.array([-4, -3, -5]), np.asarray(reference.grid.shape, int) + [5, 3, 4]), AFFINE)
+        sample(query, displacement, (np.array([-4, -3, -5]), np.add(reference.grid.shape, np.array([5, 3, 4]))), AFFINE)
         for sample in (_sample_compiled, sample_by_torch)
     )
     torch.testing.assert_close(compiled[0], torched[0], atol=1e-4, rtol=0)
