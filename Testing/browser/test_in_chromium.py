@@ -323,7 +323,13 @@ class Held:
     def __init__(self, page: Any, pattern: str | re.Pattern[str]) -> None:
         self.page, self.pattern = page, pattern
         self.routes: list[Any] = []
-        page.route(pattern, lambda route: self.routes.append(route))
+        self.free = False
+        page.route(pattern, self._take)
+
+    def _take(self, route: Any) -> None:
+        self.routes.append(route)
+        if self.free:
+            route.continue_()
 
     def wait_for(self, count: int) -> None:
         """Wait until so many are held."""
@@ -335,8 +341,8 @@ class Held:
 
     def let_go(self) -> None:
         """Let all of them go on, and those that come."""
-        self.page.unroute(self.pattern)
-        for route in self.routes:
+        self.free = True
+        for route in list(self.routes):
             route.continue_()
 
 
