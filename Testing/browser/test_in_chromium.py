@@ -157,15 +157,22 @@ def test_a_whole_session_by_keyboard_alone(
     window.press("Enter")
     page.wait_for_selector("#painting:not([hidden])")
     window.tab_to("#gl")
-    window.press(*["+"] * 12)  # the phantoms' voxels are coarse
+    wider = ["+"] * 12  # the phantoms' voxels are coarse
+    window.press(*wider)
     window.press("Space")  # the brainstem, in the middle
-    for name, moves in (("Mandible", ["ArrowUp"] * 8), ("Background", [*["ArrowLeft"] * 9, *["ArrowDown"] * 3])):
+    for name, moves in (
+        ("Background", [*["ArrowLeft"] * 9, *["ArrowUp"] * 5]),
+        ("Mandible", [*["ArrowRight"] * 7, *["ArrowUp"] * 3]),
+    ):
         window.tab_to("#label")
         page.keyboard.type(name)
         window.until(f"document.querySelector('#label').selectedOptions[0].text === '{name}'")
         window.tab_to("#gl")
         window.press(*moves, "Shift+ArrowRight", "Shift+ArrowRight")
-    window.until("[...document.querySelectorAll('.ml')].filter((e) => e.innerText).length === 2")
+    page.get_by_text("Too thin to grow: Mandible.").wait_for()
+    window.press(*wider, "Shift+ArrowRight", "PageUp", "Space", "PageDown", "PageDown", "Space")
+    page.get_by_text("Too thin to grow").wait_for(state="detached")
+    window.until("[...document.querySelectorAll('.ml')].filter((e) => parseFloat(e.innerText)).length === 2")
     window.look("keys-2-grown")
     window.tab_to("[data-key=propagate]")
     window.press("Enter")

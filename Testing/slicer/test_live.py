@@ -313,3 +313,17 @@ def test_parts_of_a_mask_are_replaced_whatever_their_box() -> None:
         inner = tuple(slice(s, s + n) for s, n in zip(found.start, found.array.shape, strict=True))
         array[inner] = found.array
         np.testing.assert_array_equal(array, expected)
+
+
+def test_a_structure_that_grows_into_nothing_is_named(
+    session: Session, support: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preview = session.panel.preview
+    monkeypatch.setattr(preview, "_show", lambda *_given: None)
+    answer = {"without_strokes": ["Larynx"], "volumes_ml": {"Brainstem": 1.9, "Mandible": 0.0}}
+    preview._grown(preview._generation, None, answer)
+    said = session.ui.previewLabel.text.splitlines()
+    assert said == [
+        "Preview, without strokes yet: Larynx",
+        "Too thin to grow: Mandible. Paint more, or with a wider brush.",
+    ]

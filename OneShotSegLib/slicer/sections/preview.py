@@ -236,7 +236,12 @@ class SupportPreview:
             return
         self._show(snapshot, answer)
         left = ", ".join(answer.get("without_strokes", []))
-        self._say(_("Preview, without strokes yet: {names}").format(names=left) if left else "")
+        thin = ", ".join(name for name, ml in answer.get("volumes_ml", {}).items() if not ml)
+        said = [
+            _("Preview, without strokes yet: {names}").format(names=left) if left else "",
+            _("Too thin to grow: {names}. Paint more, or with a wider brush.").format(names=thin) if thin else "",
+        ]
+        self._say("\n".join(filter(None, said)))
 
     def _failed(self, generation: int, error: Exception) -> None:
         if generation != self._generation or (isinstance(error, WorkerError) and error.ended):

@@ -219,7 +219,7 @@ export class Support {
             type: "radio", name: "structure", value: String(one.value), "data-key": `structure ${one.value}`, disabled: this.locked,
             checked: this.page.painter.value === one.value, onchange: () => this.page.painter.choose(one.value),
           }), swatch(one.color), one.name),
-        make("span", { className: "ml" }, this.volumes[one.name] ? `${this.volumes[one.name].toFixed(1)} ml` : ""),
+        make("span", { className: "ml" }, one.name in this.volumes ? `${this.volumes[one.name].toFixed(1)} ml` : ""),
         this.locked ? null : button("Remove", guarded(() => this.change({ remove: one.value })), {
           className: "quiet", "aria-label": `Remove ${one.name}`, "data-key": `remove ${one.value}`,
         }),
@@ -238,8 +238,16 @@ export class Support {
       make("h3", {}, "Structures"), make("ul", { className: "structures" }, ...items), this.locked ? null : add,
       this.locked ? null : make("div", { className: "buttons" },
         button("Take the last stroke back (U)", () => this.undo(), { disabled: !this.draft.strokes, "data-key": "undo" })),
-      make("p", { className: "details", id: "growth" }, this.growing ? "Growing…" : this.draft.box ? this.waiting : "No strokes yet."),
+      make("p", { className: "details", id: "growth" }, this.growthText()),
     ];
+  }
+
+  growthText() {
+    if (this.growing) return "Growing…";
+    if (!this.draft.box && !this.draft.strokes) return "No strokes yet.";
+    if (this.waiting) return this.waiting;
+    const nothing = this.draft.segments.filter((one) => this.volumes[one.name] === 0).map((one) => one.name);
+    return nothing.length ? `Too thin to grow: ${nothing.join(", ")}. Paint more, or with a wider brush.` : "";
   }
 
   async change(body) {
