@@ -28,6 +28,14 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
 MOST_LOOKS = 1500
 MOST_TABS = 150
 THEMES = ("light", "dark")
+NO_TROUBLES = (
+    "status of 4",
+    "ERR_CONNECTION",
+    # The server was killed while it answered.
+    "ERR_CONTENT_LENGTH_MISMATCH",
+    "ERR_INCOMPLETE_CHUNKED_ENCODING",
+    "ERR_EMPTY_RESPONSE",
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -113,8 +121,8 @@ class Window:
         page.on("console", self._on_console)
 
     def _on_console(self, message: Any) -> None:
-        # A refusal of the server is shown to the user; a policy that forbids something is a fault.
-        if message.type == "error" and "status of 4" not in message.text and "ERR_CONNECTION" not in message.text:
+        # A refusal of the server is shown to the user, and so is its end; a policy that forbids something is a fault.
+        if message.type == "error" and not any(text in message.text for text in NO_TROUBLES):
             self.troubles.append(message.text)
 
     def open(self, address: str) -> None:
