@@ -7,6 +7,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/backend/__init__.py
   OneShotSegLib/backend/__main__.py
   OneShotSegLib/backend/commands.py
+  OneShotSegLib/backend/compiling.py
   OneShotSegLib/backend/download.py
   OneShotSegLib/backend/host.py
   OneShotSegLib/backend/installation.py

@@ -13,6 +13,7 @@ from typing import Any
 
 from OneShotSegLib import __version__
 from OneShotSegLib.backend import installation, record
+from OneShotSegLib.backend.compiling import PACKAGE_FOLDER
 from OneShotSegLib.backend.host import cleaned, this_host
 from OneShotSegLib.backend.pip import Source
 from OneShotSegLib.backend.plan import Plan, own_plan
@@ -22,7 +23,6 @@ from OneShotSegLib.events import Emit
 from OneShotSegLib.exit_status import ExitStatus
 
 SECONDS = 300
-PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 SHOWN = ("Python", "torch, loaded", "CPU", "GPU", "Memory")
 """The findings that are shown even if they are well: what the environment can do."""
 

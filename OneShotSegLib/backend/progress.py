@@ -14,6 +14,7 @@ STEPS: Mapping[str, str] = {
     "download": "Downloading",
     "install": "Installing",
     "load": "Seeing that it loads",
+    "compile": "Compiling, once",
     "done": "Done",
 }
 
