@@ -17,6 +17,7 @@ from OneShotSegLib.imaging.labelmaps import read_label_map
 from OneShotSegLib.study.case_state import result_of
 from OneShotSegLib.study.layout import StudyPaths, read_json
 from OneShotSegLib.study.review import ReviewLedger
+from OneShotSegLib.study.shares import read_shares
 from Testing.helpers import tiny_batch
 from Testing.helpers.tiny_batch import TinyBatch
 
@@ -95,6 +96,8 @@ def broken_files(study: Path) -> list[str]:
         try:
             if path.name.endswith(".json"):
                 read_json(path)
+            elif path.name == "shares.nrrd":
+                read_shares(path)
             elif path.name.endswith(".nrrd"):
                 read_label_map(path)
             elif path.name == "review.csv":

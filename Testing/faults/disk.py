@@ -98,7 +98,9 @@ def _take_away(share: Path) -> None:
 def _forbid_writing(disk: Path, share: Path) -> None:
     """Lay a read-only view over it; no mount with files open for writing, as a run has them, can be made so itself."""
     subprocess.run(["mount", "--bind", str(disk), str(share)], check=True)
-    subprocess.run(["mount", "-o", "remount,ro,bind", str(share)], check=True)
+    # Refused while a run, which writes behind, has a file of it open.
+    while subprocess.run(["mount", "-o", "remount,ro,bind", str(share)], check=False, capture_output=True).returncode:
+        time.sleep(0.001)
 
 
 def io_errors(folder: Path, times: int, seed: int) -> Tally:
