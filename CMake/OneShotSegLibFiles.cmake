@@ -261,6 +261,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/runner/case.py
   OneShotSegLib/runner/dask_cluster.py
   OneShotSegLib/runner/dask_executor.py
+  OneShotSegLib/runner/heap.py
   OneShotSegLib/runner/inputs.py
   OneShotSegLib/runner/known_cases.py
   OneShotSegLib/runner/methods.py

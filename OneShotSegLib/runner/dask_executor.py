@@ -22,6 +22,7 @@ from OneShotSegLib.method.structures import common_structures, structures_of
 from OneShotSegLib.networks.device import choose_device
 from OneShotSegLib.networks.weights import Weights, resolve_weights, shipped_folders
 from OneShotSegLib.runner.case import done_fields, run_case
+from OneShotSegLib.runner.heap import keep_freed_memory
 from OneShotSegLib.runner.methods import method_named
 from OneShotSegLib.runner.request import PropagationRequest
 from OneShotSegLib.runner.reviewed import reviewed_masks
@@ -72,6 +73,7 @@ def _reference_to(weights: Path) -> str:
 
 @lru_cache(maxsize=1)
 def _engine(job: Job) -> Engine:
+    keep_freed_memory()
     weights = resolve_weights(job.request.weights)
     device = choose_device(job.request.device)
     supports = read_supports(job.request, job.shared.known)
