@@ -98,13 +98,15 @@ async def undo(request: Request) -> Response:
     desk = desk_of(request)
     desk.require_writable()
     case = text_of(await body_of(request), "case")
-    if case and desk.corrections.can_undo(case):
-        grid = (await desk.image_of(case)).grid
-        change = await desk.corrections.undo(case, grid)
+    # Whether there is a stroke to take back is known when the one before is taken back: else a decision would be.
+    async with desk.stroking:
+        if case and desk.corrections.can_undo(case):
+            grid = (await desk.image_of(case)).grid
+            change = await desk.corrections.undo(case, grid)
+            desk.tell_rows()
+            return _changed(desk, case, change)
+        decided = desk.session.undo()
         desk.tell_rows()
-        return _changed(desk, case, change)
-    decided = desk.session.undo()
-    desk.tell_rows()
     return packed({"case": decided, "text": "" if decided else "There is nothing to take back."})
 
 
