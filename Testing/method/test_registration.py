@@ -111,7 +111,7 @@ def test_the_same_input_gives_the_same_map() -> None:
 def test_a_query_that_the_network_misplaces_is_found(phantom_weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     def misplaced(*arguments: Any) -> PropagatedScribbles:
         found = propagate(*arguments)
-        affine = replace(found.affine, target=found.affine.target + np.array([60.0, -20.0, 20.0]))
+        affine = replace(found.affine, target=found.affine.target + np.array([63.0, -21.0, 21.0]))
         return replace(found, affine=affine, points=found.points.moved(affine(arguments[0].points.positions)))
 
     monkeypatch.setattr(pipeline, "propagate", misplaced)
@@ -124,5 +124,5 @@ def test_a_query_that_the_network_misplaces_is_found(phantom_weights: Weights, m
         found = pipeline.segment_query(support, query.ct, phantom_weights, method, prepared=query)
         return float(np.linalg.norm(found.propagation.points.positions - painted, axis=1).mean())
 
-    assert mm_off(replace(SETTINGS, enabled=False)) > 40.0
+    assert mm_off(replace(SETTINGS, enabled=False)) > 50.0
     assert mm_off(SETTINGS) < 3.0
