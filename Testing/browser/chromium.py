@@ -28,14 +28,9 @@ ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/\?token=\S+")
 MOST_LOOKS = 1500
 MOST_TABS = 150
 THEMES = ("light", "dark")
-NO_TROUBLES = (
-    "status of 4",
-    "ERR_CONNECTION",
-    # The server was killed while it answered.
-    "ERR_CONTENT_LENGTH_MISMATCH",
-    "ERR_INCOMPLETE_CHUNKED_ENCODING",
-    "ERR_EMPTY_RESPONSE",
-)
+NO_TROUBLES = ("status of 4", "ERR_CONNECTION")
+CUT_SHORT = ("ERR_CONTENT_LENGTH_MISMATCH", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_EMPTY_RESPONSE")
+"""What Chromium says where the server is killed while it answers."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -116,13 +111,14 @@ class Window:
     def __init__(self, page: Any) -> None:
         self.page = page
         self.troubles: list[str] = []
+        self.no_troubles: tuple[str, ...] = NO_TROUBLES
         page.set_default_timeout(90_000)
         page.on("pageerror", lambda error: self.troubles.append(f"error: {error}"))
         page.on("console", self._on_console)
 
     def _on_console(self, message: Any) -> None:
         # A refusal of the server is shown to the user, and so is its end; a policy that forbids something is a fault.
-        if message.type == "error" and not any(text in message.text for text in NO_TROUBLES):
+        if message.type == "error" and not any(text in message.text for text in self.no_troubles):
             self.troubles.append(message.text)
 
     def open(self, address: str) -> None:

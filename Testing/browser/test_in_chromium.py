@@ -18,7 +18,7 @@ from OneShotSegLib.report.html import write_report
 from OneShotSegLib.study.description import StudyDescription
 from OneShotSegLib.study.layout import StudyPaths
 from OneShotSegLib.study.review import ReviewLedger
-from Testing.browser.chromium import FLAGS, Served, Window, program
+from Testing.browser.chromium import CUT_SHORT, FLAGS, Served, Window, program
 from Testing.helpers.tiny_batch import TinyBatch
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed (the extra browser-test)")
@@ -511,6 +511,7 @@ def test_a_server_that_was_killed_loses_nothing(
     window.wait_for_case("phantom_02")
     window.press("c")
     window.page.wait_for_selector("#painting:not([hidden])")
+    window.no_troubles += CUT_SHORT
     served.kill()
     window.draw((0.25, 0.4), (0.3, 0.4))
     window.wait_for_message("Nothing is lost")
