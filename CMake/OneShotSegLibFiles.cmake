@@ -173,6 +173,7 @@ set(OneShotSegLib_SCRIPTS
   OneShotSegLib/interface/__init__.py
   OneShotSegLib/interface/case_files.py
   OneShotSegLib/interface/exports.py
+  OneShotSegLib/interface/growth_sentence.py
   OneShotSegLib/interface/i18n.py
   OneShotSegLib/interface/jobs/__init__.py
   OneShotSegLib/interface/jobs/commands.py

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,7 @@ from typing import Any
 
 from OneShotSegLib import __version__
 from OneShotSegLib.backend import installation, record
-from OneShotSegLib.backend.compiling import PACKAGE_FOLDER
-from OneShotSegLib.backend.host import cleaned, this_host
+from OneShotSegLib.backend.host import this_host, with_package
 from OneShotSegLib.backend.pip import Source
 from OneShotSegLib.backend.plan import Plan, own_plan
 from OneShotSegLib.backend.record import Layout, State
@@ -155,15 +153,10 @@ def show(wish: Wish, python: Sequence[str] = ()) -> dict[str, Any]:
 
 def examine(command: Sequence[str]) -> dict[str, Any]:
     """What a Python can do, by `OneShotSegLib.doctor` run in it: "can_run", and "findings" worth showing."""
-    variables: Mapping[str, str] = {
-        **cleaned(dict(os.environ)),
-        "PYTHONPATH": str(PACKAGE_FOLDER),
-        "PYTHONUTF8": "1",
-    }
     try:
         done = subprocess.run(
             [*command, "-m", "OneShotSegLib.doctor", "--json"],
-            env=variables,
+            env=with_package(),
             capture_output=True,
             encoding="utf-8",
             errors="replace",

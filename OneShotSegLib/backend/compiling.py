@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
-from OneShotSegLib.backend.host import cleaned
+from OneShotSegLib.backend.host import with_package
 
-PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 SECONDS = 300
 
 
@@ -21,11 +18,9 @@ def compile_ahead(python: Sequence[str]) -> bool:
     Args:
         python: The command of the environment's Python.
     """
-    variables = {**cleaned(dict(os.environ)), "PYTHONPATH": str(PACKAGE_FOLDER), "PYTHONUTF8": "1"}
+    command = [*python, "-m", "OneShotSegLib.method.compiling"]
     try:
-        done = subprocess.run(
-            [*python, "-m", "OneShotSegLib.method.compiling"], env=variables, capture_output=True, timeout=SECONDS
-        )
+        done = subprocess.run(command, env=with_package(), capture_output=True, timeout=SECONDS)
     except (OSError, subprocess.SubprocessError):
         return False
     return done.returncode == 0

@@ -14,6 +14,7 @@ from pathlib import Path
 from OneShotSegLib.backend.plan import Accelerator, Host
 from OneShotSegLib.doctor.processor import is_translated
 
+PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
 SECONDS = 20
 OLDEST_DRIVER = 525
 """NVIDIA's driver from which on builds for CUDA 12 run."""
@@ -94,6 +95,11 @@ def cleaned(environment: dict[str, str], home: str | None = None) -> dict[str, s
         if name != "SLICER_HOME" and parts:
             kept[name] = os.pathsep.join(parts)
     return kept
+
+
+def with_package() -> dict[str, str]:
+    """The variables in which another Python than Slicer's runs this package."""
+    return {**cleaned(dict(os.environ)), "PYTHONPATH": str(PACKAGE_FOLDER), "PYTHONUTF8": "1"}
 
 
 def _lies_in(path: str, folder: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,6 @@ class Support:
     draft: Draft | None = None
     image: SentImage | None = None
     _asked: int = 0
-    _waiting: int = field(default=0)
 
     async def load(self) -> None:
         """Go on with what was painted before, in the page or for the study.

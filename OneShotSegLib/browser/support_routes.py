@@ -19,6 +19,7 @@ from OneShotSegLib.browser.replies import answered, body_of, desk_of, stroke_of,
 from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.boxes import Box, bounding_box
 from OneShotSegLib.imaging.inputs import FoundCT
+from OneShotSegLib.interface.growth_sentence import growth_sentence
 from OneShotSegLib.worker.client import WorkerError
 
 
@@ -140,6 +141,7 @@ async def grow(request: Request) -> Response:
         return packed({"superseded": True})
     described: dict[str, Any] = {
         "volumes_ml": grown.volumes_ml,
+        "text": growth_sentence(grown.volumes_ml),
         "segments": segments_json(grown.segments),
         "without_strokes": list(grown.without_strokes),
     }

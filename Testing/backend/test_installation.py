@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -19,7 +18,6 @@ from OneShotSegLib import __version__
 from OneShotSegLib.backend import commands, download, installation, installed, pip, record
 from OneShotSegLib.backend.__main__ import main
 from OneShotSegLib.backend.commands import Wish
-from OneShotSegLib.backend.compiling import compile_ahead
 from OneShotSegLib.backend.pip import Source
 from OneShotSegLib.backend.plan import Plan
 from OneShotSegLib.backend.record import WANTED, State
@@ -320,29 +318,6 @@ def test_packages_that_do_not_load_are_an_error(ready: Wish) -> None:
     (site / "numba.py").write_text("raise RuntimeError('no AVX')", encoding="utf-8")
     with pytest.raises(InputError, match="numba does not load: no AVX"):
         installation.load([str(ready.layout.python)])
-
-
-def test_the_loops_are_compiled_in_the_environments_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "elsewhere")
-    stub = tmp_path / "stub.py"
-    stub.write_text(
-        "import os, sys\nfrom pathlib import Path\n"
-        "Path(__file__).with_name('called').write_text(' '.join([os.environ['PYTHONPATH'], *sys.argv[1:]]))\n",
-        encoding="utf-8",
-    )
-    assert compile_ahead([sys.executable, str(stub)])
-    called = (tmp_path / "called").read_text(encoding="utf-8")
-    assert called == f"{Path(installation.__file__).parents[2]} -m OneShotSegLib.method.compiling"
-    assert importlib.util.find_spec("OneShotSegLib.method.compiling")
-
-
-def test_loops_that_do_not_compile_fail_no_installation(ready: Wish) -> None:
-    assert not compile_ahead([str(ready.layout.python)]), "its PyTorch is made up"
-    assert not compile_ahead([str(ready.layout.root / "none")])
-    events = Events()
-    commands.install(ready, events)
-    assert [step["step"] for step in events.of("step")][-2:] == ["compile", "done"]
-    assert state(ready) is State.READY
 
 
 def test_removing_frees_everything_and_leaves_what_is_not_ours(ready: Wish) -> None:

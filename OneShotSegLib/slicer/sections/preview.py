@@ -15,6 +15,7 @@ from OneShotSegLib.errors import InputError
 from OneShotSegLib.imaging.files import write_volume
 from OneShotSegLib.imaging.labelmaps import LabelMap
 from OneShotSegLib.imaging.volume import Volume
+from OneShotSegLib.interface.growth_sentence import growth_sentence
 from OneShotSegLib.interface.jobs.live_worker import Answer, LiveWorker
 from OneShotSegLib.interface.live_parts import SentStrokes, grid_of, read_part, write_strokes_part
 from OneShotSegLib.interface.snapshots import CroppedLabels, Snapshot
@@ -236,10 +237,9 @@ class SupportPreview:
             return
         self._show(snapshot, answer)
         left = ", ".join(answer.get("without_strokes", []))
-        thin = ", ".join(name for name, ml in answer.get("volumes_ml", {}).items() if not ml)
         said = [
             _("Preview, without strokes yet: {names}").format(names=left) if left else "",
-            _("Too thin to grow: {names}. Paint more, or with a wider brush.").format(names=thin) if thin else "",
+            growth_sentence(answer.get("volumes_ml", {})),
         ]
         self._say("\n".join(filter(None, said)))
 

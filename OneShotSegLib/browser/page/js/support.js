@@ -13,7 +13,7 @@ export class Support {
     this.volumes = {};
     this.findings = [];
     this.growing = false;
-    this.waiting = "";
+    this.said = "";
     this.asked = 0;
   }
 
@@ -127,8 +127,8 @@ export class Support {
     try {
       const grown = await postPacked("/api/support/grow");
       if (asked !== this.asked || grown.superseded || this.page.tab !== "support") return;
-      this.waiting = grown.waiting ?? "";
-      if (this.waiting) return;
+      this.said = grown.waiting ?? grown.text;
+      if (grown.waiting) return;
       this.volumes = grown.volumes_ml;
       const { viewer } = this.page;
       viewer.mask.clear();
@@ -219,7 +219,7 @@ export class Support {
             type: "radio", name: "structure", value: String(one.value), "data-key": `structure ${one.value}`, disabled: this.locked,
             checked: this.page.painter.value === one.value, onchange: () => this.page.painter.choose(one.value),
           }), swatch(one.color), one.name),
-        make("span", { className: "ml" }, one.name in this.volumes ? `${this.volumes[one.name].toFixed(1)} ml` : ""),
+        make("span", { className: "ml" }, Object.hasOwn(this.volumes, one.name) ? `${this.volumes[one.name].toFixed(1)} ml` : ""),
         this.locked ? null : button("Remove", guarded(() => this.change({ remove: one.value })), {
           className: "quiet", "aria-label": `Remove ${one.name}`, "data-key": `remove ${one.value}`,
         }),
@@ -245,9 +245,7 @@ export class Support {
   growthText() {
     if (this.growing) return "Growing…";
     if (!this.draft.box && !this.draft.strokes) return "No strokes yet.";
-    if (this.waiting) return this.waiting;
-    const nothing = this.draft.segments.filter((one) => this.volumes[one.name] === 0).map((one) => one.name);
-    return nothing.length ? `Too thin to grow: ${nothing.join(", ")}. Paint more, or with a wider brush.` : "";
+    return this.said;
   }
 
   async change(body) {
