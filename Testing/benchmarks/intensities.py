@@ -11,6 +11,7 @@ alarms over all plain CTs, whole and cropped, and the time that a CT of 512 x 51
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,8 @@ from OneShotSegLib.imaging.files import read_volume
 from OneShotSegLib.imaging.hounsfield import examine_hounsfield
 from OneShotSegLib.imaging.volume import Volume
 from OneShotSegLib.phantom import make_patient
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from Testing.helpers.intensity_damage import DAMAGES
 
 TOLERANCE_HU = 2.0

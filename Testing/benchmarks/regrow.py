@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from cohort import BACKGROUND, ORGANS, cases_of, read_ct, read_reference, read_scribbles
+from cohort import HEAD_AND_NECK, cases_of, read_ct, read_reference, read_scribbles
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -32,6 +32,7 @@ from OneShotSegLib.method.regrowth import DEFAULT_REGROWTH, ReviewedCT, regrow
 from OneShotSegLib.method.stroke_simulation import medial_stroke, strokes_from_mask
 from OneShotSegLib.scoring.overlap import dice
 
+ORGANS, BACKGROUND = HEAD_AND_NECK.organs, HEAD_AND_NECK.background
 MARKS = (0, 1, 2, 3, 5, 10)
 GOOD_DICE = 0.85
 STROKE_MM = 15.0

@@ -11,6 +11,8 @@ mean distance between where the strokes arrived in the two scans, "reference" th
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,6 +27,8 @@ from OneShotSegLib.method.support import prepare_support
 from OneShotSegLib.networks.weights import load_weights, resolve_weights
 from OneShotSegLib.phantom import PhantomCase
 from OneShotSegLib.scoring.overlap import dice
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from Testing.helpers.storing import WAYS_OF_STORING
 
 
